@@ -1,0 +1,47 @@
+# Every target works alone on a machine that has Python 3.11 or newer and make.
+#   PYTHON=python3.12   which Python to make the environment with (default: the newest supported one found)
+#   ARGS="..."          more arguments for the command behind the target
+
+python := .venv/bin/python
+pytest := $(python) -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-pgbouncer test-newest lint format lock clean
+
+# A Python that was set up for something else must not reach into the environment.
+unexport PYTHONHOME
+unexport PYTHONPATH
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+venv:  ## make .venv from requirements.lock, if it is not there yet
+	@sh scripts/venv.sh
+
+demo: venv  ## scaffold an agent, talk to it, and walk through its whole API
+	@$(python) -m demo $(ARGS)
+
+test: venv  ## run all tests; ARGS="-k summary" runs some
+	@$(pytest) $(ARGS)
+
+test-pgbouncer: venv  ## run all tests through PgBouncer in transaction mode
+	@$(python) scripts/with_pgbouncer.py $(pytest) $(ARGS)
+
+test-newest:  ## run all tests with the newest packages instead of the locked ones
+	@sh scripts/test-newest.sh $(ARGS)
+
+lint: venv  ## ruff and mypy --strict on everything
+	@$(python) -m ruff check .
+	@$(python) -m ruff format --check .
+	@$(python) -m mypy
+
+format: venv  ## let ruff put everything into shape
+	@$(python) -m ruff check --fix .
+	@$(python) -m ruff format .
+
+lock:  ## resolve requirements.lock again; ARGS=--upgrade takes the newest versions
+	@"$$(sh scripts/find-python.sh)" scripts/lock.py $(ARGS)
+
+clean:  ## remove the environment and everything else that is made again by itself
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

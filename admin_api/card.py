@@ -1,0 +1,55 @@
+"""The public URL on the agent card."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.responses import Response
+from typing_extensions import TypedDict
+
+from admin_api.body import body_of
+from admin_api.deps import Agent
+from admin_api.envelope import Envelope, ok
+from admin_api.errors import InvalidBody, PayloadTooLarge
+from admin_api.openapi import body, failures
+from admin_api.parameters import NoQuery, Parameters
+from admin_api.routes import AdminRoute
+
+router = APIRouter(prefix="/api/v1/card", route_class=AdminRoute, tags=["card"])
+
+
+class CardUrlBody(Parameters):
+    url: Annotated[
+        str,
+        Field(description="an absolute http or https URL with a host, without credentials or fragment"),
+    ]
+
+
+class CardUrlData(TypedDict):
+    url: str
+
+
+class CardUrlChangeData(TypedDict):
+    url: str
+    previous_url: str
+    persisted: bool
+
+
+@router.get("/url", response_model=Envelope[CardUrlData], responses=failures())
+async def get_card_url(agent: Agent, _: NoQuery) -> Response:
+    """The URL in force."""
+    return ok({"url": agent.card_url.url})
+
+
+@router.patch(
+    "/url",
+    response_model=Envelope[CardUrlChangeData],
+    responses=failures(InvalidBody, PayloadTooLarge),
+    openapi_extra=body(CardUrlBody),
+)
+async def change_card_url(
+    agent: Agent, wanted: Annotated[CardUrlBody, body_of(CardUrlBody)], _: NoQuery
+) -> Response:
+    """Takes effect at once on every card; `persisted`: `.env` has it too, so it survives a restart."""
+    change = await agent.card_url.change(wanted.url)
+    return ok({"url": change.url, "previous_url": change.previous_url, "persisted": change.persisted})

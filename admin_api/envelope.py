@@ -1,0 +1,69 @@
+"""The one shape of every answer: `success`, `data`, `error`."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+
+Data = TypeVar("Data")
+
+
+class Envelope(BaseModel, Generic[Data]):
+    """What a successful answer looks like."""
+
+    success: Literal[True]
+    data: Data
+    error: None
+
+
+class ErrorDetail(BaseModel):
+    """`code` is for programs, `message` for people; further fields name what the error is about."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    message: str
+
+
+class FailureEnvelope(BaseModel):
+    """What every other answer looks like."""
+
+    success: Literal[False]
+    data: None
+    error: ErrorDetail
+
+
+class EnvelopeResponse(Response):
+    """JSON that is never kept by a cache between the agent and whoever asks."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: object, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(content, status_code, {**NO_STORE, **(headers or {})})
+
+    def render(self, content: object) -> bytes:
+        return to_json(content)
+
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def ok(data: Mapping[str, Any]) -> EnvelopeResponse:
+    return EnvelopeResponse({"success": True, "data": data, "error": None})
+
+
+def failure(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None, **details: object
+) -> EnvelopeResponse:
+    error = {"code": code, "message": message, **details}
+    return EnvelopeResponse({"success": False, "data": None, "error": error}, status, headers)
+
+
+def to_json(content: object) -> bytes:
+    """UTF-8 that a terminal shows as it is; half a surrogate pair, which UTF-8 lacks, leaves as `\\ud800`.
+
+    Raises `ValueError` for NaN and the infinities, which JSON lacks.
+    """
+    return json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")

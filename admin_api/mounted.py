@@ -1,0 +1,43 @@
+"""An agent for hosts that run a compiled graph of their own, without our runtime."""
+
+from dataclasses import dataclass, field
+
+from agent_runtime.card_url import CardUrl
+from agent_runtime.memory.config import LiveMemoryConfig, MemoryConfig
+from agent_runtime.threads.service import Threads
+from groundwork.postgres import Pool, mask_password
+
+
+@dataclass(frozen=True)
+class MountedAgent:
+    """What `admin_router` needs of an agent whose graph the host runs.
+
+    The host claims a thread before each run of its graph on it, `await agent.threads.claim(thread_id)`, and
+    may read `agent.memory.current` and `agent.card_url.url` where it builds prompts and its card: these are
+    what the admin API changes. `pool` is the one the graph's checkpointer uses, so its connections are
+    autocommit and give rows as dicts.
+    """
+
+    agent_id: str
+    pool: Pool
+    memory: LiveMemoryConfig = field(default_factory=lambda: LiveMemoryConfig(MemoryConfig()))
+    card_url: CardUrl = field(default_factory=lambda: CardUrl("http://127.0.0.1:8000", None))
+    threads: Threads = field(init=False)
+
+    memory_enabled = True
+    memory_backend = "postgres"
+    runtime_control_enabled = False
+    registry_configured = False
+
+    def __post_init__(self) -> None:
+        threads = Threads(self.pool, self.agent_id, forget=lambda thread_ids: None)
+        object.__setattr__(self, "threads", threads)
+
+    @property
+    def postgres_dsn(self) -> str:
+        """Masked; empty when the host's pool finds its address anew for each connection."""
+        dsn = self.pool.conninfo
+        return mask_password(dsn) if isinstance(dsn, str) else ""
+
+    def connection_status(self) -> dict[str, dict[str, dict[str, object]]]:
+        return {"mcp": {}, "a2a": {}}

@@ -1,0 +1,72 @@
+"""What FastAPI cannot find out by itself, since the routes read bodies and parameters on their own terms."""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from admin_api.envelope import FailureEnvelope
+from admin_api.errors import HeaderRefused, InvalidParameters, answer_for
+from groundwork.postgres import DatabaseUnavailable
+
+_CONTROL = r"\u0000-\u001f\u007f-\u009f"
+
+THREAD_ID = {
+    "name": "thread_id",
+    "in": "path",
+    "required": True,
+    "description": "Percent-encoded, a slash as %2F.",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        # No control characters, and not blank.
+        "pattern": rf"^[^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*$",
+    },
+}
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def failures(*errors: type[Exception]) -> Responses:
+    """The statuses that these errors are answered with, and those that any route may answer with."""
+    codes: dict[int, set[str]] = {}
+    for error in (*errors, InvalidParameters, HeaderRefused, DatabaseUnavailable, Exception):
+        status, code = answer_for(error)
+        codes.setdefault(status, set()).add(code)
+    return {
+        status: {
+            "model": FailureEnvelope,
+            "description": f"{HTTPStatus(status).phrase}: {', '.join(sorted(names))}",
+        }
+        for status, names in sorted(codes.items())
+    }
+
+
+def parameters(*described: dict[str, Any], query: type[Any] | None = None) -> dict[str, Any]:
+    """The parameters of a route: those given, and the fields of `query`."""
+    return {"parameters": [*described, *(_query(query) if query else [])]}
+
+
+def body(model: type[Any], **more: Any) -> dict[str, Any]:
+    """The body of a route."""
+    schema = _schema(model) | more
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _query(model: type[Any]) -> list[dict[str, Any]]:
+    schema = _schema(model)
+    required = schema.get("required", [])
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": field}
+        for name, field in schema["properties"].items()
+    ]
+
+
+def _schema(model: type[Any]) -> dict[str, Any]:
+    schema = _without_title(TypeAdapter(model).json_schema())
+    return {**schema, "properties": {name: _without_title(field) for name, field in schema["properties"].items()}}
+
+
+def _without_title(schema: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key != "title"}

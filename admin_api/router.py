@@ -1,0 +1,68 @@
+"""The admin API as one router, for any FastAPI app."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from admin_api import agent_id, card, memory, registry, status, threads
+from admin_api.deps import AdministeredAgent, Administration
+from admin_api.envelope import ok
+from admin_api.errors import MethodNotAllowed, RouteNotFound, Unauthorized
+from admin_api.openapi import failures
+from admin_api.routes import ASKED_METHOD, METHODS_HERE, AdminRoute, RemainingRoute
+from admin_api.security import Admission
+
+LEGACY_PATHS = ("/status", "/internal/runtime-metadata", "/internal/reload")
+
+
+def admin_router(
+    agent: AdministeredAgent,
+    *,
+    token: str = "",
+    allowed_hosts: Sequence[str] = (),
+    max_body_bytes: int = 1024 * 1024,
+) -> APIRouter:
+    """Every route of the admin API, for `app.include_router(...)`; the app's exception handlers are left alone.
+
+    With a `token`, each request needs it as a bearer token. Without one, only requests that name a loopback
+    address or one of `allowed_hosts` are answered (see `admin_api.security`).
+
+    What lies below `/api/v1` and is not known here is answered with 404: an app that has routes of its own
+    there includes this router after them, or under a prefix.
+    """
+    admission = Admission(token, allowed_hosts)
+    administration = Administration(agent, max_body_bytes)
+
+    async def admit(request: Request) -> None:
+        admission.check(request)
+        administration.enter(request)
+
+    router = APIRouter(route_class=AdminRoute, dependencies=[Depends(admit)])
+    if token:
+        # For the OpenAPI document only: it never refuses, `admit` does.
+        router.dependencies.append(Depends(HTTPBearer(auto_error=False, scheme_name="ADMIN_TOKEN")))
+        router.responses.update(failures(Unauthorized))
+    for part in (status, card, memory, threads, agent_id):
+        router.include_router(part.router)
+    if agent.runtime_control_enabled:
+        router.include_router(registry.router)
+    for path in ("/api/v1", "/api/v1/{rest:path}", *LEGACY_PATHS):
+        router.add_api_route(path, answer_the_rest, include_in_schema=False, route_class_override=RemainingRoute)
+    return router
+
+
+async def answer_the_rest(request: Request) -> Response:
+    """What no route above has taken: an unknown path, or a method that a known path does not have."""
+    method = request.scope[ASKED_METHOD]
+    methods = set(request.scope.get(METHODS_HERE, ()))
+    if not methods:
+        raise RouteNotFound(f"the admin API has no {request.url.path}")
+    allowed = sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()))
+    if method == "OPTIONS":
+        answer = ok({"methods": allowed})
+        answer.headers["Allow"] = ", ".join(allowed)
+        return answer
+    raise MethodNotAllowed(method, allowed)

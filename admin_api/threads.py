@@ -1,0 +1,185 @@
+"""The agent's threads: which there are, what was said in them, and their erasure."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, NotRequired
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from typing_extensions import TypedDict
+
+from admin_api.deps import OwnedThreads, OwnThreads, ThreadId
+from admin_api.envelope import NO_STORE, Envelope, ok, to_json
+from admin_api.errors import MissingThreadId
+from admin_api.openapi import THREAD_ID, failures, parameters
+from admin_api.parameters import STRICT, Decimal, NoQuery, query_of
+from admin_api.routes import AdminRoute
+from agent_runtime.errors import (
+    AgentIdRequired,
+    MemoryDisabled,
+    ThreadNotFound,
+    ThreadNotOurs,
+    ThreadUnreadable,
+)
+from agent_runtime.threads.erasure import Erasure
+from agent_runtime.threads.messages import describe_message
+
+router = APIRouter(prefix="/api/v1/memory/threads", route_class=AdminRoute, tags=["threads"])
+
+DEFAULT_LIMIT = 100
+"""How long a page is when a request asks for one without saying how long."""
+
+Limit = Annotated[Decimal, Field(ge=1, le=1000, description="an integer from 1 to 1000")]
+
+
+class ThreadsQuery(TypedDict, total=False):
+    __pydantic_config__ = STRICT  # type: ignore[misc]  # how pydantic configures a TypedDict
+
+    limit: Limit
+    cursor: Annotated[str, Field(description="the next_cursor of the page before")]
+
+
+class MessagesQuery(TypedDict, total=False):
+    __pydantic_config__ = STRICT  # type: ignore[misc]  # how pydantic configures a TypedDict
+
+    limit: Limit
+    before: Annotated[Decimal, Field(ge=0, description="the next_before of the page after")]
+
+
+class EraseAllQuery(TypedDict):
+    __pydantic_config__ = STRICT  # type: ignore[misc]  # how pydantic configures a TypedDict
+
+    all: Annotated[str, Field(description="true", pattern="^true$")]
+
+
+class ThreadsData(TypedDict):
+    agent_id: str
+    threads: list[str]
+    next_cursor: NotRequired[Annotated[str | None, Field(description="Only on a page; null on the last one.")]]
+
+
+class MessageData(TypedDict):
+    role: str
+    content: Any
+    tool_calls: NotRequired[list[dict[str, Any]]]
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]
+
+
+class MessagesData(TypedDict):
+    thread_id: str
+    messages: list[MessageData]
+    next_before: NotRequired[Annotated[int | None, Field(description="Only on a page; null on the first one.")]]
+
+
+class DeletedRows(TypedDict):
+    checkpoints: int
+    checkpoint_blobs: int
+    checkpoint_writes: int
+    persistent_memory: int
+
+
+class ThreadErasureData(TypedDict):
+    thread_id: str
+    deleted: DeletedRows
+    also_deleted: Annotated[dict[str, int], Field(description="The rows of every other table, by table.")]
+
+
+class AgentErasureData(TypedDict):
+    agent_id: str
+    deleted: DeletedRows
+    also_deleted: dict[str, int]
+
+
+@router.get(
+    "",
+    response_model=Envelope[ThreadsData],
+    responses=failures(MemoryDisabled, AgentIdRequired),
+    openapi_extra=parameters(query=ThreadsQuery),
+)
+async def list_threads(own: OwnThreads, page: Annotated[ThreadsQuery, query_of(ThreadsQuery)]) -> Response:
+    """The agent's threads in order of creation: all of them, or a page of them with `limit` or `cursor`."""
+    if not page:
+        return await _stream_all(own)
+    found = await own.service.list_threads(page.get("limit", DEFAULT_LIMIT), page.get("cursor"))
+    return ok({"agent_id": own.agent_id, "threads": found.threads, "next_cursor": found.next_cursor})
+
+
+@router.get("//messages", include_in_schema=False)
+@router.get(
+    "/{thread_id}/messages",
+    response_model=Envelope[MessagesData],
+    responses=failures(
+        MemoryDisabled, AgentIdRequired, MissingThreadId, ThreadNotFound, ThreadNotOurs, ThreadUnreadable
+    ),
+    openapi_extra=parameters(THREAD_ID, query=MessagesQuery),
+)
+async def get_messages(
+    own: OwnThreads, thread: ThreadId, page: Annotated[MessagesQuery, query_of(MessagesQuery)]
+) -> Response:
+    """The whole conversation in order, or with `limit` or `before` a page of it, the latest first."""
+    limit = page.get("limit", DEFAULT_LIMIT) if page else None
+    found = await own.service.get_messages(thread, limit, page.get("before"))
+    data: dict[str, Any] = {
+        "thread_id": thread,
+        "messages": [describe_message(message) for message in found.messages],
+    }
+    return ok(data | {"next_before": found.next_before} if page else data)
+
+
+@router.delete("/", include_in_schema=False)
+@router.delete(
+    "/{thread_id}",
+    response_model=Envelope[ThreadErasureData],
+    responses=failures(MemoryDisabled, AgentIdRequired, MissingThreadId, ThreadNotFound, ThreadNotOurs),
+    openapi_extra=parameters(THREAD_ID),
+)
+async def delete_thread(own: OwnThreads, thread: ThreadId, _: NoQuery) -> Response:
+    """Erases the thread and everything that is stored of it; a turn running on it can write no more."""
+    return ok({"thread_id": thread, **_receipt(await own.service.delete_thread(thread))})
+
+
+async def require_all(request: Request) -> None:
+    if "true" not in request.query_params.getlist("all"):
+        raise MissingThreadId(
+            "name a thread, as in /memory/threads/{thread_id}, or say ?all=true to delete them all"
+        )
+
+
+@router.delete(
+    "",
+    response_model=Envelope[AgentErasureData],
+    responses=failures(MemoryDisabled, AgentIdRequired, MissingThreadId),
+    openapi_extra=parameters(query=EraseAllQuery),
+)
+async def delete_all_threads(
+    own: OwnThreads,
+    _: Annotated[None, Depends(require_all)],
+    __: Annotated[EraseAllQuery, query_of(EraseAllQuery)],
+) -> Response:
+    """Erases every thread of this agent, and none of any other."""
+    return ok({"agent_id": own.agent_id, **_receipt(await own.service.delete_all())})
+
+
+def _receipt(erasure: Erasure) -> dict[str, Any]:
+    return {"deleted": erasure.deleted, "also_deleted": erasure.also_deleted}
+
+
+async def _stream_all(own: OwnedThreads) -> Response:
+    # The first page is fetched before the answer begins, so that an error so far still gets its status.
+    pages = own.service.stream_threads()
+    first: list[str] = await anext(pages, [])
+
+    async def content() -> AsyncIterator[bytes]:
+        head = to_json(own.agent_id)
+        yield b'{"success": true, "data": {"agent_id": ' + head + b', "threads": [' + _items(first)
+        async for page in pages:
+            yield b", " + _items(page)
+        yield b']}, "error": null}'
+
+    return StreamingResponse(content(), media_type="application/json", headers=NO_STORE)
+
+
+def _items(thread_ids: list[str]) -> bytes:
+    return to_json(thread_ids)[1:-1]

@@ -1,0 +1,34 @@
+"""What a caller may send: refused here, it never reaches a turn or a table."""
+
+from unicodedata import category
+
+from a2a.types import Message, Role
+from a2a.utils.errors import InvalidParamsError
+
+from agent_runtime.threads.ids import is_thread_id
+
+LONGEST_ID = 255
+"""Longer ids are refused rather than cut: a cut id would be somebody else's."""
+
+
+def is_storable(identifier: str) -> bool:
+    """Whether a task or config of this id can exist."""
+    return 1 <= len(identifier) <= LONGEST_ID and not any(category(char) in ("Cc", "Cs") for char in identifier)
+
+
+def check_id(field: str, value: str) -> None:
+    """Raises `InvalidParamsError` unless `value` can be an id."""
+    if not is_thread_id(value):
+        raise InvalidParamsError(f"{field} must have 1 to {LONGEST_ID} characters and no control characters")
+
+
+def check_message(message: Message) -> None:
+    """Raises `InvalidParamsError` when the message says something that no turn could begin with."""
+    check_id("message.messageId", message.message_id)
+    if message.context_id:
+        check_id("message.contextId", message.context_id)
+    if message.role != Role.ROLE_USER:
+        raise InvalidParamsError("message.role must be ROLE_USER: only the agent speaks as ROLE_AGENT")
+    for number, part in enumerate(message.parts):
+        if part.WhichOneof("content") is None:
+            raise InvalidParamsError(f"message.parts[{number}] has no content: give it text, raw, url or data")

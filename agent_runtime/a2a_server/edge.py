@@ -1,0 +1,94 @@
+"""Where errors leave for the caller: in the protocol's own words, and without anything of ours in them."""
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any, TypeVar, cast
+
+from a2a.server.request_handlers.request_handler import validate_request_params
+from a2a.utils.errors import (
+    A2AError,
+    InternalError,
+    InvalidParamsError,
+    TaskNotFoundError,
+    UnsupportedOperationError,
+)
+
+from agent_runtime.a2a_server.feed import FeedClosed
+from agent_runtime.errors import (
+    AgentError,
+    AgentStopping,
+    InvalidValue,
+    ThreadNotFound,
+    ThreadNotOurs,
+    ThreadOfAnotherCaller,
+    ThreadWaitsForInput,
+    TurnSuperseded,
+)
+from groundwork.postgres import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+ANSWERS: dict[type[AgentError], type[A2AError]] = {
+    AgentError: InternalError,
+    AgentStopping: InternalError,
+    InvalidValue: InvalidParamsError,
+    ThreadNotFound: TaskNotFoundError,
+    ThreadNotOurs: InvalidParamsError,
+    ThreadOfAnotherCaller: InvalidParamsError,
+    ThreadWaitsForInput: UnsupportedOperationError,
+    TurnSuperseded: TaskNotFoundError,
+}
+
+
+def guarded(method: Method) -> Method:
+    """Checks the required fields of a method's parameters, and lets nothing but `A2AError` out of it."""
+    validated = validate_request_params(method)
+    if inspect.isasyncgenfunction(method):
+
+        @functools.wraps(method)
+        async def stream(*args: Any, **kwargs: Any) -> Any:
+            try:
+                async with aclosing(validated(*args, **kwargs)) as events:
+                    async for event in events:
+                        yield event
+            except Exception as error:  # this is the edge: whatever it is, the caller gets an answer
+                raise answer_for(error) from error
+
+        return cast("Method", stream)
+
+    @functools.wraps(method)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await validated(*args, **kwargs)
+        except Exception as error:  # this is the edge: whatever it is, the caller gets an answer
+            raise answer_for(error) from error
+
+    return cast("Method", call)
+
+
+def answer_for(error: Exception) -> A2AError:
+    """What the caller is told. A bug is logged with its traceback and answered without its text."""
+    if isinstance(error, A2AError):
+        return error
+    if isinstance(error, DatabaseUnavailable):
+        logger.warning("an A2A call failed: %s", error)
+        return InternalError("the database cannot be used right now")
+    if isinstance(error, FeedClosed):
+        return InternalError("the agent is shutting down; the turn goes on, get the task in a moment")
+    if isinstance(error, AgentError):
+        return _known(error)
+    logger.error("an A2A call crashed", exc_info=error)
+    return InternalError()
+
+
+def _known(error: AgentError) -> A2AError:
+    kind = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+    data = None
+    if isinstance(error, ThreadWaitsForInput):
+        data = {"taskId": error.task_id, "contextId": error.thread_id}
+    return kind(str(error), data)

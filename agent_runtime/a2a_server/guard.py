@@ -1,0 +1,167 @@
+"""Refuses requests whose body is not JSON that the rest can deal with, in the protocol's own shape."""
+
+import json
+import math
+import re
+from typing import Any
+
+from a2a.server.jsonrpc_models import InvalidRequestError as RpcInvalidRequest
+from a2a.server.jsonrpc_models import JSONParseError, JSONRPCError
+from a2a.server.request_handlers.response_helpers import build_error_response
+from a2a.utils.error_handlers import build_rest_error_payload
+from a2a.utils.errors import InvalidRequestError
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+DEEPEST_NESTING = 36
+"""Protobuf writes deeper values than it reads: of what passes here, everything stored can be read again."""
+
+_HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONGEST_INTEGER = 300
+_JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """The request cannot be read; `status` is the HTTP status of the answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class JsonGuard:
+    """Reads the whole body, looks at it as JSON, and passes it on.
+
+    Only JSON's own media types are accepted: a form on a foreign web page can send the others. `rpc` says in
+    which of the protocol's two shapes a refusal is told.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, rpc: bool) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._rpc = rpc
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            body = await self._read(headers, receive)
+            if body is None:
+                return
+            if body or self._rpc:
+                check_media_type(headers.get("content-type", ""))
+                check_body(body, objects_only=not self._rpc)
+        except Refused as refused:
+            await self._answer(refused)(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+        """The body; `None` when the caller went away in the middle of it."""
+        announced = headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self._max_bytes:
+            raise self._too_large()
+        chunks, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise self._too_large()
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    def _too_large(self) -> Refused:
+        return Refused(413, f"the body is larger than {self._max_bytes} bytes")
+
+    def _answer(self, refused: Refused) -> JSONResponse:
+        if not self._rpc:
+            payload = build_rest_error_payload(InvalidRequestError(str(refused)))
+            payload["error"]["code"] = refused.status
+            return JSONResponse(payload, status_code=refused.status)
+        error: JSONRPCError = RpcInvalidRequest(message=str(refused))
+        if refused.status == 400:
+            error = JSONParseError(message=str(refused))
+        # JSON-RPC tells its errors in an answer that, for HTTP, went well.
+        status = 200 if refused.status == 400 else refused.status
+        return JSONResponse(build_error_response(None, error), status_code=status)
+
+
+def check_media_type(content_type: str) -> None:
+    """Raises `Refused` for anything that is not JSON."""
+    if not _JSON_TYPE.fullmatch(content_type.partition(";")[0].strip()):
+        raise Refused(415, "Content-Type must be application/json")
+
+
+def check_body(body: bytes, *, objects_only: bool) -> None:
+    """Raises `Refused` when the body is not JSON, or such that no answer could repeat it."""
+    try:
+        value = json.loads(
+            body.decode(), parse_constant=_no_constant, parse_float=_finite, parse_int=_not_too_long
+        )
+    except UnicodeDecodeError:
+        raise Refused(400, "the body is not valid UTF-8") from None
+    except RecursionError:
+        raise Refused(400, f"the JSON is nested deeper than {DEEPEST_NESTING} levels") from None
+    except json.JSONDecodeError as error:
+        raise Refused(400, f"the body is not valid JSON: {error}") from None
+    if objects_only and not isinstance(value, dict):
+        raise Refused(400, "the body must be a JSON object")
+    if body.count(b"[") + body.count(b"{") > DEEPEST_NESTING:
+        _check_nesting(value)
+    if _HALF_A_PAIR.search(body):
+        _check_text(value)
+
+
+def _check_nesting(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST_NESTING):
+        level = [child for node in level for child in _children(node) if isinstance(child, dict | list)]
+        if not level:
+            return
+    raise Refused(400, f"the JSON is nested deeper than {DEEPEST_NESTING} levels")
+
+
+def _children(node: Any) -> Any:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
+
+
+def _check_text(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Refused(400, "a text holds half of a surrogate pair, which is not Unicode") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise Refused(400, f"the body is not valid JSON: {name} is no JSON value")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise Refused(400, "a number is too large")
+    return number
+
+
+def _not_too_long(text: str) -> int:
+    if len(text) > _LONGEST_INTEGER:
+        raise Refused(400, "a number is too large")
+    return int(text)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """What was read already, and then whatever the server has to say: that the caller went away."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return again

@@ -1,0 +1,393 @@
+"""What A2A callers can ask of the agent, answered from durable turns and stored tasks."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import uuid4
+
+from a2a.server.context import ServerCallContext
+from a2a.server.request_handlers.request_handler import RequestHandler
+from a2a.server.tasks.push_notification_config_store import normalize_push_notification_config
+from a2a.types import (
+    AgentCard,
+    CancelTaskRequest,
+    DeleteTaskPushNotificationConfigRequest,
+    GetExtendedAgentCardRequest,
+    GetTaskPushNotificationConfigRequest,
+    GetTaskRequest,
+    ListTaskPushNotificationConfigsRequest,
+    ListTaskPushNotificationConfigsResponse,
+    ListTasksRequest,
+    ListTasksResponse,
+    Message,
+    SendMessageConfiguration,
+    SendMessageRequest,
+    SubscribeToTaskRequest,
+    Task,
+    TaskPushNotificationConfig,
+    TaskState,
+)
+from a2a.utils.errors import (
+    InvalidParamsError,
+    TaskNotCancelableError,
+    TaskNotFoundError,
+    UnsupportedOperationError,
+)
+from a2a.utils.task import (
+    ListTasksCursor,
+    apply_history_length,
+    decode_list_tasks_cursor,
+    encode_list_tasks_cursor,
+    validate_history_length,
+    validate_page_size,
+)
+
+from agent_runtime.a2a_server import convert, store
+from agent_runtime.a2a_server.accounts import Accounts
+from agent_runtime.a2a_server.checks import check_id, check_message, is_storable
+from agent_runtime.a2a_server.edge import guarded
+from agent_runtime.a2a_server.feed import Feed, Follower
+from agent_runtime.a2a_server.push import PushPolicy
+from agent_runtime.a2a_server.recorder import TaskRecorder, check_answerable
+from agent_runtime.a2a_server.tasks import (
+    ANSWERED,
+    A2ATurnRequest,
+    Event,
+    StoredTask,
+    TaskEvent,
+    state_name,
+)
+from agent_runtime.graph.incoming import human_message
+from agent_runtime.turns.types import Turn, TurnRequest
+from groundwork.postgres import Pool, database_errors
+
+DEFAULT_PAGE_SIZE = 50
+
+HOLD_SECONDS = 1.0
+"""How long a stream waits with the task, so that a bare message can still be the only thing in it."""
+
+_CANCEL_ATTEMPTS = 5
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class TurnEngine(Protocol):
+    """What runs turns; see `turns.engine.Turns`."""
+
+    async def submit(self, request: TurnRequest) -> Turn: ...
+
+    async def cancel(self, task_id: str) -> bool: ...
+
+
+class A2AHandler(RequestHandler):
+    """One agent's A2A methods. Every task belongs to a caller, and nobody else is told that it exists."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        agent_id: str,
+        engine: TurnEngine,
+        recorder: TaskRecorder,
+        accounts: Accounts,
+        feed: Feed,
+        push_policy: PushPolicy,
+    ) -> None:
+        self._pool = pool
+        self._agent_id = agent_id
+        self._engine = engine
+        self._recorder = recorder
+        self._accounts = accounts
+        self._feed = feed
+        self._push_policy = push_policy
+
+    # Messages
+
+    @guarded
+    async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Task | Message:
+        request, seen = await self._read(params, context)
+        with self._feed.follow(request.task_id, seen) as follower:
+            await self._engine.submit(request)
+            follower.watch()
+            item = await _next(follower)
+            while not (item.ends or params.configuration.return_immediately):
+                item = await _next(follower)
+        if isinstance(item.event, Message):
+            return item.event
+        task = item.snapshot or (await self._get(request.task_id, context)).task
+        return apply_history_length(task, params.configuration)
+
+    @guarded
+    async def on_message_send_stream(
+        self, params: SendMessageRequest, context: ServerCallContext
+    ) -> AsyncGenerator[Event, None]:
+        request, seen = await self._read(params, context)
+        with self._feed.follow(request.task_id, seen) as follower:
+            await self._engine.submit(request)
+            follower.watch()
+            async with aclosing(self._stream(follower, request, params.configuration)) as events:
+                async for event in events:
+                    yield event
+
+    async def _read(self, params: SendMessageRequest, context: ServerCallContext) -> tuple[A2ATurnRequest, int]:
+        """The turn that a message asks for, and the version of its task so far."""
+        validate_history_length(params.configuration)
+        check_message(params.message)
+        message, caller = Message(), context.user.user_name
+        message.CopyFrom(params.message)
+        seen = 0
+        if message.task_id:
+            stored = await self._get(message.task_id, context)
+            if message.context_id and message.context_id != stored.thread_id:
+                raise InvalidParamsError(
+                    f"Context {message.context_id} does not match context {stored.thread_id}"
+                    f" of task {message.task_id}"
+                )
+            check_answerable(message.task_id, stored, caller, stored.thread_id)
+            message.context_id, seen = stored.thread_id, stored.version
+        answers = bool(message.task_id)
+        message.context_id = message.context_id or str(uuid4())
+        message.task_id = message.task_id or str(uuid4())
+        push = await self._push_config_of(params.configuration, message.task_id)
+        request = A2ATurnRequest(
+            message.context_id,
+            message.task_id,
+            caller,
+            message.message_id,
+            human_message(
+                convert.incoming_parts(message),
+                message_id=message.message_id,
+                context_id=message.context_id,
+                task_id=message.task_id,
+                caller=caller,
+            ),
+            answers=answers,
+            original=message,
+            push=push,
+            told=params.configuration.return_immediately,
+        )
+        return request, seen
+
+    async def _push_config_of(
+        self, configuration: SendMessageConfiguration, task_id: str
+    ) -> TaskPushNotificationConfig | None:
+        if not configuration.HasField("task_push_notification_config"):
+            return None
+        config = normalize_push_notification_config(task_id, configuration.task_push_notification_config)
+        check_id("taskPushNotificationConfig.id", config.id)
+        await self._push_policy.check(config)
+        return config
+
+    async def _stream(
+        self, follower: Follower, request: A2ATurnRequest, configuration: SendMessageConfiguration
+    ) -> AsyncGenerator[Event, None]:
+        first, held = await _next(follower), None
+        if not (request.answers or request.push):
+            held = await follower.next(HOLD_SECONDS)
+            if held is not None and isinstance(held.event, Message):
+                yield held.event
+                return
+        self._accounts.tell(request.task_id)
+        task = first.snapshot or first.event
+        yield apply_history_length(task, configuration) if isinstance(task, Task) else task
+        if held is not None:
+            yield held.event
+        last = held or first
+        while not last.ends:
+            last = await _next(follower)
+            yield _about(request, last.event)
+
+    # Tasks
+
+    @guarded
+    async def on_get_task(self, params: GetTaskRequest, context: ServerCallContext) -> Task:
+        validate_history_length(params)
+        self._accounts.tell(params.id)
+        return apply_history_length((await self._get(params.id, context)).task, params)
+
+    @guarded
+    async def on_list_tasks(self, params: ListTasksRequest, context: ServerCallContext) -> ListTasksResponse:
+        validate_history_length(params)
+        size = params.page_size if params.HasField("page_size") else DEFAULT_PAGE_SIZE
+        validate_page_size(size)
+        wanted, after = self._filter(params, context), _position(params.page_token)
+        with database_errors():
+            async with self._pool.connection() as conn, conn.transaction():
+                listed = await store.list_tasks(conn, wanted, size + 1, after)
+                total = await store.count_tasks(conn, wanted)
+        page = listed[:size]
+        return ListTasksResponse(
+            tasks=[self._listed(item.task, params) for item in page],
+            next_page_token=_token(page[-1].position) if len(listed) > size else "",
+            page_size=size,
+            total_size=total,
+        )
+
+    @guarded
+    async def on_cancel_task(self, params: CancelTaskRequest, context: ServerCallContext) -> Task:
+        stored = await self._get(params.id, context)
+        for _ in range(_CANCEL_ATTEMPTS):
+            if stored.is_terminal:
+                break
+            if await self._engine.cancel(params.id) or await self._cancel_waiting(stored, params.id):
+                return (await self._get(params.id, context)).task
+            # Its turn ended, or an answer began one, between the two looks.
+            stored = await self._get(params.id, context)
+        raise TaskNotCancelableError(f"Task {params.id} cannot be cancelled: it is {_said(stored)}")
+
+    @guarded
+    async def on_subscribe_to_task(
+        self, params: SubscribeToTaskRequest, context: ServerCallContext
+    ) -> AsyncGenerator[Event, None]:
+        with self._feed.follow(params.id) as follower:
+            self._accounts.tell(params.id)
+            stored = await self._get(params.id, context)
+            if stored.is_terminal:
+                raise UnsupportedOperationError(
+                    f"Task {params.id} is {_said(stored)}; nothing follows, get it instead"
+                )
+            follower.start_at(stored.version)
+            follower.watch()
+            yield stored.task
+            item: TaskEvent | None = None
+            while item is None or not item.ends:
+                item = await _next(follower)
+                yield item.event
+
+    # Push notifications
+
+    @guarded
+    async def on_create_task_push_notification_config(
+        self, params: TaskPushNotificationConfig, context: ServerCallContext
+    ) -> TaskPushNotificationConfig:
+        await self._get(params.task_id, context)
+        config = normalize_push_notification_config(params.task_id, params)
+        check_id("id", config.id)
+        await self._push_policy.check(config)
+        self._accounts.tell(params.task_id)
+        with database_errors():
+            async with self._pool.connection() as conn:
+                stored = await store.put_push_config(conn, self._agent_id, context.user.user_name, config)
+        if not stored:
+            raise TaskNotFoundError
+        return config
+
+    @guarded
+    async def on_get_task_push_notification_config(
+        self, params: GetTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> TaskPushNotificationConfig:
+        for config in await self._push_configs(params.task_id, context):
+            if config.id == params.id:
+                return config
+        raise TaskNotFoundError(f"Task {params.task_id} has no push notification config {params.id!r}")
+
+    @guarded
+    async def on_list_task_push_notification_configs(
+        self, params: ListTaskPushNotificationConfigsRequest, context: ServerCallContext
+    ) -> ListTaskPushNotificationConfigsResponse:
+        return ListTaskPushNotificationConfigsResponse(configs=await self._push_configs(params.task_id, context))
+
+    @guarded
+    async def on_delete_task_push_notification_config(
+        self, params: DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> None:
+        await self._get(params.task_id, context)
+        if not is_storable(params.id):
+            return
+        with database_errors():
+            async with self._pool.connection() as conn:
+                await store.delete_push_config(conn, params.task_id, params.id)
+
+    @guarded
+    async def on_get_extended_agent_card(
+        self, params: GetExtendedAgentCardRequest, context: ServerCallContext
+    ) -> AgentCard:
+        raise UnsupportedOperationError("The agent has one card, the public one; there is no extended card")
+
+    # Common ground
+
+    async def _get(self, task_id: str, context: ServerCallContext) -> StoredTask:
+        """The caller's task. Raises `TaskNotFoundError` for everybody else's, too."""
+        if is_storable(task_id):
+            with database_errors():
+                async with self._pool.connection() as conn:
+                    stored = await store.find_task(conn, self._agent_id, context.user.user_name, task_id)
+            if stored is not None:
+                return stored
+        raise TaskNotFoundError(f"Task {task_id} not found")
+
+    async def _push_configs(
+        self, task_id: str, context: ServerCallContext
+    ) -> Sequence[TaskPushNotificationConfig]:
+        await self._get(task_id, context)
+        with database_errors():
+            async with self._pool.connection() as conn:
+                return await store.list_push_configs(conn, task_id)
+
+    async def _cancel_waiting(self, stored: StoredTask, task_id: str) -> bool:
+        """Cancels a task that no turn works on. Returns whether that is how it was found."""
+        with database_errors():
+            async with self._pool.connection() as conn, conn.transaction():
+                locked = await store.lock_task(conn, stored.owner_key, task_id)
+                if locked is None or locked.is_terminal or await store.has_turn(conn, task_id):
+                    return False
+                announce = await self._recorder.cancel_waiting(conn, locked)
+        announce()
+        return True
+
+    def _filter(self, params: ListTasksRequest, context: ServerCallContext) -> store.TaskFilter:
+        if params.context_id:
+            check_id("contextId", params.context_id)
+        states: tuple[str, ...] | None = None
+        if params.status:
+            if params.status not in TaskState.values():
+                raise InvalidParamsError(f"status {params.status} is not a task state")
+            states = (state_name(params.status),)
+            if params.status == TaskState.TASK_STATE_SUBMITTED:
+                states = (*states, ANSWERED)
+        since = None
+        if params.HasField("status_timestamp_after"):
+            since = params.status_timestamp_after.ToDatetime(UTC)
+        return store.TaskFilter(self._agent_id, context.user.user_name, params.context_id or None, states, since)
+
+    def _listed(self, task: Task, params: ListTasksRequest) -> Task:
+        self._accounts.tell(task.id)
+        if not params.include_artifacts:
+            task.ClearField("artifacts")
+        return apply_history_length(task, params)
+
+
+async def _next(follower: Follower) -> TaskEvent:
+    item = await follower.next()
+    assert item is not None, "without a timeout there is always an event"
+    return item
+
+
+def _about(request: A2ATurnRequest, event: Event) -> Event:
+    """A stream that has shown its task cannot end with a bare message; it says the same as the task's last."""
+    if not isinstance(event, Message):
+        return event
+    task = Task(id=request.task_id, context_id=request.thread_id)
+    completed = convert.status(TaskState.TASK_STATE_COMPLETED, datetime.now(UTC), event)
+    return convert.status_event(task, completed)
+
+
+def _said(stored: StoredTask) -> str:
+    return state_name(stored.task.status.state).lower().replace("_", "-")
+
+
+def _token(position: store.Position) -> str:
+    microseconds = (position.status_at - _EPOCH) // timedelta(microseconds=1)
+    return encode_list_tasks_cursor(ListTasksCursor(microseconds * 1000, position.task_id))
+
+
+def _position(token: str) -> store.Position | None:
+    if not token:
+        return None
+    cursor = decode_list_tasks_cursor(token)
+    try:
+        if cursor is not None and cursor.timestamp_ns is not None and is_storable(cursor.task_id):
+            at = _EPOCH + timedelta(microseconds=cursor.timestamp_ns // 1000)
+            return store.Position(at, cursor.task_id)
+    except OverflowError:
+        pass
+    raise InvalidParamsError("pageToken is not one of this agent's; take nextPageToken as it was given")

@@ -1,0 +1,171 @@
+"""Push notifications: sent beside the turns, never in their way."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import httpx
+from a2a.types import Task, TaskArtifactUpdateEvent, TaskPushNotificationConfig
+from a2a.utils.errors import InvalidParamsError
+from a2a.utils.proto_utils import to_stream_response
+from google.protobuf.json_format import MessageToDict
+
+from agent_runtime.a2a_server import store
+from agent_runtime.a2a_server.tasks import Event, TaskEvent
+from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How often a notification is tried before it is given up."""
+
+MOST_WAITING = 256
+"""Notifications of one task that may wait for a slow receiver; the oldest give way."""
+
+MOST_TASKS = 10_000
+_MOST_AT_ONCE = 16
+_SECONDS_PER_ATTEMPT = 10.0
+_FIRST_PAUSE_SECONDS = 0.5
+_DRAIN_SECONDS = 5.0
+_LONGEST_HEADER = 4096
+
+
+@dataclass(frozen=True)
+class PushPolicy:
+    """Where notifications may go."""
+
+    deny_private_networks: bool = False
+
+    async def check(self, config: TaskPushNotificationConfig) -> None:
+        """Raises `InvalidParamsError` for a config that no notification could, or may, be sent by."""
+        for name, value in _headers(config).items():
+            if len(value) > _LONGEST_HEADER or not value.isprintable() or not value.isascii():
+                raise InvalidParamsError(f"the value for the header {name} must be printable ASCII")
+        await self.check_url(config.url)
+
+    async def check_url(self, url: str) -> None:
+        if not url.startswith("http"):
+            raise InvalidParamsError("url")
+
+
+class PushSender:
+    """Sends the events of each task in their order, at most a few tasks at once.
+
+    What it sends: each change of status, and each artifact once, whole, when its last chunk is there. It is
+    a courtesy, not a ledger: after the last attempt, or at the end of the process, a notification is gone.
+    """
+
+    def __init__(self, pool: Pool, client: httpx.AsyncClient, policy: PushPolicy) -> None:
+        self.policy = policy
+        self._pool = pool
+        self._client = client
+        self._waiting: dict[str, deque[Event]] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+        self._at_once = asyncio.Semaphore(_MOST_AT_ONCE)
+
+    def notify(self, task: Task, items: Sequence[TaskEvent]) -> None:
+        """Queues what the receivers of the task's notifications want to know. Never waits."""
+        events = [event for item in items if (event := _worth_sending(task, item.event)) is not None]
+        if not events:
+            return
+        waiting = self._waiting.get(task.id)
+        if waiting is not None:
+            waiting.extend(events)
+            return
+        if len(self._waiting) >= MOST_TASKS:
+            logger.warning("too many tasks wait for push notifications: those of %s are dropped", task.id)
+            return
+        self._waiting[task.id] = deque(events, maxlen=MOST_WAITING)
+        worker = asyncio.create_task(self._send_all(task.id), name=f"push-{task.id}")
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+
+    async def drain(self, seconds: float) -> None:
+        """Gives what is waiting so many seconds, then drops it."""
+        if not self._workers:
+            return
+        _, unfinished = await asyncio.wait(self._workers, timeout=seconds)
+        for worker in unfinished:
+            worker.cancel()
+        if unfinished:
+            logger.warning("push notifications of %d tasks were dropped at shutdown", len(unfinished))
+            await asyncio.wait(unfinished)
+
+    async def _send_all(self, task_id: str) -> None:
+        waiting = self._waiting[task_id]
+        try:
+            async with self._at_once:
+                while waiting:
+                    await self._send(task_id, waiting.popleft())
+        except DatabaseUnavailable as error:
+            logger.warning("push notifications of task %s were dropped: %s", task_id, error)
+        finally:
+            del self._waiting[task_id]
+
+    async def _send(self, task_id: str, event: Event) -> None:
+        with database_errors():
+            async with self._pool.connection() as conn:
+                configs = await store.list_push_configs(conn, task_id)
+        payload = MessageToDict(to_stream_response(event))
+        await asyncio.gather(*(self._deliver(config, payload) for config in configs))
+
+    async def _deliver(self, config: TaskPushNotificationConfig, payload: dict[str, object]) -> None:
+        problem = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(_FIRST_PAUSE_SECONDS * 4 ** (attempt - 1))
+            try:
+                problem = await self._post(config, payload)
+            except InvalidParamsError as error:
+                problem = str(error)
+                break
+            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+                problem = type(error).__name__
+            if not problem:
+                return
+        # Neither the URL nor a header: both may hold a secret of the receiver.
+        logger.warning("push config %s of task %s: %s", config.id, config.task_id, problem)
+
+    async def _post(self, config: TaskPushNotificationConfig, payload: dict[str, object]) -> str:
+        """Sends once. Returns what went wrong, or nothing."""
+        await self.policy.check_url(config.url)
+        response = await self._client.post(config.url, json=payload, headers=_headers(config))
+        return "" if response.is_success else f"answered {response.status_code}"
+
+
+@asynccontextmanager
+async def open_push_sender(pool: Pool, deny_private_networks: bool) -> AsyncIterator[PushSender]:
+    """Opens the sender; at the end what is waiting gets a few seconds."""
+    async with httpx.AsyncClient(timeout=_SECONDS_PER_ATTEMPT) as client:
+        sender = PushSender(pool, client, PushPolicy(deny_private_networks))
+        try:
+            yield sender
+        finally:
+            with suppress(asyncio.CancelledError):
+                await sender.drain(_DRAIN_SECONDS)
+
+
+def _headers(config: TaskPushNotificationConfig) -> dict[str, str]:
+    headers = {}
+    if config.token:
+        headers["X-A2A-Notification-Token"] = config.token
+    if config.authentication.scheme and config.authentication.credentials:
+        headers["Authorization"] = f"{config.authentication.scheme} {config.authentication.credentials}"
+    return headers
+
+
+def _worth_sending(task: Task, event: Event) -> Event | None:
+    if not isinstance(event, TaskArtifactUpdateEvent):
+        return event
+    if not event.last_chunk:
+        return None
+    whole = TaskArtifactUpdateEvent()
+    whole.CopyFrom(event)
+    for artifact in task.artifacts:
+        if artifact.artifact_id == event.artifact.artifact_id:
+            whole.artifact.CopyFrom(artifact)
+            whole.append = False
+    return whole

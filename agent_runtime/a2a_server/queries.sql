@@ -1,0 +1,149 @@
+-- name: insert_task
+-- Nothing is inserted while a task of the thread waits for input; its id comes back instead.
+WITH waiting AS (
+    SELECT task_id FROM a2a_tasks
+     WHERE thread_id = %(thread_id)s AND state IN ('INPUT_REQUIRED', 'AUTH_REQUIRED') LIMIT 1
+), inserted AS (
+    INSERT INTO a2a_tasks (task_id, thread_id, owner_key, caller, state, status_at, version, task)
+    SELECT %(task_id)s, %(thread_id)s, %(owner_key)s, %(caller)s, %(state)s, %(status_at)s, 1, %(task)s
+     WHERE NOT EXISTS (SELECT 1 FROM waiting)
+    RETURNING task_id
+), pushes AS (
+    INSERT INTO a2a_push_configs (task_id, config_id, config)
+    SELECT task_id, %(config_id)s, %(config)s::bytea FROM inserted WHERE %(config)s::bytea IS NOT NULL
+)
+SELECT (SELECT task_id FROM waiting) AS waiting;
+
+-- name: find_task
+-- The task of one caller of one agent, with the events that its snapshot does not hold yet.
+SELECT t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller,
+       ARRAY(SELECT e.event FROM a2a_task_events AS e
+              WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
+  FROM a2a_tasks AS t
+ WHERE t.task_id = %(task_id)s AND t.caller = %(caller)s
+   AND t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s);
+
+-- name: lock_task
+-- Apart from the reading: what a statement sees beside the row it waited for is as old as its beginning.
+SELECT 1 FROM a2a_tasks WHERE task_id = %(task_id)s AND owner_key = %(owner_key)s FOR UPDATE;
+
+-- name: has_turn
+SELECT EXISTS (SELECT 1 FROM agent_turns WHERE task_id = %(task_id)s) AS has_turn;
+
+-- name: append_events
+-- Only when the last version is the expected one: the writer's picture of the task is then the true one.
+-- status_at is null when no event of these says something about the status.
+WITH task AS (
+    SELECT task_id, version FROM a2a_tasks AS t
+     WHERE task_id = %(task_id)s AND owner_key = %(owner_key)s
+       AND greatest(version, (SELECT max(e.version) FROM a2a_task_events AS e WHERE e.task_id = t.task_id))
+           = %(version)s
+), touched AS (
+    UPDATE a2a_tasks SET status_at = %(status_at)s
+     WHERE task_id IN (SELECT task_id FROM task) AND %(status_at)s::timestamptz IS NOT NULL
+), appended AS (
+    INSERT INTO a2a_task_events (task_id, version, event)
+    SELECT task_id, %(version)s + position, event
+      FROM task, unnest(%(events)s::bytea[]) WITH ORDINALITY AS e (event, position)
+)
+SELECT EXISTS (SELECT 1 FROM a2a_push_configs AS p WHERE p.task_id = task.task_id) AS pushes FROM task;
+
+-- name: start_task
+-- A queued turn must not start while another task of its thread has a pause open, answered or not.
+WITH waiting AS (
+    SELECT task_id FROM a2a_tasks
+     WHERE thread_id = %(thread_id)s AND task_id <> %(task_id)s
+       AND state IN ('INPUT_REQUIRED', 'AUTH_REQUIRED', 'ANSWERED') LIMIT 1
+), task AS (
+    SELECT task_id FROM a2a_tasks AS t
+     WHERE task_id = %(task_id)s AND owner_key = %(owner_key)s AND NOT EXISTS (SELECT 1 FROM waiting)
+       AND greatest(version, (SELECT max(e.version) FROM a2a_task_events AS e WHERE e.task_id = t.task_id))
+           = %(version)s
+), started AS (
+    UPDATE a2a_tasks SET state = 'WORKING', status_at = %(status_at)s
+     WHERE task_id IN (SELECT task_id FROM task)
+), appended AS (
+    INSERT INTO a2a_task_events (task_id, version, event) SELECT task_id, %(version)s + 1, %(event)s FROM task
+)
+SELECT (SELECT task_id FROM waiting) AS waiting, EXISTS (SELECT 1 FROM task) AS started,
+       EXISTS (SELECT 1 FROM a2a_push_configs WHERE task_id = %(task_id)s) AS pushes;
+
+-- name: store_task
+-- A new snapshot together with the event that led to it, only on top of the expected version.
+WITH task AS (
+    SELECT task_id FROM a2a_tasks AS t
+     WHERE task_id = %(task_id)s AND owner_key = %(owner_key)s
+       AND greatest(version, (SELECT max(e.version) FROM a2a_task_events AS e WHERE e.task_id = t.task_id))
+           = %(version)s
+), stored AS (
+    UPDATE a2a_tasks
+       SET task = %(task)s, state = %(state)s, status_at = %(status_at)s, version = %(version)s + 1
+     WHERE task_id IN (SELECT task_id FROM task)
+), appended AS (
+    INSERT INTO a2a_task_events (task_id, version, event) SELECT task_id, %(version)s + 1, %(event)s FROM task
+)
+SELECT EXISTS (SELECT 1 FROM a2a_push_configs AS p WHERE p.task_id = task.task_id) AS pushes FROM task;
+
+-- name: delete_task
+DELETE FROM a2a_tasks WHERE task_id = %(task_id)s AND owner_key = %(owner_key)s;
+
+-- name: list_tasks
+SELECT t.task_id, t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.status_at,
+       ARRAY(SELECT e.event FROM a2a_task_events AS e
+              WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
+  FROM a2a_tasks AS t
+ WHERE t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+   AND t.caller = %(caller)s
+   AND (%(thread_id)s::text IS NULL OR t.thread_id = %(thread_id)s)
+   AND (%(states)s::text[] IS NULL OR t.state = ANY(%(states)s))
+   AND (%(since)s::timestamptz IS NULL OR t.status_at >= %(since)s)
+   AND (%(after_at)s::timestamptz IS NULL OR (t.status_at, t.task_id) < (%(after_at)s, %(after_id)s))
+ ORDER BY t.status_at DESC, t.task_id DESC
+ LIMIT %(limit)s;
+
+-- name: count_tasks
+SELECT count(*) AS total FROM a2a_tasks AS t
+ WHERE t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+   AND t.caller = %(caller)s
+   AND (%(thread_id)s::text IS NULL OR t.thread_id = %(thread_id)s)
+   AND (%(states)s::text[] IS NULL OR t.state = ANY(%(states)s))
+   AND (%(since)s::timestamptz IS NULL OR t.status_at >= %(since)s);
+
+-- name: read_events
+-- What happened to the followed tasks after the versions their followers have seen. A task without events has
+-- one row with nulls; a task that is gone has none.
+SELECT t.task_id, t.version AS stored_version, e.version, e.event
+  FROM unnest(%(task_ids)s::text[], %(versions)s::int[]) AS followed (task_id, version)
+  JOIN a2a_tasks AS t ON t.task_id = followed.task_id
+  LEFT JOIN a2a_task_events AS e ON e.task_id = t.task_id AND e.version > followed.version
+ ORDER BY t.task_id, e.version;
+
+-- name: read_task
+-- For those whose right to the task is beyond doubt: its writers, and followers, who were checked before.
+SELECT t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller,
+       ARRAY(SELECT e.event FROM a2a_task_events AS e
+              WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
+  FROM a2a_tasks AS t WHERE t.task_id = %(task_id)s;
+
+-- name: prune_events
+-- Events that a snapshot holds are kept only for those who were following when they happened.
+DELETE FROM a2a_task_events AS e USING a2a_tasks AS t
+ WHERE t.task_id = e.task_id AND e.version <= t.version AND e.created_at < now() - interval '10 minutes';
+
+-- name: put_push_config
+INSERT INTO a2a_push_configs (task_id, config_id, config)
+SELECT task_id, %(config_id)s, %(config)s FROM a2a_tasks
+ WHERE task_id = %(task_id)s AND caller = %(caller)s
+   AND owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+ON CONFLICT (task_id, config_id) DO UPDATE SET config = EXCLUDED.config;
+
+-- name: add_push_config
+-- For the holder of the task's turn.
+INSERT INTO a2a_push_configs (task_id, config_id, config) VALUES (%(task_id)s, %(config_id)s, %(config)s)
+ON CONFLICT (task_id, config_id) DO UPDATE SET config = EXCLUDED.config;
+
+-- name: list_push_configs
+SELECT config FROM a2a_push_configs WHERE task_id = %(task_id)s ORDER BY config_id;
+
+-- name: delete_push_config
+DELETE FROM a2a_push_configs WHERE task_id = %(task_id)s AND config_id = %(config_id)s;

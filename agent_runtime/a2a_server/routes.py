@@ -1,0 +1,70 @@
+"""The agent's A2A routes: JSON-RPC at the root, HTTP+JSON below `/a2a`, and the card."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from a2a.server.request_handlers.request_handler import RequestHandler
+from a2a.server.routes import create_agent_card_routes, create_rest_routes
+from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
+from a2a.types import AgentCard
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route
+
+from agent_runtime.a2a_server.callers import CallerTokens
+from agent_runtime.a2a_server.card import CARD_PATHS, REST_PREFIX, card_at
+from agent_runtime.a2a_server.guard import JsonGuard
+
+RPC_PATH = "/"
+
+
+def add_a2a_routes(
+    app: FastAPI,
+    handler: RequestHandler,
+    card: AgentCard,
+    *,
+    current_url: Callable[[], str],
+    callers: Mapping[str, str],
+    max_body_bytes: int,
+    shutdown_grace_seconds: float = 0,
+) -> None:
+    """Adds the routes to `app`; a lifespan may do it, before its `yield`.
+
+    `current_url` is asked at each request for the card. `callers` are tokens and whose they are; the card is
+    public in any case. Streams get `shutdown_grace_seconds` to end by themselves when the server stops.
+    """
+    app.router.routes.extend(
+        [
+            *_card_routes(card, current_url),
+            *_rpc_routes(handler, _door(callers, max_body_bytes, rpc=True), shutdown_grace_seconds),
+            *_rest_routes(handler, _door(callers, max_body_bytes, rpc=False), shutdown_grace_seconds),
+        ]
+    )
+    # A redirect from /x/ to /x would repeat a POST without its body's guarantees, and hides typing errors.
+    app.router.redirect_slashes = False
+
+
+def _door(callers: Mapping[str, str], max_body_bytes: int, *, rpc: bool) -> list[Middleware]:
+    return [
+        Middleware(CallerTokens, callers=callers),
+        Middleware(JsonGuard, max_bytes=max_body_bytes, rpc=rpc),
+    ]
+
+
+def _card_routes(card: AgentCard, current_url: Callable[[], str]) -> list[BaseRoute]:
+    modifier = card_at(current_url)
+    return [route for path in CARD_PATHS for route in create_agent_card_routes(card, modifier, card_url=path)]
+
+
+def _rpc_routes(handler: RequestHandler, door: Sequence[Middleware], grace: float) -> list[BaseRoute]:
+    dispatcher = JsonRpcDispatcher(handler, enable_v0_3_compat=True, shutdown_grace_period=grace)
+    return [Route(RPC_PATH, dispatcher.handle_requests, methods=["POST"], middleware=door)]
+
+
+def _rest_routes(handler: RequestHandler, door: Sequence[Middleware], grace: float) -> list[BaseRoute]:
+    made = create_rest_routes(handler, path_prefix=REST_PREFIX, shutdown_grace_period=grace)
+    # The SDK also mounts everything below /{tenant} at the root, where it would swallow every unknown path.
+    return [
+        Route(route.path, route.endpoint, methods=sorted(route.methods or ()), middleware=door)
+        for route in made
+        if isinstance(route, Route)
+    ]

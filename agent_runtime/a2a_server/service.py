@@ -1,0 +1,103 @@
+"""The A2A side of an agent as one thing: opened once, closed once."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from agent_runtime.a2a_server import store
+from agent_runtime.a2a_server.accounts import Accounts
+from agent_runtime.a2a_server.card import build_card
+from agent_runtime.a2a_server.feed import Feed
+from agent_runtime.a2a_server.handler import A2AHandler, TurnEngine
+from agent_runtime.a2a_server.push import PushSender, open_push_sender
+from agent_runtime.a2a_server.recorder import TaskRecorder
+from agent_runtime.a2a_server.routes import add_a2a_routes
+from agent_runtime.card_url import CardUrl
+from agent_runtime.project import Project
+from agent_runtime.settings import AgentSettings
+from groundwork.background import running
+from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+
+logger = logging.getLogger(__name__)
+
+_PRUNE_SECONDS = 60.0
+
+
+class A2AServer:
+    """What A2A needs beside the turns. `recorder` is what the turn engine writes to."""
+
+    def __init__(
+        self, settings: AgentSettings, project: Project, pool: Pool, card_url: CardUrl, pushes: PushSender
+    ) -> None:
+        self._settings = settings
+        self._project = project
+        self._pool = pool
+        self._card_url = card_url
+        self._pushes = pushes
+        self._accounts = Accounts()
+        self._handler: A2AHandler | None = None
+        self.feed = Feed(pool, self._accounts.runs_here)
+        self.recorder = TaskRecorder(self._accounts, self.feed, pushes)
+
+    def serve(self, engine: TurnEngine) -> None:
+        """Says which engine runs the turns; `add_routes` needs to know."""
+        self._handler = A2AHandler(
+            self._pool,
+            self._settings.agent_id or "",
+            engine,
+            self.recorder,
+            self._accounts,
+            self.feed,
+            self._pushes.policy,
+        )
+
+    def add_routes(self, app: FastAPI) -> None:
+        """Adds JSON-RPC, HTTP+JSON and the card to `app`. Raises `RuntimeError` before `serve`."""
+        if self._handler is None:
+            raise RuntimeError("serve(engine) comes first: there is nobody yet to run turns")
+        callers = self._settings.a2a_callers
+        add_a2a_routes(
+            app,
+            self._handler,
+            build_card(self._project.card, self._card_url.url, bearer=bool(callers)),
+            current_url=lambda: self._card_url.url,
+            callers=callers,
+            max_body_bytes=self._settings.a2a_max_body_bytes,
+            shutdown_grace_seconds=self._settings.shutdown_grace_seconds,
+        )
+
+    def turn_lost(self, task_id: str) -> None:
+        """The task's turn is no longer run in this process; those who follow it here look elsewhere."""
+        self.recorder.lost(task_id)
+
+
+@asynccontextmanager
+async def open_a2a_server(
+    settings: AgentSettings, project: Project, pool: Pool, card_url: CardUrl
+) -> AsyncIterator[A2AServer]:
+    """Opens the A2A side. At the end followers are let go, and waiting notifications get a moment.
+
+    Open it before the turn engine and close it after: turns that end while the engine drains are announced.
+    """
+    async with open_push_sender(pool, settings.deny_private_networks) as pushes:
+        server = A2AServer(settings, project, pool, card_url, pushes)
+        async with running("a2a-feed", server.feed.poll()), running("a2a-tidy", _prune(pool)):
+            try:
+                yield server
+            finally:
+                server.feed.close()
+
+
+async def _prune(pool: Pool) -> None:
+    """The loop that removes events which every follower has had time to read."""
+    while True:
+        await asyncio.sleep(_PRUNE_SECONDS)
+        try:
+            with database_errors():
+                async with pool.connection() as conn:
+                    await store.prune_events(conn)
+        except DatabaseUnavailable as error:
+            logger.warning("old task events stay for now: %s", error)

@@ -1,0 +1,271 @@
+"""The rows behind tasks, their events and their push configs. Callers bring the connection.
+
+A task's row is a snapshot at `version`; the rows of `a2a_task_events` after it are what has happened since.
+Versions of a task are consecutive, so that whoever follows it can tell when something is missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from a2a.types import Task, TaskPushNotificationConfig
+
+from agent_runtime.a2a_server.tasks import Event, StoredTask, TaskEvent, event_bytes, fold, read_event
+from agent_runtime.turns.types import Turn
+from groundwork.postgres import Connection
+from groundwork.sql import Queries
+
+sql = Queries("agent_runtime.a2a_server")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A write that took place; `pushes` says whether anybody wants to be notified of it."""
+
+    pushes: bool
+
+
+@dataclass(frozen=True)
+class TaskFilter:
+    """Which tasks of which caller of which agent; `None` is no condition."""
+
+    agent_id: str
+    caller: str
+    thread_id: str | None = None
+    states: tuple[str, ...] | None = None
+    since: datetime | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        states = None if self.states is None else list(self.states)
+        return {
+            "agent_id": self.agent_id,
+            "caller": self.caller,
+            "thread_id": self.thread_id,
+            "states": states,
+            "since": self.since,
+        }
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in the listing, which runs from the newest status to the oldest."""
+
+    status_at: datetime
+    task_id: str
+
+
+@dataclass(frozen=True)
+class ListedTask:
+    task: Task
+    position: Position
+
+
+async def insert_task(
+    conn: Connection,
+    turn: Turn,
+    task: Task,
+    state: str,
+    status_at: datetime,
+    push: TaskPushNotificationConfig | None,
+) -> str | None:
+    """Stores a new task at version 1. Returns the id of the task the thread waits for, if there is one;
+    then nothing was stored."""
+    parameters = {
+        "task_id": turn.task_id,
+        "thread_id": turn.thread_id,
+        "owner_key": turn.owner_key,
+        "caller": turn.caller,
+        "state": state,
+        "status_at": status_at,
+        "task": task.SerializeToString(),
+        "config_id": push.id if push else None,
+        "config": push.SerializeToString() if push else None,
+    }
+    row = await (await conn.execute(sql.insert_task, parameters)).fetchone()
+    assert row is not None
+    return None if row["waiting"] is None else str(row["waiting"])
+
+
+async def find_task(conn: Connection, agent_id: str, caller: str, task_id: str) -> StoredTask | None:
+    cursor = await conn.execute(sql.find_task, {"agent_id": agent_id, "caller": caller, "task_id": task_id})
+    return _stored(await cursor.fetchone())
+
+
+async def lock_task(conn: Connection, owner_key: int, task_id: str) -> StoredTask | None:
+    """The task, which stays as it is until the caller's transaction ends."""
+    cursor = await conn.execute(sql.lock_task, {"owner_key": owner_key, "task_id": task_id})
+    return await read_task(conn, task_id) if await cursor.fetchone() else None
+
+
+async def read_task(conn: Connection, task_id: str) -> StoredTask | None:
+    """The task, whoever it belongs to."""
+    return _stored(await (await conn.execute(sql.read_task, {"task_id": task_id})).fetchone())
+
+
+async def has_turn(conn: Connection, task_id: str) -> bool:
+    row = await (await conn.execute(sql.has_turn, {"task_id": task_id})).fetchone()
+    assert row is not None
+    return bool(row["has_turn"])
+
+
+async def append_events(
+    conn: Connection, turn: Turn, version: int, events: Sequence[Event], status_at: datetime | None
+) -> Written | None:
+    """Adds events after `version`. Returns `None`, and adds nothing, when that is not the last one."""
+    parameters = {
+        "task_id": turn.task_id,
+        "owner_key": turn.owner_key,
+        "version": version,
+        "events": [event_bytes(event) for event in events],
+        "status_at": status_at,
+    }
+    return _written(await (await conn.execute(sql.append_events, parameters)).fetchone())
+
+
+async def start_task(
+    conn: Connection, turn: Turn, version: int, event: Event, status_at: datetime
+) -> Written | str | None:
+    """Adds the event that the task is being worked on. Returns instead the id of another task of the thread
+    whose pause is open, or `None` when `version` is not the last one; then nothing was added."""
+    parameters = {
+        "task_id": turn.task_id,
+        "thread_id": turn.thread_id,
+        "owner_key": turn.owner_key,
+        "version": version,
+        "event": event_bytes(event),
+        "status_at": status_at,
+    }
+    row = await (await conn.execute(sql.start_task, parameters)).fetchone()
+    assert row is not None
+    if row["waiting"] is not None:
+        return str(row["waiting"])
+    return Written(row["pushes"]) if row["started"] else None
+
+
+async def store_task(
+    conn: Connection,
+    owner_key: int,
+    task: Task,
+    version: int,
+    event: Event,
+    state: str,
+    status_at: datetime,
+) -> Written | None:
+    """Makes `task` the snapshot, and `event` the one that led to it. Returns `None`, and changes nothing,
+    when `version` is not the last one."""
+    parameters = {
+        "task_id": task.id,
+        "owner_key": owner_key,
+        "version": version,
+        "task": task.SerializeToString(),
+        "event": event_bytes(event),
+        "state": state,
+        "status_at": status_at,
+    }
+    return _written(await (await conn.execute(sql.store_task, parameters)).fetchone())
+
+
+async def delete_task(conn: Connection, turn: Turn) -> bool:
+    cursor = await conn.execute(sql.delete_task, {"task_id": turn.task_id, "owner_key": turn.owner_key})
+    return cursor.rowcount > 0
+
+
+async def list_tasks(conn: Connection, wanted: TaskFilter, limit: int, after: Position | None) -> list[ListedTask]:
+    parameters = {
+        **wanted.parameters(),
+        "limit": limit,
+        "after_at": after.status_at if after else None,
+        "after_id": after.task_id if after else None,
+    }
+    rows = await (await conn.execute(sql.list_tasks, parameters)).fetchall()
+    return [ListedTask(_folded(row)[0], Position(row["status_at"], row["task_id"])) for row in rows]
+
+
+async def count_tasks(conn: Connection, wanted: TaskFilter) -> int:
+    row = await (await conn.execute(sql.count_tasks, wanted.parameters())).fetchone()
+    assert row is not None
+    return int(row["total"])
+
+
+@dataclass(frozen=True)
+class News:
+    """What a follower has missed of a task that is stored at `stored_version`."""
+
+    stored_version: int
+    events: tuple[TaskEvent, ...]
+
+
+async def read_events(conn: Connection, seen: Mapping[str, int]) -> dict[str, News]:
+    """What happened to tasks after the versions in `seen`; tasks that are gone are not in the answer."""
+    parameters = {"task_ids": list(seen), "versions": list(seen.values())}
+    rows = await (await conn.execute(sql.read_events, parameters)).fetchall()
+    found: dict[str, tuple[int, list[TaskEvent]]] = {}
+    for row in rows:
+        _, events = found.setdefault(row["task_id"], (row["stored_version"], []))
+        if row["version"] is not None:
+            events.append(TaskEvent(row["version"], read_event(row["event"])))
+    return {task_id: News(version, tuple(events)) for task_id, (version, events) in found.items()}
+
+
+async def prune_events(conn: Connection) -> int:
+    """Removes events that nobody can still be waiting for. Returns how many there were."""
+    return (await conn.execute(sql.prune_events)).rowcount
+
+
+async def put_push_config(
+    conn: Connection, agent_id: str, caller: str, config: TaskPushNotificationConfig
+) -> bool:
+    """Stores the config under its id. Returns whether the caller has such a task."""
+    parameters = {
+        "agent_id": agent_id,
+        "caller": caller,
+        "task_id": config.task_id,
+        "config_id": config.id,
+        "config": config.SerializeToString(),
+    }
+    return (await conn.execute(sql.put_push_config, parameters)).rowcount > 0
+
+
+async def add_push_config(conn: Connection, config: TaskPushNotificationConfig) -> None:
+    """Stores the config for a task that the caller's transaction holds."""
+    parameters = {
+        "task_id": config.task_id,
+        "config_id": config.id,
+        "config": config.SerializeToString(),
+    }
+    await conn.execute(sql.add_push_config, parameters)
+
+
+async def list_push_configs(conn: Connection, task_id: str) -> list[TaskPushNotificationConfig]:
+    rows = await (await conn.execute(sql.list_push_configs, {"task_id": task_id})).fetchall()
+    return [TaskPushNotificationConfig.FromString(row["config"]) for row in rows]
+
+
+async def delete_push_config(conn: Connection, task_id: str, config_id: str) -> None:
+    await conn.execute(sql.delete_push_config, {"task_id": task_id, "config_id": config_id})
+
+
+def _stored(row: dict[str, Any] | None) -> StoredTask | None:
+    if row is None:
+        return None
+    task, version = _folded(row)
+    return StoredTask(
+        task,
+        version,
+        row["state"],
+        row["thread_id"],
+        row["owner_key"],
+        row["caller"],
+    )
+
+
+def _folded(row: dict[str, Any]) -> tuple[Task, int]:
+    task = Task.FromString(row["task"])
+    for data in row["events"]:
+        fold(task, read_event(data))
+    return task, row["version"] + len(row["events"])
+
+
+def _written(row: dict[str, Any] | None) -> Written | None:
+    return None if row is None else Written(row["pushes"])

@@ -1,0 +1,126 @@
+"""A task as it is stored and as it changes: the snapshot, the events after it, and how the two are folded."""
+
+from dataclasses import dataclass, field
+
+from a2a.server.tasks.task_manager import append_artifact_to_task
+from a2a.types import (
+    Message,
+    StreamResponse,
+    Task,
+    TaskArtifactUpdateEvent,
+    TaskPushNotificationConfig,
+    TaskState,
+    TaskStatusUpdateEvent,
+)
+from a2a.utils.proto_utils import to_stream_response
+
+from agent_runtime.turns.types import TurnRequest
+
+Event = Message | Task | TaskStatusUpdateEvent | TaskArtifactUpdateEvent
+
+TERMINAL = frozenset(
+    {
+        TaskState.TASK_STATE_COMPLETED,
+        TaskState.TASK_STATE_CANCELED,
+        TaskState.TASK_STATE_FAILED,
+        TaskState.TASK_STATE_REJECTED,
+    }
+)
+INTERRUPTED = frozenset({TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED})
+
+ANSWERED = "ANSWERED"
+"""The stored state of a task whose answer has been accepted but still waits behind other turns. Callers see
+SUBMITTED; the pause in the graph is still there, and a turn that would discard it must not start."""
+
+
+@dataclass(frozen=True)
+class A2ATurnRequest(TurnRequest):
+    """A turn request with what A2A keeps of it: the message as it came, and where to send notifications.
+
+    `told` says that the caller will know the task's id before the turn has ended, so that the task has to
+    stay even if the graph answers with a bare message.
+    """
+
+    original: Message = field(default_factory=Message)
+    push: TaskPushNotificationConfig | None = None
+    told: bool = False
+
+
+@dataclass(frozen=True)
+class TaskEvent:
+    """One thing that happened to a task. Nothing here may be changed: followers share it.
+
+    `snapshot` is the task after the event, where whoever published it had it at hand.
+    """
+
+    version: int
+    event: Event
+    snapshot: Task | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether nothing follows until somebody sends another message."""
+        if isinstance(self.event, Message):
+            return True
+        if isinstance(self.event, TaskArtifactUpdateEvent):
+            return False
+        return self.event.status.state in TERMINAL | INTERRUPTED
+
+
+@dataclass
+class StoredTask:
+    """A task as the database has it: the snapshot with every later event folded in, up to `version`."""
+
+    task: Task
+    version: int
+    state: str
+    thread_id: str
+    owner_key: int
+    caller: str
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.task.status.state in TERMINAL
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.task.status.state in INTERRUPTED
+
+
+def state_name(state: TaskState) -> str:
+    """How a state is stored: `WORKING`, `INPUT_REQUIRED`, ..."""
+    return TaskState.Name(state).removeprefix("TASK_STATE_")
+
+
+def fold(task: Task, event: Event) -> None:
+    """Applies an event to the task it is about.
+
+    A question (input-required) goes into the history too, where the conversation can be read; what the agent
+    says while it works does not.
+    """
+    if isinstance(event, TaskArtifactUpdateEvent):
+        append_artifact_to_task(task, event)
+    elif isinstance(event, TaskStatusUpdateEvent):
+        task.status.CopyFrom(event.status)
+        if event.status.state in INTERRUPTED and event.status.HasField("message"):
+            task.history.append(event.status.message)
+    elif isinstance(event, Task):
+        task.CopyFrom(event)
+
+
+def copy_of(task: Task) -> Task:
+    made = Task()
+    made.CopyFrom(task)
+    return made
+
+
+def event_bytes(event: Event) -> bytes:
+    return to_stream_response(event).SerializeToString()
+
+
+def read_event(data: bytes) -> Event:
+    response = StreamResponse.FromString(data)
+    name = response.WhichOneof("payload")
+    assert name is not None, "an event row without an event"
+    event: Event = getattr(response, name)
+    return event

@@ -1,0 +1,171 @@
+"""The command `agent-runtime`. Modules that take time to import are imported where they are needed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from dotenv import load_dotenv
+
+from agent_runtime.errors import AgentError
+from groundwork.settings import BadSetting, load_settings
+
+if TYPE_CHECKING:
+    from agent_runtime.settings import AgentSettings
+    from agent_runtime.threads.service import Threads
+
+app = typer.Typer(
+    help="Run a LangGraph agent and look after its threads.", no_args_is_help=True, add_completion=False
+)
+threads_app = typer.Typer(help="Threads in the agent's database.", no_args_is_help=True)
+app.add_typer(threads_app, name="threads")
+
+CANNOT_START = 2
+"""Exit status when the settings, the project, the address or the database make a start impossible."""
+
+
+@app.command()
+def serve(
+    migrate: Annotated[bool, typer.Option(help="Bring the database schema to this release first.")] = True,
+) -> None:
+    """Serve the agent of this directory until Ctrl-C."""
+    from agent_runtime.serve import serve_agent
+
+    _run(serve_agent(_settings(), Path.cwd(), migrate=migrate))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database schema to this release, and do nothing else."""
+
+    async def run() -> None:
+        from agent_runtime.database import prepare_database
+
+        async with _pool(_settings()) as pool:
+            await prepare_database(pool)
+        _say("The schema is up to date.")
+
+    _run(run())
+
+
+@threads_app.command()
+def adopt(
+    prefix: Annotated[str, typer.Option(help="Only threads whose id begins with this.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them, change nothing.")] = False,
+) -> None:
+    """Claim threads that have checkpoints but no owner: another LangGraph program wrote them."""
+
+    async def run() -> None:
+        async with _threads() as threads:
+            count = await threads.adopt(prefix, dry_run=dry_run)
+        _say(f"{count} threads {'would be adopted' if dry_run else 'adopted'}.")
+
+    _run(run())
+
+
+@threads_app.command()
+def sweep(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them, change nothing.")] = False,
+) -> None:
+    """Remove checkpoint blobs and writes whose thread has neither a checkpoint nor an owner."""
+
+    async def run() -> None:
+        async with _threads() as threads:
+            counts = await threads.sweep_orphans(dry_run=dry_run)
+        for table, count in counts.items():
+            _say(f"{table}: {count} orphaned rows {'found' if dry_run else 'removed'}.")
+
+    _run(run())
+
+
+@app.command()
+def card() -> None:
+    """Fetch the agent's card from its public URL and compare it with what this directory says."""
+    from agent_runtime.a2a_server.card_check import check_card
+
+    problems = _run(check_card(_settings(), Path.cwd()))
+    for problem in problems:
+        _complain(problem)
+    if problems:
+        raise typer.Exit(1)
+    _say("The public URL serves this agent's card.")
+
+
+def main() -> None:
+    """Entry point. `.env` comes first: what it sets decides how some libraries behave when imported."""
+    load_dotenv(Path.cwd() / ".env")
+    app()
+
+
+def _settings() -> "AgentSettings":
+    from agent_runtime.settings import AgentSettings
+
+    try:
+        return load_settings(AgentSettings)
+    except BadSetting as error:
+        _complain(str(error))
+        raise typer.Exit(CANNOT_START) from None
+
+
+@asynccontextmanager
+async def _pool(settings: "AgentSettings") -> AsyncIterator[Any]:
+    from agent_runtime.runtime import open_database
+    from groundwork.postgres import open_pool
+
+    async with (
+        open_database(settings, Path.cwd()) as dsn,
+        open_pool(dsn, name="cli", max_size=2, prepare_threshold=settings.prepare_threshold) as pool,
+    ):
+        yield pool
+
+
+@asynccontextmanager
+async def _threads() -> AsyncIterator["Threads"]:
+    from agent_runtime.database import prepare_database
+    from agent_runtime.errors import AgentIdRequired
+    from agent_runtime.threads.service import Threads
+
+    settings = _settings()
+    if settings.agent_id is None:
+        raise AgentIdRequired
+    async with _pool(settings) as pool:
+        await prepare_database(pool)
+        yield Threads(pool, settings.agent_id, forget=lambda thread_ids: None)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Runs a command to its end; what makes it impossible is said in one line, without a traceback."""
+    from groundwork.embedded import EmbeddedPostgresFailed
+    from groundwork.migrations import SchemaLockTimeout, SchemaTooNew
+    from groundwork.postgres import DatabaseUnavailable
+    from groundwork.serving import AddressInUse
+
+    impossible = (
+        AgentError,
+        AddressInUse,
+        DatabaseUnavailable,
+        EmbeddedPostgresFailed,
+        SchemaLockTimeout,
+        SchemaTooNew,
+    )
+    try:
+        return asyncio.run(work)
+    except impossible as error:
+        _complain(str(error))
+        raise typer.Exit(CANNOT_START) from None
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(130) from None
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+
+
+def _complain(text: str) -> None:
+    typer.echo(f"agent-runtime: {text}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""What can go wrong in an agent, in our words. Only the edges (`admin_api`, `a2a_server`) know codes."""
+
+
+class AgentError(Exception):
+    """The base of everything the agent raises on purpose."""
+
+
+class BadProject(AgentError):
+    """The project directory cannot be served: a file is missing or says something that makes no sense."""
+
+
+class InvalidValue(AgentError):
+    """A value is of the wrong type or out of range; `field` names it, the message says what is accepted."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class MemoryDisabled(AgentError):
+    """`MEMORY_ENABLED` is off, so there are no threads to speak of."""
+
+    def __init__(self) -> None:
+        super().__init__("memory is not enabled; set MEMORY_ENABLED=true and restart the agent")
+
+
+class AgentIdRequired(AgentError):
+    """`AGENT_ID` is not set, so no thread can be this agent's."""
+
+    def __init__(self) -> None:
+        super().__init__("AGENT_ID is not set; thread routes need it to know whose threads to show")
+
+
+class ImmutableField(AgentError):
+    """Fields that cannot change while the agent runs."""
+
+    def __init__(self, fields: list[str]) -> None:
+        super().__init__(
+            f"{', '.join(fields)} cannot change at runtime; edit the environment and restart the agent"
+        )
+        self.fields = fields
+
+
+class ThreadError(AgentError):
+    """Something about one thread."""
+
+    def __init__(self, thread_id: str, message: str) -> None:
+        super().__init__(message)
+        self.thread_id = thread_id
+
+
+class ThreadNotFound(ThreadError):
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(thread_id, f"nothing is stored for thread {thread_id!r}")
+
+
+class ThreadNotOurs(ThreadError):
+    """The thread belongs to another agent."""
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(thread_id, f"thread {thread_id!r} belongs to another agent")
+
+
+class ThreadUnclaimed(ThreadNotOurs):
+    """Another LangGraph program wrote the thread, and no agent has claimed it."""
+
+    def __init__(self, thread_id: str) -> None:
+        ThreadError.__init__(
+            self,
+            thread_id,
+            f"thread {thread_id!r} was written by another program and belongs to no agent;"
+            " `agent-runtime threads adopt` claims such threads",
+        )
+
+
+class ThreadOfAnotherCaller(ThreadError):
+    """The context was opened by another authenticated caller."""
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(thread_id, f"context {thread_id!r} was opened by another caller")
+
+
+class ThreadUnreadable(ThreadError):
+    """A checkpoint of the thread cannot be decoded; other threads are not concerned."""
+
+    def __init__(self, thread_id: str, reason: str) -> None:
+        super().__init__(thread_id, f"the latest checkpoint of thread {thread_id!r} cannot be decoded: {reason}")
+
+
+class ThreadWaitsForInput(ThreadError):
+    """A task of the thread waits for an answer; a message that does not name it would discard the pause."""
+
+    def __init__(self, thread_id: str, task_id: str) -> None:
+        super().__init__(
+            thread_id,
+            f"context {thread_id!r} waits for input in task {task_id!r}; send the answer with that task id,"
+            " or cancel the task first",
+        )
+        self.task_id = task_id
+
+
+class AgentStopping(AgentError):
+    """The process is shutting down and takes no new turns."""
+
+    def __init__(self) -> None:
+        super().__init__("the agent is shutting down; send the message again in a moment")
+
+
+class TurnSuperseded(AgentError):
+    """The turn is no longer this process's to write: it was cancelled, deleted, or taken over."""
+
+
+class MigrationConcernsOthers(AgentError):
+    """Neither of the two ids of a migration is this agent's own."""
+
+
+class AgentStillAlive(AgentError):
+    """Another live process runs under the id whose threads are to be moved."""
+
+
+class RegistryNotConfigured(AgentError):
+    """The agent has no registry, so there is nothing to reload from."""
+
+    def __init__(self) -> None:
+        super().__init__("no registry is configured; set REGISTRY_URL and restart the agent")

@@ -1,0 +1,20 @@
+"""What a scaffolded graph is built from."""
+
+from agent_runtime.graph.answers import TurnRejected, reply, send_artifact
+from agent_runtime.graph.context import TurnContext
+from agent_runtime.graph.model import build_model
+from agent_runtime.graph.offline import OfflineChatModel
+from agent_runtime.turns.outputs import Data, File, Part, Text
+
+__all__ = [
+    "Data",
+    "File",
+    "OfflineChatModel",
+    "Part",
+    "Text",
+    "TurnContext",
+    "TurnRejected",
+    "build_model",
+    "reply",
+    "send_artifact",
+]

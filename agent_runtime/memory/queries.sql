@@ -1,0 +1,23 @@
+-- name: find_summary
+-- With the thread's position: a thread that was deleted and opened again under the same id has another one.
+SELECT t.position, m.summary, m.summarized_messages, m.last_message_id
+  FROM agent_threads t
+  LEFT JOIN persistent_memory m ON m.thread_id = t.thread_id
+ WHERE t.thread_id = %(thread_id)s AND t.owner_key = %(owner_key)s;
+
+-- name: store_summary
+-- Only while the thread is the one that was read, and only in place of the summary that this one continues. The
+-- lock makes it wait for a deletion, and find nothing afterwards.
+INSERT INTO persistent_memory (thread_id, owner_key, summary, summarized_messages, last_message_id)
+SELECT t.thread_id, t.owner_key, %(summary)s, %(summarized_messages)s, %(last_message_id)s
+  FROM agent_threads t
+ WHERE t.thread_id = %(thread_id)s AND t.owner_key = %(owner_key)s AND t.position = %(position)s
+   FOR KEY SHARE
+    ON CONFLICT (thread_id) DO UPDATE
+   SET summary = EXCLUDED.summary,
+       summarized_messages = EXCLUDED.summarized_messages,
+       last_message_id = EXCLUDED.last_message_id,
+       updated_at = now()
+ WHERE persistent_memory.owner_key = %(owner_key)s
+   AND persistent_memory.summarized_messages = %(continued_messages)s
+   AND persistent_memory.last_message_id = %(continued_message_id)s;

@@ -1,0 +1,212 @@
+"""Everything a running agent holds: who opens it, in which order, and who closes it."""
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from langchain_core.language_models import BaseChatModel
+from langgraph.graph import StateGraph
+
+from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
+from agent_runtime.card_url import CardUrl
+from agent_runtime.database import prepare_database
+from agent_runtime.graph.context import TurnContext
+from agent_runtime.graph.model import build_model
+from agent_runtime.memory.config import LiveMemoryConfig
+from agent_runtime.memory.summaries import Summaries
+from agent_runtime.metrics import AgentMetrics
+from agent_runtime.project import Project, load_graph
+from agent_runtime.settings import AgentSettings
+from agent_runtime.threads.service import Threads
+from agent_runtime.tools.connections import Connections, open_connections
+from agent_runtime.turns.engine import Turns
+from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult
+from agent_runtime.turns.lease import open_lease
+from agent_runtime.turns.outputs import Completed
+from agent_runtime.turns.saver import TurnSaver
+from agent_runtime.turns.types import Turn, TurnRequest
+from groundwork.background import running
+from groundwork.embedded import open_embedded, open_throwaway
+from groundwork.postgres import Pool, check_database, describe, mask_password, open_pool
+
+logger = logging.getLogger(__name__)
+
+EMBEDDED_DATA = Path(".data/postgres")
+
+
+@dataclass(frozen=True)
+class AgentRuntime:
+    """One running agent. `admin_api` reads and changes it; `a2a_server` brings it its turns."""
+
+    settings: AgentSettings
+    project: Project
+    database: str
+    """Where the data is, in words."""
+    pool: Pool
+    memory: LiveMemoryConfig
+    card_url: CardUrl
+    threads: Threads
+    turns: Turns
+    connections: Connections
+    a2a: A2AServer
+    metrics: AgentMetrics
+
+    @property
+    def agent_id(self) -> str | None:
+        return self.settings.agent_id
+
+    @property
+    def memory_enabled(self) -> bool:
+        return self.settings.memory_enabled
+
+    @property
+    def memory_backend(self) -> str:
+        return self.settings.memory_backend
+
+    @property
+    def postgres_dsn(self) -> str:
+        """The configured DSN with its password masked; empty for the embedded server."""
+        return mask_password(self.settings.postgres_dsn.get_secret_value())
+
+    @property
+    def runtime_control_enabled(self) -> bool:
+        return self.settings.internal_runtime_control_enabled
+
+    @property
+    def registry_configured(self) -> bool:
+        return bool(self.settings.registry_url)
+
+    def connection_status(self) -> dict[str, dict[str, dict[str, object]]]:
+        return self.connections.status()
+
+    async def check_ready(self) -> None:
+        """Raises `DatabaseUnavailable` when the agent could not take a turn now."""
+        await check_database(self.pool)
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: AgentSettings, project: Project, *, public_url: str, migrate: bool = True
+) -> AsyncIterator[AgentRuntime]:
+    """Opens an agent and closes it in reverse: turns are drained first, the database goes last.
+
+    Raises `BadProject`, `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaTooNew`.
+    """
+    graph = _compiled(load_graph(project))
+    model = build_model(settings.model, settings.model_base_url)
+    memory = LiveMemoryConfig(settings.memory)
+    card_url = CardUrl(public_url, project.directory / ".env")
+    metrics = AgentMetrics()
+    async with AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(open_database(settings, project.directory))
+        pool = await stack.enter_async_context(
+            open_pool(
+                dsn,
+                name="agent",
+                max_size=settings.postgres_pool_size,
+                prepare_threshold=settings.prepare_threshold,
+            )
+        )
+        if migrate:
+            await prepare_database(pool)
+        agent_id = settings.agent_id or ""
+        lease = await stack.enter_async_context(open_lease(pool, agent_id, settings.turn_lease_seconds))
+        connections = await stack.enter_async_context(open_connections(project))
+        summaries = Summaries(pool, lambda: model, memory)
+        stack.push_async_callback(summaries.drain, settings.shutdown_grace_seconds)
+        a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url))
+        runner = _GraphRunner(settings, graph, model, pool, memory, connections, summaries, metrics)
+        turns = Turns(pool, lease, a2a.recorder, runner.run, after=runner.after, lost=a2a.turn_lost)
+        a2a.serve(turns)
+        metrics.watch_turns(lambda: turns.in_flight)
+        metrics.watch_pool(pool)
+        await stack.enter_async_context(running("turn-dispatch", turns.dispatch()))
+        await stack.enter_async_context(running("turn-sweep", turns.sweep()))
+        stack.push_async_callback(turns.drain, settings.shutdown_grace_seconds)
+        threads = Threads(pool, agent_id, forget=turns.forget, process_id=lease.process_id)
+        yield AgentRuntime(
+            settings,
+            project,
+            _where(settings),
+            pool,
+            memory,
+            card_url,
+            threads,
+            turns,
+            connections,
+            a2a,
+            metrics,
+        )
+
+
+class _GraphRunner:
+    """Runs the project's graph for the turn engine, with what the runtime adds to it."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        graph: Graph,
+        model: BaseChatModel,
+        pool: Pool,
+        memory: LiveMemoryConfig,
+        connections: Connections,
+        summaries: Summaries,
+        metrics: AgentMetrics,
+    ) -> None:
+        self._settings = settings
+        self._graph = graph
+        self._model = model
+        self._pool = pool
+        self._memory = memory
+        self._connections = connections
+        self._summaries = summaries
+        self._metrics = metrics
+        # A thread needs an owner, so an agent without an id answers but remembers nothing.
+        self._remembers = settings.memory_enabled and settings.agent_id is not None
+
+    async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
+        context = TurnContext(
+            thread_id=turn.thread_id,
+            task_id=turn.task_id,
+            message_id=request.message_id,
+            caller=request.caller,
+            agent_id=self._settings.agent_id,
+            model=self._model,
+            tools=self._connections.tools,
+            summary=summary,
+            memory=self._memory,
+        )
+        saver = TurnSaver(self._pool, turn) if self._remembers else None
+        durability = self._settings.checkpoint_durability
+        started = time.monotonic()
+        run = GraphRun(self._graph, turn, context, saver=saver, durability=durability, put=put)
+        result = await run.run(request)
+        self._metrics.turn_ended(result.outcome, time.monotonic() - started)
+        return result
+
+    def after(self, turn: Turn, result: RunResult) -> None:
+        if self._remembers and isinstance(result.outcome, Completed):
+            self._summaries.consider(turn.thread_id, turn.owner_key, result.messages)
+
+
+def _compiled(graph: object) -> Graph:
+    return graph.compile() if isinstance(graph, StateGraph) else graph  # type: ignore[return-value]
+
+
+def open_database(settings: AgentSettings, directory: Path) -> AbstractAsyncContextManager[str]:
+    """The DSN of the agent's database, for as long as the block runs; the embedded server lives with it."""
+    if settings.memory_backend == "memory":
+        return open_throwaway()
+    if dsn := settings.postgres_dsn.get_secret_value():
+        return nullcontext(dsn)
+    return open_embedded(directory / EMBEDDED_DATA)
+
+
+def _where(settings: AgentSettings) -> str:
+    if settings.memory_backend == "memory":
+        return "a temporary PostgreSQL, deleted at exit"
+    dsn = settings.postgres_dsn.get_secret_value()
+    return f"PostgreSQL at {describe(dsn)}" if dsn else f"embedded PostgreSQL in {EMBEDDED_DATA}"

@@ -1,0 +1,63 @@
+"""`agent-runtime serve`: settings and a directory in, a running process out."""
+
+import logging
+from pathlib import Path
+from socket import socket
+
+from fastapi import APIRouter
+
+from admin_api.router import admin_router
+from agent_runtime.app import create_admin_app, create_app
+from agent_runtime.project import load_project
+from agent_runtime.runtime import AgentRuntime, open_runtime
+from agent_runtime.settings import AgentSettings
+from groundwork.logs import configure_logging
+from groundwork.serving import Listener, bind, serve
+
+logger = logging.getLogger(__name__)
+
+
+async def serve_agent(settings: AgentSettings, directory: Path, *, migrate: bool = True) -> None:
+    """Serves the project in `directory` until a signal.
+
+    Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
+    """
+    project = load_project(directory)
+    configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *project.secrets])
+    with bind(settings.host, settings.port) as agent_socket:
+        public_url = settings.public_agent_url or _address(agent_socket)
+        async with open_runtime(settings, project, public_url=public_url, migrate=migrate) as runtime:
+            if settings.admin_has_own_listener:
+                with bind(*settings.admin_address) as admin_socket:
+                    admin = Listener(create_admin_app(runtime, [_admin(runtime)]), admin_socket)
+                    agent = Listener(create_app(runtime), agent_socket)
+                    _announce(runtime, agent_socket, admin_socket)
+                    await serve([agent, admin], settings.shutdown_grace_seconds)
+            else:
+                agent = Listener(create_app(runtime, [_admin(runtime)]), agent_socket)
+                _announce(runtime, agent_socket, agent_socket)
+                await serve([agent], settings.shutdown_grace_seconds)
+
+
+def _admin(runtime: AgentRuntime) -> APIRouter:
+    settings = runtime.settings
+    return admin_router(
+        runtime,
+        token=settings.admin_token.get_secret_value(),
+        allowed_hosts=[*settings.admin_allowed_hosts, settings.admin_address[0]],
+        max_body_bytes=settings.admin_max_body_bytes,
+    )
+
+
+def _announce(runtime: AgentRuntime, agent: socket, admin: socket) -> None:
+    logger.info("agent      %s", runtime.agent_id or "(AGENT_ID is not set: conversations are not kept)")
+    logger.info("card       %s, advertised as %s", _address(agent), runtime.card_url.url)
+    logger.info("admin API  %s/api/v1/status", _address(admin))
+    logger.info("data       %s", runtime.database)
+    logger.info("model      %s", runtime.settings.model or "built-in offline model (MODEL is not set)")
+    logger.info("registry   %s", runtime.settings.registry_url or "none (REGISTRY_URL is not set)")
+
+
+def _address(listening: socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

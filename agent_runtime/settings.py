@@ -1,0 +1,168 @@
+"""Everything an agent can be told from outside, read once, at start."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from agent_runtime.memory.config import MemoryConfig
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class AgentSettings(BaseSettings):
+    """The settings of one agent process, from the environment and then from `.env`.
+
+    `docs/configuration.md` says the same in prose; a test keeps the two together.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    agent_id: str | None = None
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    public_agent_url: str = ""
+    postgres_dsn: SecretStr = SecretStr("")
+    postgres_pool_size: Annotated[int, Field(ge=2, le=200)] = 10
+    postgres_prepare_threshold: Literal["auto", "none"] | Annotated[int, Field(ge=0)] = "auto"
+    memory_enabled: bool = True
+    memory_backend: Literal["postgres", "memory"] = "postgres"
+    memory_summarize: bool = False
+    memory_window_size: Annotated[int, Field(ge=1, le=10_000)] = 20
+    memory_summarize_threshold: Annotated[int, Field(ge=1, le=100_000)] = 40
+    model: str = ""
+    model_base_url: str = ""
+    registry_url: str = ""
+    registry_token: SecretStr = SecretStr("")
+    registry_heartbeat_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
+    internal_runtime_control_enabled: bool = False
+    admin_token: SecretStr = SecretStr("")
+    admin_allow_unauthenticated: bool = False
+    admin_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    admin_host: str = ""
+    admin_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    admin_max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    a2a_tokens: SecretStr = SecretStr("")
+    a2a_max_body_bytes: Annotated[int, Field(ge=1024)] = 10 * 1024 * 1024
+    checkpoint_durability: Literal["sync", "async", "exit"] = "async"
+    turn_lease_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10
+    shutdown_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30
+    deny_private_networks: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    @field_validator("agent_id", "admin_port", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("agent_id")
+    @classmethod
+    def _agent_id_is_a_name(cls, value: str | None) -> str | None:
+        if value is not None and not is_identifier(value):
+            raise ValueError("1 to 255 printable characters without blanks or slashes")
+        return value
+
+    @field_validator("admin_allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return (
+            tuple(host.strip() for host in value.split(",") if host.strip()) if isinstance(value, str) else value
+        )
+
+    @field_validator("log_level", "log_format", "checkpoint_durability", "memory_backend", mode="before")
+    @classmethod
+    def _ignore_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("public_agent_url")
+    @classmethod
+    def _card_url(cls, value: str) -> str:
+        return check_public_url(value) if value else value
+
+    @field_validator("model")
+    @classmethod
+    def _provider_and_name(cls, value: str) -> str:
+        if value and not all(value.partition(":")[::2]):
+            raise ValueError("provider:name, such as openai:gpt-4.1-mini, or empty for the offline model")
+        return value
+
+    @field_validator("a2a_tokens")
+    @classmethod
+    def _users_and_tokens(cls, value: SecretStr) -> SecretStr:
+        parse_tokens(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _no_open_admin_api(self) -> Self:
+        address = self.admin_address[0]
+        if address in LOOPBACK_HOSTS or self.admin_token.get_secret_value() or self.admin_allow_unauthenticated:
+            return self
+        raise ValueError(
+            f"the admin API would be open to everybody on {address}: set ADMIN_TOKEN, or bind to 127.0.0.1,"
+            " or say ADMIN_ALLOW_UNAUTHENTICATED=true"
+        )
+
+    @property
+    def memory(self) -> MemoryConfig:
+        return MemoryConfig(self.memory_summarize, self.memory_window_size, self.memory_summarize_threshold)
+
+    @property
+    def prepare_threshold(self) -> int | Literal["auto"] | None:
+        return None if self.postgres_prepare_threshold == "none" else self.postgres_prepare_threshold
+
+    @property
+    def admin_address(self) -> tuple[str, int]:
+        """Where the admin API listens; the agent's own address unless ADMIN_HOST or ADMIN_PORT says otherwise."""
+        return self.admin_host or self.host, self.port if self.admin_port is None else self.admin_port
+
+    @property
+    def admin_has_own_listener(self) -> bool:
+        return self.admin_address != (self.host, self.port)
+
+    @property
+    def a2a_callers(self) -> dict[str, str]:
+        """Token to user name; empty when callers are anonymous."""
+        return parse_tokens(self.a2a_tokens.get_secret_value())
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every configured value that may appear in no answer, log line or error."""
+        given = [self.admin_token, self.registry_token]
+        return [
+            *(secret.get_secret_value() for secret in given if secret.get_secret_value()),
+            *self.a2a_callers,
+        ]
+
+
+def is_identifier(value: str) -> bool:
+    """Whether `value` can be an agent id: 1–255 printable characters, no blanks, no slashes."""
+    return 1 <= len(value) <= 255 and value.isprintable() and not any(c.isspace() or c in "/\\" for c in value)
+
+
+def check_public_url(url: str) -> str:
+    """Returns `url` when it can stand on an agent card, else raises `ValueError` saying what is accepted."""
+    try:
+        parts = TypeAdapter(AnyHttpUrl).validate_python(url)
+    except ValueError:
+        raise ValueError("must be an absolute http or https URL with a host") from None
+    if url != url.strip() or not url.isprintable() or " " in url:
+        raise ValueError("must not contain blanks or control characters")
+    if parts.username or parts.password:
+        raise ValueError("must not contain credentials")
+    if "#" in url:
+        raise ValueError("must not contain a fragment")
+    return url
+
+
+def parse_tokens(text: str) -> dict[str, str]:
+    """Reads `user=token,user=token` into token to user. Raises `ValueError`, without repeating a token."""
+    callers: dict[str, str] = {}
+    for number, pair in enumerate(filter(None, (pair.strip() for pair in text.split(","))), start=1):
+        user, separator, token = pair.partition("=")
+        if not (user.strip() and separator and token.strip()):
+            raise ValueError(f"entry {number} is not user=token; accepted is user=token,user=token")
+        if token.strip() in callers:
+            raise ValueError(f"entry {number} repeats another entry's token; every user needs one of their own")
+        callers[token.strip()] = user.strip()
+    return callers

@@ -1,0 +1,97 @@
+"""Reading a conversation out of a checkpoint, without building a single class of the program that wrote it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import BaseMessage, RemoveMessage, convert_to_messages
+from langgraph.channels import DeltaChannel
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
+
+from agent_runtime.errors import ThreadUnreadable
+from agent_runtime.threads import store
+from groundwork.postgres import Connection
+
+# No module beyond LangGraph's own list of harmless types: what an application has stored comes back as plain
+# data, whatever LANGGRAPH_STRICT_MSGPACK says in this process.
+_STRICT = JsonPlusSerializer(allowed_msgpack_modules=None)
+
+
+async def read_conversation(conn: Connection, agent_id: str, thread_id: str) -> list[BaseMessage]:
+    """The whole conversation as of the latest checkpoint; empty when there is none yet.
+
+    Raises `ThreadNotFound`, `ThreadNotOurs`, and `ThreadUnreadable` when it cannot be decoded.
+    """
+    latest = await store.get_latest_messages(conn, agent_id, thread_id)
+    if latest.version is None and not latest.is_inline:
+        return []
+    if latest.type is None and not latest.is_inline:
+        return await _rebuild(conn, agent_id, thread_id)
+    try:
+        # A long conversation takes a while to decode, and other requests should not wait for it.
+        return await asyncio.to_thread(_decode, latest)
+    except Exception as error:
+        raise ThreadUnreadable(thread_id, _reason(latest.type, error)) from error
+
+
+def _decode(latest: store.LatestMessages) -> list[BaseMessage]:
+    if latest.type is None:
+        return _as_messages(latest.inline_value)
+    value = _STRICT.loads_typed((latest.type, latest.blob or b""))
+    return _as_messages(value.value if isinstance(value, _DeltaSnapshot) else value)
+
+
+async def _rebuild(conn: Connection, agent_id: str, thread_id: str) -> list[BaseMessage]:
+    """The conversation of a graph that keeps its messages in a `DeltaChannel`, from snapshot and writes.
+
+    It takes several reads, so they are made in one snapshot of the database.
+    """
+    async with conn.transaction():
+        await store.read_one_snapshot(conn)
+        latest = await store.get_latest_messages(conn, agent_id, thread_id)
+        if latest.version is None:
+            return []
+        config = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": latest.checkpoint_id}
+        saver = AsyncPostgresSaver(conn, serde=_STRICT)
+        try:
+            history = await saver.aget_delta_channel_history(
+                config={"configurable": config}, channels=["messages"]
+            )
+            return await asyncio.to_thread(_replay, history["messages"])
+        except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError) as error:
+            raise ThreadUnreadable(thread_id, _reason("delta channel", error)) from error
+
+
+def _replay(history: Any) -> list[BaseMessage]:
+    channel = DeltaChannel(_merge, list).from_checkpoint(history.get("seed", []))
+    channel.replay_writes(history["writes"])
+    return _as_messages(channel.get())
+
+
+def _merge(state: Any, writes: Sequence[Any]) -> list[BaseMessage]:
+    """What LangGraph's message reducers do when they are replayed: same id replaces, a removal removes."""
+    merged: dict[object, BaseMessage] = {message.id or object(): message for message in _as_messages(state)}
+    for write in writes:
+        for message in convert_to_messages(write if isinstance(write, list) else [write]):
+            if not isinstance(message, RemoveMessage):
+                merged[message.id or object()] = message
+            elif message.id == REMOVE_ALL_MESSAGES:
+                merged.clear()
+            else:
+                merged.pop(message.id, None)
+    return list(merged.values())
+
+
+def _as_messages(value: Any) -> list[BaseMessage]:
+    """Raises `ValueError` or `NotImplementedError` rather than leave out what it does not understand."""
+    if value is None:
+        return []
+    messages = convert_to_messages(value if isinstance(value, list) else [value])
+    return [message for message in messages if not isinstance(message, RemoveMessage)]
+
+
+def _reason(kind: str | None, error: Exception) -> str:
+    return f"{kind or 'inline'} data, {type(error).__name__}"

@@ -1,0 +1,179 @@
+"""Asking another A2A agent: one message there, and what came of it as text for the model."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+
+import httpx
+from a2a.client import A2AClientTimeoutError, Client
+from a2a.helpers import new_text_message
+from a2a.types import (
+    AgentCard,
+    GetTaskRequest,
+    Message,
+    Part,
+    Role,
+    SendMessageRequest,
+    StreamResponse,
+    Task,
+    TaskState,
+)
+from a2a.utils.errors import A2AError
+from google.protobuf.json_format import MessageToDict, ParseError
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from pydantic import BaseModel, Field
+
+from agent_runtime.tools.masking import Mask
+from agent_runtime.tools.naming import tool_name
+from agent_runtime.tools.results import cut
+from agent_runtime.tools.standing import Timing
+
+_LONGEST_DESCRIPTION = 2000
+_MOST_SKILLS = 20
+_STILL_WORKING = (TaskState.TASK_STATE_SUBMITTED, TaskState.TASK_STATE_WORKING)
+_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.2, 5.0
+
+
+class Question(BaseModel):
+    """What the model fills in."""
+
+    message: str = Field(min_length=1, description="What to ask or tell the other agent, in full.")
+    task_id: str | None = Field(
+        default=None, description="Only to answer a question the other agent asked: the task id it gave."
+    )
+    context_id: str | None = Field(
+        default=None, description="Only to continue an earlier conversation: the context id it gave."
+    )
+
+
+def build_peer_tool(name: str, card: AgentCard, client: Client, timing: Timing, mask: Mask) -> BaseTool:
+    """The peer as a tool. What the card says stays inside the description, and is bounded."""
+    calls = _PeerCalls(name, client, timing.ask_timeout_seconds, mask)
+    return StructuredTool.from_function(
+        coroutine=calls.ask,
+        name=tool_name("ask", name),
+        description=_description(card),
+        args_schema=Question,
+        handle_tool_error=True,
+        handle_validation_error=True,
+    )
+
+
+class _PeerCalls:
+    def __init__(self, name: str, client: Client, timeout: float, mask: Mask) -> None:
+        self._name = name
+        self._client = client
+        self._timeout = timeout
+        self._mask = mask
+
+    async def ask(self, message: str, task_id: str | None = None, context_id: str | None = None) -> str:
+        """Sends the message once, and never again: the other agent may have acted on it."""
+        working: Task | None = None
+        sent = new_text_message(message, context_id=context_id, task_id=task_id, role=Role.ROLE_USER)
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await self._send(sent)
+                if not answer.HasField("task"):
+                    return cut(_text(answer.message.parts) or "(an empty message)")
+                task = working = answer.task
+                pause = _FIRST_LOOK_SECONDS
+                while task.status.state in _STILL_WORKING:
+                    await asyncio.sleep(pause)
+                    task = await self._client.get_task(GetTaskRequest(id=task.id))
+                    pause = min(pause * 2, _LONGEST_LOOK_SECONDS)
+        except (TimeoutError, A2AClientTimeoutError) as error:
+            raise self._no_answer_in_time(error, working) from error
+        except (A2AError, httpx.HTTPError, httpx.InvalidURL, ParseError, ValueError, KeyError) as error:
+            raise self._failed(error, working) from error
+        return cut(self._outcome(task))
+
+    async def _send(self, message: Message) -> StreamResponse:
+        answer = StreamResponse()
+        async for event in self._client.send_message(SendMessageRequest(message=message)):
+            answer = event
+        return answer
+
+    def _outcome(self, task: Task) -> str:
+        state, said = task.status.state, _text(task.status.message.parts)
+        if state == TaskState.TASK_STATE_COMPLETED:
+            answer = _artifacts(task) or said or "(done, without a text)"
+            return f"{answer}\n\n(To continue this conversation: context_id={task.context_id})"
+        if state == TaskState.TASK_STATE_INPUT_REQUIRED:
+            return (
+                f"{self._name} asks: {said or '(no question given)'}\n\n"
+                f"(To answer, call this tool again with the answer as message, task_id={task.id}"
+                f" and context_id={task.context_id})"
+            )
+        word = TaskState.Name(state).removeprefix("TASK_STATE_").lower().replace("_", " ")
+        raise ToolException(self._shown(f"{self._name} did not do it: {word}. {said}"))
+
+    def _no_answer_in_time(self, error: Exception, working: Task | None) -> ToolException:
+        if _was_not_sent(error):
+            return ToolException(f"{self._name} cannot be reached; nothing was sent")
+        if working is not None:
+            return ToolException(
+                f"{self._name} is still working on it after {self._timeout:g} seconds (task {working.id})"
+            )
+        return ToolException(
+            f"{self._name} gave no answer within {self._timeout:g} seconds; whether it acts on the message is not"
+            " known, and it was not sent again"
+        )
+
+    def _failed(self, error: Exception, working: Task | None) -> ToolException:
+        if _was_not_sent(error):
+            return ToolException(f"{self._name} cannot be reached; nothing was sent")
+        reason = self._mask.error(error)
+        if working is not None:
+            return ToolException(f"{self._name} was lost while it worked on task {working.id}: {reason}")
+        if isinstance(error.__cause__, httpx.TransportError):
+            return ToolException(
+                f"{self._name} was lost before it answered ({reason}); whether it acts on the message is"
+                " not known, and it was not sent again"
+            )
+        return ToolException(f"{self._name} answered with an error: {reason}")
+
+    def _shown(self, text: str) -> str:
+        return cut(self._mask(text.strip()))
+
+
+def _was_not_sent(error: Exception) -> bool:
+    return isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+
+
+def _description(card: AgentCard) -> str:
+    skills = card.skills[:_MOST_SKILLS]
+    lines = [
+        f"Asks another agent, {_one_line(card.name)}. Its card says: {_one_line(card.description)}",
+        *(f"- {_one_line(skill.name)}: {_one_line(skill.description)}" for skill in skills),
+    ]
+    text = "\n".join(lines)
+    return text if len(text) <= _LONGEST_DESCRIPTION else f"{text[: _LONGEST_DESCRIPTION - 1]}…"
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _artifacts(task: Task) -> str:
+    texts = [(artifact.name, _text(artifact.parts)) for artifact in task.artifacts]
+    if len(texts) == 1:
+        return texts[0][1]
+    return "\n\n".join(f"{name or 'artifact'}:\n{text}" for name, text in texts if text)
+
+
+def _text(parts: Iterable[Part]) -> str:
+    return "\n".join(filter(None, (_part_text(part) for part in parts)))
+
+
+def _part_text(part: Part) -> str:
+    match part.WhichOneof("content"):
+        case "text":
+            return part.text
+        case "data":
+            return json.dumps(MessageToDict(part.data), ensure_ascii=False)
+        case "url":
+            return f"[file {part.filename or ''} {part.media_type}: {part.url}]"
+        case "raw":
+            return f"[file {part.filename or ''} {part.media_type}: {len(part.raw)} bytes]"
+        case _:
+            return ""

@@ -1,0 +1,327 @@
+"""Accepts turns durably, runs them in the order of their threads, and picks up those that others dropped."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+
+from agent_runtime.errors import AgentStopping, ThreadWaitsForInput, TurnSuperseded
+from agent_runtime.threads.store import claim_thread
+from agent_runtime.turns import store
+from agent_runtime.turns.graph_run import Put, RunResult
+from agent_runtime.turns.lease import ProcessLease
+from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
+from agent_runtime.turns.types import Announce, Turn, TurnRecorder, TurnRequest
+from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+MAX_ATTEMPTS = 5
+"""A turn whose processes have died this often is given up: it is likely to be what kills them."""
+
+_POLL_SECONDS = 0.1
+
+RunGraph = Callable[[Turn, TurnRequest, str | None, Put], Awaitable[RunResult]]
+"""Runs the user's graph for a turn, given the thread's long-term summary and where outputs go."""
+
+
+@dataclass(frozen=True)
+class HeldTurn:
+    """A turn that this process has to bring to an end."""
+
+    turn: Turn
+    request: TurnRequest
+
+
+class Turns:
+    """The turns of one process.
+
+    The database says what is to be done and who does it; what is kept here is only what this process is
+    doing about it. A turn it loses (a database that went away, a commit of unknown outcome) is simply
+    dropped: `sweep` finds it again in the database, here or in another process of the same agent.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        lease: ProcessLease,
+        recorder: TurnRecorder,
+        run_graph: RunGraph,
+        *,
+        after: Callable[[Turn, RunResult], None] = lambda turn, result: None,
+        lost: Callable[[str], None] = lambda task_id: None,
+    ) -> None:
+        """`after` is told of each turn that has ended, `lost` the task id of each that this process let go."""
+        self._pool = pool
+        self._lease = lease
+        self._recorder = recorder
+        self._run_graph = run_graph
+        self._after = after
+        self._lost = lost
+        self._queued: dict[int, HeldTurn] = {}
+        self._running: dict[int, tuple[HeldTurn, asyncio.Task[None]]] = {}
+        self._unfinished: set[asyncio.Task[Any]] = set()
+        self._ending: set[int] = set()
+        self._suspects: set[int] = set()
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many turns this process runs or has queued."""
+        return len(self._running) + len(self._queued)
+
+    async def submit(self, request: TurnRequest) -> Turn:
+        """Accepts a turn: once this returns, it will be run to an end, whatever becomes of the caller.
+
+        Raises `ThreadNotOurs`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`, `AgentStopping`,
+        `DatabaseUnavailable`, and what the recorder raises; then nothing was accepted.
+        """
+        if self._stopping:
+            raise AgentStopping
+        return await self._finish_even_if_cancelled(self._accept(request))
+
+    async def cancel(self, task_id: str) -> bool:
+        """Ends the task's turn, on whichever process it runs. Returns whether there was one.
+
+        Once this returns, nothing is written for the turn any more.
+        """
+        return await self._finish_even_if_cancelled(self._cancel(task_id))
+
+    def forget(self, thread_ids: Iterable[str]) -> None:
+        """Stops what this process does for threads that were deleted; their rows are gone already."""
+        gone = set(thread_ids)
+        for turn_id in [*self._queued, *self._running]:
+            if self._held(turn_id).turn.thread_id in gone:
+                self._drop(turn_id)
+
+    async def dispatch(self) -> None:
+        """The loop that starts queued turns when their time has come."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS if self._queued else None)
+            self._wake.clear()
+            if self._queued and not self._stopping:
+                await self._logged(self._start_ready(), "starting queued turns")
+
+    async def sweep(self) -> None:
+        """The loop that takes over turns of dead processes and lets go of turns that are no longer ours."""
+        while True:
+            await self._logged(self._reconcile(), "looking for orphaned turns")
+            await asyncio.sleep(self._lease.seconds / 5)
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no new turn, lets the running ones end for so long, then stops them where they are.
+
+        What has not ended stays in the database and is resumed by the next process of this agent.
+        """
+        self._stopping = True
+        await asyncio.gather(*self._unfinished, return_exceptions=True)
+        tasks = [task for _, task in self._running.values()]
+        if tasks:
+            logger.info("waiting up to %.0f s for %d running turns", seconds, len(tasks))
+            _, unfinished = await asyncio.wait(tasks, timeout=seconds)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
+        self._queued.clear()
+
+    # Accepting and cancelling
+
+    async def _accept(self, request: TurnRequest) -> Turn:
+        with database_errors():
+            async with self._pool.connection() as conn, conn.transaction():
+                thread = await claim_thread(conn, self._lease.agent_id, request.thread_id, request.caller)
+                row = await store.enqueue_turn(conn, self._lease.process_id, request)
+                turn = Turn(
+                    row.turn_id,
+                    request.thread_id,
+                    request.task_id,
+                    thread.owner_key,
+                    request.caller,
+                    row.attempt,
+                )
+                announce = await self._recorder.accepted(conn, turn, request, queued=row.queued)
+        announce()
+        held = HeldTurn(turn, request)
+        if row.queued:
+            self._enqueue(held)
+        else:
+            self._begin(held, thread.summary)
+        return turn
+
+    async def _cancel(self, task_id: str) -> bool:
+        with database_errors():
+            async with self._pool.connection() as conn, conn.transaction():
+                turn = await store.delete_turn_of_task(conn, task_id, self._lease.agent_id)
+                if turn is None:
+                    return False
+                announce = await self._recorder.cancelled(conn, turn)
+        announce()
+        self._drop(turn.turn_id)
+        return True
+
+    async def _finish_even_if_cancelled(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """A client that goes away must not leave the transaction's outcome unknown to us."""
+        task = asyncio.create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        return await asyncio.shield(task)
+
+    # Running
+
+    def _enqueue(self, held: HeldTurn) -> None:
+        self._queued[held.turn.turn_id] = held
+        self._wake.set()
+
+    def _begin(self, held: HeldTurn, summary: str | None) -> None:
+        turn_id = held.turn.turn_id
+        task = asyncio.create_task(self._run(held, summary), name=f"turn-{turn_id}")
+        self._running[turn_id] = (held, task)
+        task.add_done_callback(lambda _: self._ended(turn_id, task))
+
+    async def _run(self, held: HeldTurn, summary: str | None) -> None:
+        turn = held.turn
+        try:
+            result = await self._outcome(held, summary)
+            await self._end(turn, result.outcome, result.outputs)
+        except TurnSuperseded:
+            logger.info("turn %s of thread %s is no longer ours", turn.turn_id, turn.thread_id)
+            self._lost(turn.task_id)
+        except DatabaseUnavailable as error:
+            logger.warning("turn %s of thread %s has to wait: %s", turn.turn_id, turn.thread_id, error)
+        else:
+            self._after(turn, result)
+
+    async def _outcome(self, held: HeldTurn, summary: str | None) -> RunResult:
+        turn = held.turn
+        if turn.attempt > MAX_ATTEMPTS:
+            return RunResult(Failed(f"the agent died {MAX_ATTEMPTS} times while it worked on this"), [], [])
+
+        async def put(outputs: Sequence[Output]) -> None:
+            await self._record(turn, lambda conn: self._recorder.progressed(conn, turn, outputs))
+
+        try:
+            return await self._run_graph(turn, held.request, summary, put)
+        except (TurnSuperseded, DatabaseUnavailable):
+            raise
+        except Exception:  # the user's graph may raise anything; its turn must still end
+            logger.exception("turn %s of thread %s failed", turn.turn_id, turn.thread_id)
+            return RunResult(Failed("the agent could not finish this turn"), [], [])
+
+    async def _record(self, turn: Turn, write: Callable[[Connection], Awaitable[Announce]]) -> None:
+        with database_errors():
+            async with store.turn_fence(), self._pool.connection() as conn, conn.transaction():
+                await store.hold_turn(conn, turn)
+                announce = await write(conn)
+        announce()
+
+    async def _end(self, turn: Turn, outcome: Outcome, outputs: Sequence[Output]) -> None:
+        async def end() -> None:
+            announcements = []
+            with database_errors():
+                async with self._pool.connection() as conn, conn.transaction():
+                    await store.delete_turn(conn, turn)
+                    if outputs:
+                        announcements.append(await self._recorder.progressed(conn, turn, outputs))
+                    announcements.append(await self._recorder.ended(conn, turn, outcome))
+            for announce in announcements:
+                announce()
+
+        self._ending.add(turn.turn_id)
+        try:
+            await self._finish_even_if_cancelled(end())
+        finally:
+            self._ending.discard(turn.turn_id)
+
+    def _ended(self, turn_id: int, task: asyncio.Task[None]) -> None:
+        self._running.pop(turn_id, None)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("turn %s was dropped", turn_id, exc_info=error)
+
+    # Queue and sweep
+
+    async def _start_ready(self) -> None:
+        with database_errors():
+            async with self._pool.connection() as conn:
+                ready = await store.list_ready_turns(conn, self._lease.process_id)
+        for turn_id in ready:
+            if (held := self._queued.pop(turn_id, None)) is not None:
+                try:
+                    await self._start(held)
+                except DatabaseUnavailable:
+                    self._queued[turn_id] = held
+                    raise
+
+    async def _start(self, held: HeldTurn) -> None:
+        turn = held.turn
+        try:
+            with database_errors():
+                async with self._pool.connection() as conn, conn.transaction():
+                    await store.start_turn(conn, turn)
+                    announce = await self._recorder.started(conn, turn)
+                    summary = await store.find_summary(conn, turn)
+        except TurnSuperseded:
+            self._lost(turn.task_id)
+        except ThreadWaitsForInput as waiting:
+            # The turn before this one left a question open; going on would discard it.
+            with suppress(TurnSuperseded):
+                await self._end(turn, Rejected(str(waiting)), [])
+            self._wake.set()
+        else:
+            announce()
+            self._begin(held, summary)
+
+    async def _reconcile(self) -> None:
+        """Brings what this process does in line with what the database says it should be doing."""
+        known = {turn_id: self._held(turn_id).turn for turn_id in [*self._queued, *self._running]}
+        with database_errors():
+            async with self._pool.connection() as conn:
+                ours = await store.list_held_turns(conn, self._lease.process_id)
+                for turn_id in known.keys() - ours.keys() - self._ending:
+                    self._drop(turn_id)
+                if self._stopping:
+                    return
+                # One round is not enough to call a turn lost: its commit may be on its way to us.
+                unknown = {turn_id for turn_id in ours if not self._knows(turn_id)}
+                lost, self._suspects = unknown & self._suspects, unknown
+                async with conn.transaction():
+                    orphans = await store.take_over_turns(
+                        conn, self._lease.process_id, self._lease.agent_id, list(lost)
+                    )
+                    summaries = [await store.find_summary(conn, orphan.turn) for orphan in orphans]
+        for orphan, summary in zip(orphans, summaries, strict=True):
+            logger.warning("resuming turn %s of thread %s", orphan.turn.turn_id, orphan.turn.thread_id)
+            held = HeldTurn(orphan.turn, orphan.request)
+            if orphan.queued:
+                self._enqueue(held)
+            else:
+                self._begin(held, summary)
+
+    def _held(self, turn_id: int) -> HeldTurn:
+        return self._queued[turn_id] if turn_id in self._queued else self._running[turn_id][0]
+
+    def _knows(self, turn_id: int) -> bool:
+        return turn_id in self._queued or turn_id in self._running
+
+    def _drop(self, turn_id: int) -> None:
+        if (held := self._queued.pop(turn_id, None)) is not None:
+            self._lost(held.turn.task_id)
+        elif (entry := self._running.get(turn_id)) is not None:
+            held, task = entry
+            task.cancel()
+            self._lost(held.turn.task_id)
+
+    async def _logged(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        try:
+            await work
+        except (DatabaseUnavailable, psycopg.Error) as error:
+            logger.warning("%s has to wait: %s", what, error)
+            await asyncio.sleep(_POLL_SECONDS)

@@ -1,0 +1,219 @@
+"""One run of the user's graph for one turn: what goes in, what comes out, where it goes on after a crash."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.errors import GraphRecursionError
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command, Interrupt
+
+from agent_runtime.errors import TurnSuperseded
+from agent_runtime.graph.answers import TurnRejected
+from agent_runtime.graph.context import TurnContext
+from agent_runtime.turns.answer import AnswerText, ToolLog, final_answer, messages_of
+from agent_runtime.turns.outputs import (
+    Artifact,
+    Completed,
+    Data,
+    Failed,
+    NeedsInput,
+    Outcome,
+    Output,
+    Part,
+    Rejected,
+    Replied,
+    Text,
+)
+from agent_runtime.turns.saver import TurnSaver
+from agent_runtime.turns.types import Turn, TurnRequest
+from groundwork.postgres import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
+
+Graph = CompiledStateGraph[Any, Any, Any, Any]
+Durability = Literal["sync", "async", "exit"]
+Put = Callable[[Sequence[Output]], Awaitable[None]]
+"""Hands outputs to the caller's side; each call is a write, so they come gathered."""
+
+CHUNK_SECONDS = 0.1
+"""How long text is gathered before it is put out, so that many tokens cost little more than their text."""
+
+_INTERRUPT = "__interrupt__"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How the run ended, with the outputs not put out yet and the conversation as it stands."""
+
+    outcome: Outcome
+    outputs: Sequence[Output]
+    messages: Sequence[BaseMessage]
+
+
+class GraphRun:
+    """One turn's run of a graph. `saver` is `None` when the agent keeps no memory."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        turn: Turn,
+        context: TurnContext,
+        *,
+        saver: TurnSaver | None,
+        durability: Durability,
+        put: Put,
+    ) -> None:
+        self._graph = graph.copy(update={"checkpointer": saver})
+        self._turn = turn
+        self._context = context
+        self._saver = saver
+        self._durability = durability
+        self._put = put
+        self._answer = AnswerText(f"answer-{turn.turn_id}")
+        self._tools = ToolLog()
+        self._state: Any = {}
+        self._interrupts: Sequence[Interrupt] = ()
+        self._reply: Replied | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._lost: TurnSuperseded | DatabaseUnavailable | None = None
+        self._writing = asyncio.Lock()
+        # The turn's id goes into the metadata of the checkpoints it writes: that is how a later attempt
+        # knows whether its message is in the conversation already.
+        self._config: RunnableConfig = {
+            "configurable": {"thread_id": turn.thread_id},
+            "metadata": {"turn_id": turn.turn_id},
+        }
+
+    async def run(self, request: TurnRequest) -> RunResult:
+        """Runs to the end, to an interrupt, or to a failure, which becomes an outcome.
+
+        Raises `TurnSuperseded` and `DatabaseUnavailable`: then the outcome is not this process's to say.
+        """
+        try:
+            entry = await self._entry(request)
+            if entry is not None or self._saver is not None:
+                await self._stream(entry)
+        except TurnRejected as rejection:
+            return RunResult(Rejected(str(rejection)), self._rest(""), messages_of(self._state))
+        except GraphRecursionError:
+            logger.warning("turn %s ran into the recursion limit of its graph", self._turn.turn_id)
+            reason = "the agent gave up after too many steps without an answer"
+            return RunResult(Failed(reason), self._rest(""), messages_of(self._state))
+        finally:
+            await self._stop_flushing()
+        if self._lost is not None:
+            raise self._lost
+        return self._result()
+
+    async def _entry(self, request: TurnRequest) -> Any:
+        """What to start the graph with: the message, the answer to an interrupt, or `None` to go on."""
+        fresh: dict[str, Any] = {"messages": [request.message]}
+        if self._saver is None or (self._turn.attempt == 1 and not request.answers):
+            return fresh
+        state = await self._graph.aget_state(self._config)
+        self._state = state.values
+        if (state.metadata or {}).get("turn_id") == self._turn.turn_id:
+            self._interrupts = state.interrupts
+            return None
+        if request.answers and state.interrupts:
+            # One question at a time: the first pending one was asked, so it is the one that is answered.
+            return Command(resume={state.interrupts[0].id: _spoken(request)})
+        return fresh
+
+    async def _stream(self, entry: Any) -> None:
+        options: dict[str, Any] = {} if self._saver is None else {"durability": self._durability}
+        if entry is None and self._interrupts:
+            return
+        stream = self._graph.astream(
+            entry,
+            self._config,
+            context=self._context,
+            stream_mode=["values", "messages", "custom"],
+            subgraphs=True,
+            **options,
+        )
+        async with aclosing(stream):  # type: ignore[type-var]  # annotated as an iterator, is a generator
+            async for namespace, mode, chunk in stream:
+                await self._read(namespace, mode, chunk)
+
+    async def _read(self, namespace: tuple[str, ...], mode: str, chunk: Any) -> None:
+        if self._lost is not None:
+            raise self._lost
+        if mode == "messages":
+            message, metadata = chunk
+            self._hear(message, metadata)
+        elif mode == "custom":
+            await self._take_custom(chunk)
+        else:
+            if not namespace:
+                self._interrupts = chunk.get(_INTERRUPT, ()) if isinstance(chunk, dict) else ()
+                self._state = chunk
+            if outputs := self._tools.read(namespace, chunk):
+                await self._flush(outputs)
+
+    def _hear(self, message: BaseMessage, metadata: Mapping[str, Any]) -> None:
+        if not isinstance(message, AIMessage) or TAG_NOSTREAM in metadata.get("tags", ()):
+            return
+        if self._answer.add(message) and self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush_soon(), name=f"flush-{self._turn.turn_id}")
+
+    async def _take_custom(self, chunk: Any) -> None:
+        if isinstance(chunk, Replied):
+            self._reply = chunk
+        elif isinstance(chunk, Artifact):
+            await self._flush([chunk])
+
+    async def _flush_soon(self) -> None:
+        await asyncio.sleep(CHUNK_SECONDS)
+        self._flushing = None
+        try:
+            await self._flush([])
+        except (TurnSuperseded, DatabaseUnavailable) as error:
+            self._lost = error  # raised where the stream is read: that is what has to stop
+
+    async def _flush(self, outputs: Sequence[Output]) -> None:
+        """Puts out the text gathered so far, then `outputs`, in this order whoever calls."""
+        async with self._writing:
+            if gathered := [*self._answer.take(), *outputs]:
+                await self._put(gathered)
+
+    async def _stop_flushing(self) -> None:
+        """A chunk that is being written is finished: half a write would leave the stream with a gap."""
+        if (flushing := self._flushing) is not None:
+            self._flushing = None
+            if self._writing.locked():
+                await flushing
+            else:
+                flushing.cancel()
+
+    def _rest(self, final: str) -> list[Output]:
+        return [*self._answer.finish(final)]
+
+    def _result(self) -> RunResult:
+        messages = messages_of(self._state)
+        if self._interrupts:
+            question = tuple(_question(self._interrupts[0].value))
+            return RunResult(NeedsInput(question), self._rest(""), messages)
+        if self._reply is not None:
+            return RunResult(self._reply, [], messages)
+        return RunResult(Completed(), self._rest(final_answer(messages)), messages)
+
+
+def _question(value: Any) -> list[Part]:
+    if isinstance(value, Text | Data):
+        return [value]
+    return [Text(value)] if isinstance(value, str) else [Data(value)]
+
+
+def _spoken(request: TurnRequest) -> Any:
+    """What `interrupt()` returns: the text of the message, or its value when it is a single data part."""
+    data = request.message.additional_kwargs.get("a2a", {}).get("data", [])
+    plain = isinstance(request.message.content, str) and request.message.content
+    return data[0] if len(data) == 1 and not plain else str(request.message.text)

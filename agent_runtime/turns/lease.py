@@ -1,0 +1,56 @@
+"""A process's claim to be alive: one row, renewed while it lives, gone or run out when it does not."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import psycopg
+
+from agent_runtime.turns import store
+from groundwork.background import running
+from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ProcessLease:
+    """The lease of this process. `process_id` is made up at each start, so a restarted process is another."""
+
+    process_id: UUID
+    agent_id: str
+    seconds: float
+
+
+@asynccontextmanager
+async def open_lease(pool: Pool, agent_id: str, seconds: float) -> AsyncIterator[ProcessLease]:
+    """Takes a lease for this process, renews it three times per term, and gives it up with the block."""
+    lease = ProcessLease(uuid4(), agent_id, seconds)
+    await _renew(pool, lease)
+    async with running("process-lease", _keep(pool, lease)):
+        yield lease
+    try:
+        with database_errors():
+            async with pool.connection(timeout=2) as conn:
+                await store.end_lease(conn, lease.process_id)
+    except DatabaseUnavailable as error:
+        logger.warning("the process lease runs out by itself in %s seconds: %s", seconds, error)
+
+
+async def _keep(pool: Pool, lease: ProcessLease) -> None:
+    while True:
+        await asyncio.sleep(lease.seconds / 3)
+        try:
+            await _renew(pool, lease)
+        except (DatabaseUnavailable, psycopg.Error) as error:
+            logger.warning("the process lease could not be renewed: %s", error)
+
+
+async def _renew(pool: Pool, lease: ProcessLease) -> None:
+    with database_errors():
+        async with pool.connection() as conn:
+            await store.renew_lease(conn, lease.process_id, lease.agent_id, lease.seconds)
+            await store.forget_old_processes(conn)

@@ -1,0 +1,67 @@
+-- name: enqueue_turn
+-- Runs at once when nothing else of its thread is in flight. The caller holds the lock on the thread's row, so
+-- turn ids of one thread are drawn, and seen, in order of arrival.
+INSERT INTO agent_turns (thread_id, task_id, process_id, request, status)
+SELECT %(thread_id)s, %(task_id)s, %(process_id)s, %(request)s,
+       CASE WHEN EXISTS (SELECT 1 FROM agent_turns WHERE thread_id = %(thread_id)s) THEN 'queued' ELSE 'running' END
+RETURNING turn_id, attempt, status;
+
+-- name: list_ready_turns
+-- Queued turns of this process that nothing stands before any more.
+SELECT turn_id FROM agent_turns AS t
+ WHERE process_id = %(process_id)s AND status = 'queued'
+   AND NOT EXISTS (SELECT 1 FROM agent_turns AS e WHERE e.thread_id = t.thread_id AND e.turn_id < t.turn_id);
+
+-- name: start_turn
+UPDATE agent_turns SET status = 'running'
+ WHERE turn_id = %(turn_id)s AND attempt = %(attempt)s AND status = 'queued';
+
+-- name: hold_turn
+SELECT hold_agent_turn(%(turn_id)s, %(attempt)s);
+
+-- name: delete_turn
+DELETE FROM agent_turns WHERE turn_id = %(turn_id)s AND attempt = %(attempt)s;
+
+-- name: delete_turn_of_task
+DELETE FROM agent_turns AS t USING agent_threads AS h
+ WHERE t.task_id = %(task_id)s AND h.thread_id = t.thread_id
+   AND h.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+RETURNING t.turn_id, t.thread_id, t.task_id, t.attempt, h.owner_key, h.caller;
+
+-- name: list_held_turns
+SELECT turn_id, attempt FROM agent_turns WHERE process_id = %(process_id)s;
+
+-- name: take_over_turns
+-- Turns of this agent whose process is gone, and turns this process holds without knowing (`lost`: it was
+-- told that a commit had failed, and it had not). Rows that somebody is writing for right now are left for the
+-- next round.
+WITH orphans AS (
+    SELECT t.turn_id, h.owner_key, h.caller
+      FROM agent_turns AS t
+      JOIN agent_threads AS h ON h.thread_id = t.thread_id
+      JOIN agent_owners AS o ON o.owner_key = h.owner_key AND o.agent_id = %(agent_id)s
+     WHERE t.turn_id = ANY(%(lost)s)
+        OR NOT EXISTS (
+               SELECT 1 FROM agent_processes AS p WHERE p.process_id = t.process_id AND p.lease_until > now()
+           )
+     ORDER BY t.turn_id
+       FOR UPDATE OF t SKIP LOCKED
+     LIMIT 100
+)
+UPDATE agent_turns AS t SET process_id = %(process_id)s, attempt = t.attempt + 1
+  FROM orphans WHERE t.turn_id = orphans.turn_id
+RETURNING t.turn_id, t.thread_id, t.task_id, t.attempt, t.status, t.request, orphans.owner_key, orphans.caller;
+
+-- name: find_summary
+SELECT summary FROM persistent_memory WHERE thread_id = %(thread_id)s AND owner_key = %(owner_key)s;
+
+-- name: renew_lease
+INSERT INTO agent_processes (process_id, agent_id, lease_until)
+VALUES (%(process_id)s, %(agent_id)s, now() + make_interval(secs => %(seconds)s))
+ON CONFLICT (process_id) DO UPDATE SET lease_until = EXCLUDED.lease_until;
+
+-- name: end_lease
+DELETE FROM agent_processes WHERE process_id = %(process_id)s;
+
+-- name: forget_old_processes
+DELETE FROM agent_processes WHERE lease_until < now() - interval '1 hour';

@@ -1,0 +1,132 @@
+"""The rows behind turns and process leases. Every function takes a connection; the service opens transactions."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+
+from agent_runtime.errors import TurnSuperseded
+from agent_runtime.turns.types import Turn, TurnRequest
+from groundwork.postgres import Connection
+from groundwork.sql import Queries
+
+sql = Queries("agent_runtime.turns")
+
+_TURN_NOT_HELD = "AS001"
+"""SQLSTATE of `hold_agent_turn`, see migration 0002."""
+
+
+@dataclass(frozen=True)
+class EnqueuedTurn:
+    turn_id: int
+    attempt: int
+    queued: bool
+
+
+@dataclass(frozen=True)
+class OrphanedTurn:
+    """A turn that this process has just taken over, with everything needed to run it."""
+
+    turn: Turn
+    request: TurnRequest
+    queued: bool
+
+
+async def enqueue_turn(conn: Connection, process_id: UUID, request: TurnRequest) -> EnqueuedTurn:
+    """Gives the request its place in the queue of its thread, whose row the caller has locked."""
+    cursor = await conn.execute(
+        sql.enqueue_turn,
+        {
+            "thread_id": request.thread_id,
+            "task_id": request.task_id,
+            "process_id": process_id,
+            "request": request.to_bytes(),
+        },
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return EnqueuedTurn(row["turn_id"], row["attempt"], row["status"] == "queued")
+
+
+async def list_ready_turns(conn: Connection, process_id: UUID) -> list[int]:
+    cursor = await conn.execute(sql.list_ready_turns, {"process_id": process_id})
+    return [row["turn_id"] for row in await cursor.fetchall()]
+
+
+async def start_turn(conn: Connection, turn: Turn) -> None:
+    """Raises `TurnSuperseded` when the turn was cancelled, deleted or taken over meanwhile."""
+    cursor = await conn.execute(sql.start_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
+    if cursor.rowcount == 0:
+        raise TurnSuperseded(f"turn {turn.turn_id} is no longer queued here")
+
+
+@asynccontextmanager
+async def turn_fence() -> AsyncIterator[None]:
+    """Turns the database's refusal of a write for a lost turn into `TurnSuperseded`."""
+    try:
+        yield
+    except psycopg.DatabaseError as error:
+        if error.sqlstate == _TURN_NOT_HELD:
+            raise TurnSuperseded(str(error)) from None
+        raise
+
+
+async def hold_turn(conn: Connection, turn: Turn) -> None:
+    """Keeps the turn ours until the transaction ends. Raises `TurnSuperseded` when it is not ours any more."""
+    async with turn_fence():
+        await conn.execute(sql.hold_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
+
+
+async def delete_turn(conn: Connection, turn: Turn) -> None:
+    """Ends the turn's stay in the queue. Raises `TurnSuperseded` when it is not ours any more."""
+    cursor = await conn.execute(sql.delete_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
+    if cursor.rowcount == 0:
+        raise TurnSuperseded(f"turn {turn.turn_id} is no longer attempt {turn.attempt} of this process")
+
+
+async def delete_turn_of_task(conn: Connection, task_id: str, agent_id: str) -> Turn | None:
+    """Takes the task's turn out of the queue, waiting for a write that is under way for it."""
+    cursor = await conn.execute(sql.delete_turn_of_task, {"task_id": task_id, "agent_id": agent_id})
+    row = await cursor.fetchone()
+    return None if row is None else Turn(**row)
+
+
+async def list_held_turns(conn: Connection, process_id: UUID) -> dict[int, int]:
+    """The turns that the database says are this process's, with their attempts."""
+    cursor = await conn.execute(sql.list_held_turns, {"process_id": process_id})
+    return {row["turn_id"]: row["attempt"] for row in await cursor.fetchall()}
+
+
+async def take_over_turns(
+    conn: Connection, process_id: UUID, agent_id: str, lost: Sequence[int]
+) -> list[OrphanedTurn]:
+    """Makes this process the holder of turns whose process is gone, and of its own `lost` ones."""
+    cursor = await conn.execute(
+        sql.take_over_turns, {"process_id": process_id, "agent_id": agent_id, "lost": list(lost)}
+    )
+    orphans = []
+    for row in sorted(await cursor.fetchall(), key=lambda row: row["turn_id"]):
+        queued = row.pop("status") == "queued"
+        request = TurnRequest.from_bytes(row.pop("request"), row["thread_id"], row["task_id"])
+        orphans.append(OrphanedTurn(Turn(**row), request, queued))
+    return orphans
+
+
+async def find_summary(conn: Connection, turn: Turn) -> str | None:
+    cursor = await conn.execute(sql.find_summary, {"thread_id": turn.thread_id, "owner_key": turn.owner_key})
+    row = await cursor.fetchone()
+    return None if row is None else str(row["summary"])
+
+
+async def renew_lease(conn: Connection, process_id: UUID, agent_id: str, seconds: float) -> None:
+    await conn.execute(sql.renew_lease, {"process_id": process_id, "agent_id": agent_id, "seconds": seconds})
+
+
+async def end_lease(conn: Connection, process_id: UUID) -> None:
+    await conn.execute(sql.end_lease, {"process_id": process_id})
+
+
+async def forget_old_processes(conn: Connection) -> None:
+    await conn.execute(sql.forget_old_processes)

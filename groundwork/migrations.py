@@ -1,0 +1,105 @@
+"""Numbered migrations: in order, once, by one process at a time."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+
+from groundwork.postgres import Connection, Pool
+
+_FILENAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
+
+# Any number will do, as long as every process of ours that changes the schema uses the same one. It stands in
+# the text because a parameter would leave a portal open, and with it a snapshot, for which `CREATE INDEX
+# CONCURRENTLY` on another connection waits until the transaction ends.
+_TRY_SCHEMA_LOCK = "SELECT pg_try_advisory_xact_lock(1548630529) AS held"
+
+
+class SchemaLockTimeout(Exception):
+    """Another process has held the schema lock for longer than we are willing to wait."""
+
+
+class SchemaTooNew(Exception):
+    """The database was migrated by a newer release than this one."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    number: int
+    name: str
+    sql: str
+
+
+def load_migrations(package: str) -> list[Migration]:
+    """The migrations shipped in `package`, in order. Raises `ValueError` on a gap, a duplicate or a bad name."""
+    files = [file for file in resources.files(package).iterdir() if file.name.endswith(".sql")]
+    migrations = []
+    for file in sorted(files, key=lambda file: file.name):
+        match = _FILENAME.match(file.name)
+        if match is None:
+            raise ValueError(f"{package}/{file.name}: a migration is named NNNN_what_it_does.sql")
+        migrations.append(
+            Migration(int(match[1]), file.name.removesuffix(".sql"), file.read_text("utf-8"))
+        )
+    numbers = [migration.number for migration in migrations]
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise ValueError(f"{package}: migrations must be numbered 0001, 0002, … without gaps; found {numbers}")
+    return migrations
+
+
+@asynccontextmanager
+async def schema_lock(pool: Pool, timeout: float = 30.0) -> AsyncIterator[None]:
+    """Holds the right to change the schema; at most `timeout` seconds are spent waiting for it.
+
+    The lock belongs to a transaction, so it works behind a transaction-mode pooler and goes when the
+    process does. Waiting is done by trying: a blocked lock call holds a snapshot, and `CREATE INDEX
+    CONCURRENTLY` in the process that has the lock would wait for that for ever.
+    """
+    deadline = asyncio.get_running_loop().time() + timeout
+    while True:
+        async with pool.connection() as conn, conn.transaction():
+            row = await (await conn.execute(_TRY_SCHEMA_LOCK)).fetchone()
+            if row is not None and row["held"]:
+                yield
+                return
+        if asyncio.get_running_loop().time() > deadline:
+            raise SchemaLockTimeout(f"another process has been changing the schema for {timeout:.0f} seconds")
+        await asyncio.sleep(0.1)
+
+
+async def migrate(pool: Pool, package: str, table: str) -> list[str]:
+    """Applies the migrations of `package` that `table` does not list yet; the caller holds `schema_lock`.
+
+    Each runs in a transaction of its own together with its entry in `table`. Returns the names applied.
+    Raises `SchemaTooNew` when the database knows a migration that this release does not.
+    """
+    known = load_migrations(package)
+    applied = []
+    async with pool.connection() as conn:
+        done = await _applied(conn, table)
+        if unknown := done - {migration.number for migration in known}:
+            raise SchemaTooNew(
+                f"the database has migration {max(unknown)} in {table}; this release ends at {len(known)}"
+            )
+        for migration in known:
+            if migration.number in done:
+                continue
+            async with conn.transaction():
+                await conn.execute(migration.sql)
+                await conn.execute(
+                    f"INSERT INTO {table} (number, name) VALUES (%s, %s)",  # noqa: S608
+                    (migration.number, migration.name),
+                )
+            applied.append(migration.name)
+    return applied
+
+
+async def _applied(conn: Connection, table: str) -> set[int]:
+    await conn.execute(
+        f"CREATE TABLE IF NOT EXISTS {table} (number int PRIMARY KEY, name text NOT NULL,"
+        " applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    rows = await (await conn.execute(f"SELECT number FROM {table}")).fetchall()  # noqa: S608
+    return {row["number"] for row in rows}

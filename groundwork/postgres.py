@@ -1,0 +1,162 @@
+"""The process's one connection pool, and what its errors mean to us."""
+
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Literal
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+logger = logging.getLogger(__name__)
+
+Connection = AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
+
+PrepareThreshold = int | None | Literal["auto"]
+
+# A server that stops answering is noticed within these bounds instead of the kernel's quarter of an hour.
+_SOCKET_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be reached, or gave up on the connection in the middle."""
+
+
+class DatabaseNotReachable(DatabaseUnavailable):
+    """The database could not be reached at start-up; the message says which one and why."""
+
+
+@asynccontextmanager
+async def open_pool(
+    dsn: str,
+    *,
+    name: str,
+    max_size: int = 10,
+    checkout_timeout: float = 10.0,
+    prepare_threshold: PrepareThreshold = "auto",
+) -> AsyncIterator[Pool]:
+    """Opens a bounded pool of autocommit connections with `dict_row`, and closes it with the block.
+
+    Connections are checked when they are taken, so one that the server or a middlebox has dropped is
+    replaced instead of failing a request, and they are renewed after half an hour.
+
+    `prepare_threshold` is psycopg's: after how many runs a statement is prepared, `None` for never. With
+    `"auto"` it is psycopg's default on a direct connection and `None` behind a pooler such as PgBouncer,
+    where a prepared statement may land on another server connection.
+
+    `checkout_timeout` is in seconds. Raises `DatabaseNotReachable` when no first connection can be made.
+    """
+    threshold = await _first_connection(dsn) if prepare_threshold == "auto" else prepare_threshold
+    pool: Pool = AsyncConnectionPool(
+        dsn,
+        connection_class=AsyncConnection[DictRow],
+        kwargs=connection_kwargs(threshold),
+        min_size=1,
+        max_size=max_size,
+        timeout=checkout_timeout,
+        max_lifetime=1800,
+        max_idle=300,
+        reconnect_timeout=5,
+        check=AsyncConnectionPool.check_connection,
+        name=name,
+        open=False,
+    )
+    async with pool:
+        yield pool
+
+
+def connection_kwargs(prepare_threshold: int | None) -> dict[str, Any]:
+    """What every connection of ours is opened with.
+
+    Autocommit, because `AsyncPostgresSaver.setup()` creates indexes concurrently; `conn.transaction()`
+    is what makes several statements one.
+    """
+    return {
+        "autocommit": True,
+        "row_factory": dict_row,
+        "prepare_threshold": prepare_threshold,
+        **_SOCKET_OPTIONS,
+    }
+
+
+async def _first_connection(dsn: str) -> int | None:
+    """Tries the server once and finds out whether a pooler stands in between.
+
+    A pooler hands out a backend id of its own making at connection time, the server answers with the
+    real one; PgBouncer is recognised by that difference without asking it anything of its own.
+    """
+    try:
+        async with await AsyncConnection.connect(dsn, autocommit=True, **_SOCKET_OPTIONS) as conn:
+            row = await (await conn.execute("SELECT pg_backend_pid()", prepare=False)).fetchone()
+            if row is not None and row[0] == conn.info.backend_pid:
+                return 5
+    except psycopg.Error as error:
+        raise DatabaseNotReachable(f"cannot connect to PostgreSQL at {describe(dsn)}: {error}") from error
+    logger.info("a connection pooler stands before PostgreSQL: prepared statements are off")
+    return None
+
+
+async def check_database(pool: Pool, timeout: float = 2.0) -> None:
+    """Raises `DatabaseUnavailable` unless a statement gets through within `timeout` seconds."""
+    with database_errors():
+        async with pool.connection(timeout=timeout) as conn:
+            await conn.execute("SELECT 1")
+
+
+def describe(dsn: str) -> str:
+    """The address in a DSN, without user, password or options, for messages and logs."""
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return "an address that cannot be parsed"
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', 'postgres')}"
+
+
+def mask_password(dsn: str) -> str:
+    """The DSN with its passwords replaced by `***`; `""` stays empty.
+
+    When a password may still be in it, `***` is all that is returned.
+    """
+    try:
+        secrets = _passwords(dsn)
+        if not secrets:
+            return dsn
+        if "://" in dsn:
+            masked = re.sub(r"^([^:]+://[^:@/]*):[^@/]*@", r"\1:***@", dsn)
+            masked = re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", masked)
+        else:
+            masked = make_conninfo(dsn, **dict.fromkeys(secrets, "***"))
+        hidden = set(_passwords(masked).values()) == {"***"}
+    except psycopg.ProgrammingError:
+        return "***"
+    return masked if hidden else "***"
+
+
+def _passwords(dsn: str) -> dict[str, str]:
+    parts = psycopg.conninfo.conninfo_to_dict(dsn)
+    return {name: str(parts[name]) for name in ("password", "sslpassword") if parts.get(name)}
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turns the driver's "the database is not there" errors into `DatabaseUnavailable`.
+
+    Errors in a statement of ours (`ProgrammingError`, `DataError`, `IntegrityError`) pass unchanged:
+    they are bugs or facts to be handled where they happen.
+    """
+    try:
+        yield
+    except (PoolTimeout, PoolClosed, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise DatabaseUnavailable(f"the database cannot be used right now ({type(error).__name__})") from error

@@ -1,0 +1,100 @@
+"""Running ASGI apps until a signal: two listeners or one, one way to stop."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp
+
+logger = logging.getLogger(__name__)
+
+
+class AddressInUse(Exception):
+    """The address cannot be listened on; the message names it and says why."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """An app and the socket it answers on."""
+
+    app: ASGIApp
+    socket: socket.socket
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; port 0 takes a free one. Raises `AddressInUse`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise AddressInUse(f"cannot listen on {host}:{port}: {error}") from error
+    return bound
+
+
+async def serve(listeners: Sequence[Listener], grace_seconds: float) -> None:
+    """Serves until SIGINT or SIGTERM, then stops accepting and lets open requests end, for `grace_seconds`.
+
+    A second signal stops at once: the requests that are still open are cut, and the caller is cancelled so
+    that it closes what it has opened without waiting for work to end.
+    """
+    servers = [_server(listener, grace_seconds) for listener in listeners]
+    with _stopping_on_signals(servers):
+        await asyncio.gather(
+            *(
+                server.serve(sockets=[listener.socket])
+                for server, listener in zip(servers, listeners, strict=True)
+            )
+        )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own signal handlers: with two servers in a process each would undo the other's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(listener: Listener, grace_seconds: float) -> _Server:
+    config = uvicorn.Config(
+        listener.app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        # The advertised URL is configured, never guessed from headers that any client can send.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(grace_seconds)),
+    )
+    return _Server(config)
+
+
+@contextmanager
+def _stopping_on_signals(servers: Sequence[_Server]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    this_task = asyncio.current_task()
+
+    def stop() -> None:
+        if all(server.should_exit for server in servers):
+            logger.warning("stopping at once")
+            for server in servers:
+                server.force_exit = True
+            if this_task is not None:
+                this_task.cancel()
+            return
+        logger.info("stopping: no new requests, the running ones may end")
+        for server in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    # The handlers stay until the loop ends: a second Ctrl-C must also cut short what is closed after serving.
+    yield

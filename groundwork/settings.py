@@ -1,0 +1,32 @@
+"""Reading settings so that a mistake costs one clear line, not a traceback."""
+
+from typing import TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+_Settings = TypeVar("_Settings", bound=BaseSettings)
+
+_SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "DSN", "KEY", "DATABASE_URL")
+
+
+class BadSetting(Exception):
+    """A setting cannot be used; the message is one line naming the variable, its value and what is accepted."""
+
+
+def load_settings(kind: type[_Settings]) -> _Settings:
+    """Builds `kind` from the environment and `.env`. Raises `BadSetting` for the first value that is wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        raise BadSetting(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    variable = str(first["loc"][0]).upper()
+    shown = "(hidden)" if any(word in variable for word in _SECRET_WORDS) else repr(first["input"])
+    return f"{variable}={shown}: {message[0].lower()}{message[1:]}"

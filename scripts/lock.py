@@ -1,0 +1,62 @@
+"""Writes requirements.lock and scaffold/templates/constraints.txt from pyproject.toml.
+
+One lock serves every supported Python and platform: it is resolved for all of them at once, carries the hashes
+of every file of a version, and names no package index. Versions that are locked already stay as they are;
+`--upgrade` and `--upgrade-package NAME` change that.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements.lock"
+CONSTRAINTS = ROOT / "scaffold" / "templates" / "constraints.txt"
+
+RESOLVE = ["--universal", "--python-version", "3.11", "--all-extras", "--no-annotate", "--no-header", "--quiet"]
+NO_ADDRESSES = ["--no-emit-index-url", "--no-emit-find-links"]
+
+LOCK_HEADER = """\
+# Every package of this repository at the version it was tested with, development tools included.
+# Made by `make lock` from pyproject.toml; do not edit.
+"""
+CONSTRAINTS_HEADER = """\
+# The versions that this agent was tested with: pip install -c constraints.txt ...
+"""
+
+
+def main(arguments: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        uv = install_uv(Path(directory))
+        compile_requirements(uv, LOCK, LOCK_HEADER, ["--generate-hashes", "--group", "dev", *arguments])
+        CONSTRAINTS.parent.mkdir(parents=True, exist_ok=True)
+        CONSTRAINTS.unlink(missing_ok=True)
+        compile_requirements(uv, CONSTRAINTS, CONSTRAINTS_HEADER, ["--constraints", str(LOCK)])
+
+
+def install_uv(directory: Path) -> Path:
+    """The resolver, in an environment of its own: nobody who only runs the software needs it."""
+    venv.create(directory, with_pip=True)
+    subprocess.run([directory / "bin" / "python", "-m", "pip", "install", "--quiet", "uv>=0.9"], check=True)
+    return directory / "bin" / "uv"
+
+
+def compile_requirements(uv: Path, output: Path, header: str, arguments: list[str]) -> None:
+    """Resolves pyproject.toml into `output`. Raises `SystemExit` when an address got into it."""
+    subprocess.run(
+        [uv, "pip", "compile", "pyproject.toml", *RESOLVE, *NO_ADDRESSES, *arguments, "--output-file", output],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    text = output.read_text("utf-8")
+    if address := re.search(r"^.*(://|--(index|extra|find)|@ ).*$", text, re.MULTILINE):
+        raise SystemExit(f"{output.name} must not name an address, but says: {address[0]}")
+    output.write_text(header + text, "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

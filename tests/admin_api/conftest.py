@@ -1,0 +1,68 @@
+"""The admin API mounted on an app with a graph of its own, served over a real socket."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg_pool import AsyncConnectionPool
+
+from admin_api import MountedAgent
+from groundwork.postgres import Pool
+from tests.admin_api.answers import serve
+
+Talk = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def agent(pool: Pool) -> MountedAgent:
+    return MountedAgent("my-agent", pool)
+
+
+@pytest.fixture
+def other_agent(pool: Pool) -> MountedAgent:
+    """Another agent in the same database."""
+    return MountedAgent("other-agent", pool)
+
+
+@pytest.fixture
+def idle_agent() -> MountedAgent:
+    """An agent that no test of its asks for data: its pool is never opened."""
+    return MountedAgent("my-agent", AsyncConnectionPool(connection_class=AsyncConnection[DictRow], open=False))
+
+
+@pytest.fixture
+async def idle_client(idle_agent: MountedAgent) -> AsyncIterator[httpx.AsyncClient]:
+    async with serve(idle_agent) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(agent: MountedAgent) -> AsyncIterator[httpx.AsyncClient]:
+    async with serve(agent) as client:
+        yield client
+
+
+@pytest.fixture
+def talk(pool: Pool) -> Talk:
+    """A turn of a host's own graph, with the stock saver: `await talk(agent, thread_id, text, ...)`."""
+
+    async def answer(state: MessagesState) -> dict[str, list[AIMessage]]:
+        return {"messages": [AIMessage(f"You said {state['messages'][-1].text}")]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("answer", answer)
+    builder.add_edge(START, "answer")
+    builder.add_edge("answer", END)
+
+    async def talk(agent: MountedAgent, thread_id: str, *texts: str) -> None:
+        graph = builder.compile(checkpointer=AsyncPostgresSaver(pool))
+        for text in texts or ("hello",):
+            await agent.threads.claim(thread_id)
+            await graph.ainvoke({"messages": [("human", text)]}, {"configurable": {"thread_id": thread_id}})
+
+    return talk

