@@ -23,6 +23,8 @@ AgentId = Annotated[
     Field(
         min_length=1,
         max_length=255,
+        # In the document only; what is accepted is decided by `Threads.migrate_agent_id`.
+        json_schema_extra={"pattern": r"^[^\s/\\]+$"},
         description="an agent id: 1 to 255 printable characters without blanks or slashes",
     ),
 ]

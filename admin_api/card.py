@@ -21,7 +21,11 @@ router = APIRouter(prefix="/api/v1/card", route_class=AdminRoute, tags=["card"])
 class CardUrlBody(Parameters):
     url: Annotated[
         str,
-        Field(description="an absolute http or https URL with a host, without credentials or fragment"),
+        Field(
+            description="an absolute http or https URL with a host, without credentials or fragment",
+            # In the document only; what is accepted is decided by `CardUrl`.
+            json_schema_extra={"format": "uri", "pattern": r"^https?://[^\s/?#@]+([/?][^\s#]*)?$"},
+        ),
     ]
 
 

@@ -22,7 +22,7 @@ from agent_runtime.errors import (
     ThreadNotOurs,
     ThreadOfAnotherCaller,
 )
-from groundwork.asgi import request_id as current_request_id
+from groundwork.logs import request_id as current_request_id
 from groundwork.postgres import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ A model's field descriptions are those words: they make the messages here and th
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends
@@ -16,7 +17,7 @@ Model = TypeVar("Model")
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 
-_PROBLEMS_SHOWN = 10
+_UNKNOWN_SHOWN = 10
 
 
 class Parameters(BaseModel):
@@ -31,14 +32,20 @@ class NoParameters(Parameters):
 
 def check(adapter: TypeAdapter[Model], given: Mapping[str, Any]) -> Model:
     """Raises `InvalidParameters` naming everything that is wrong."""
+    accepted = _descriptions(adapter)
+    # Sorted out here, since pydantic cannot name a key that is not valid Unicode.
+    unknown = [name for name in given if name not in accepted][:_UNKNOWN_SHOWN]
+    problems: dict[str, str] = {}
     try:
-        return adapter.validate_python(given)
+        model = adapter.validate_python({name: value for name, value in given.items() if name in accepted})
     except ValidationError as error:
-        accepted = _descriptions(adapter)
-        problems = {str(problem["loc"][0]): problem["type"] for problem in error.errors()[:_PROBLEMS_SHOWN]}
-        raise InvalidParameters(
-            {name: _explain(name, kind, accepted) for name, kind in problems.items()}
-        ) from None
+        found = {str(problem["loc"][0]): problem["type"] for problem in error.errors()}
+        problems = {name: _explain(name, kind, accepted[name]) for name, kind in found.items()}
+    known = ", ".join(accepted) or "no parameters"
+    problems |= {name: f"{name[:100]} is not known here; accepted: {known}" for name in unknown}
+    if problems:
+        raise InvalidParameters(problems)
+    return model
 
 
 def query_of(model: type[Model]) -> Any:
@@ -59,21 +66,20 @@ NoQuery = Annotated[NoParameters, query_of(NoParameters)]
 
 def _decimal(value: object) -> object:
     """An integer as it stands in a query string: digits and nothing else."""
-    plain = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 15
-    return int(value) if plain else value  # type: ignore[call-overload]  # plain says it is a str
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 15:
+        return int(value)
+    return value
 
 
-Decimal = Annotated[int, BeforeValidator(_decimal)]
+DECIMAL = BeforeValidator(_decimal)
+"""For an integer in a query string. Stands after the bounds, so that these are in the document."""
 
 
+@cache
 def _descriptions(adapter: TypeAdapter[Any]) -> dict[str, str]:
     fields = adapter.json_schema().get("properties", {})
     return {name: field["description"] for name, field in fields.items()}
 
 
-def _explain(name: str, kind: str, accepted: Mapping[str, str]) -> str:
-    if kind == "extra_forbidden":
-        return f"{name[:100]} is not known here; accepted: {', '.join(accepted) or 'no parameters'}"
-    if kind == "missing":
-        return f"{name} is missing; it is {accepted[name]}"
-    return f"{name} must be {accepted[name]}"
+def _explain(name: str, kind: str, accepted: str) -> str:
+    return f"{name} is missing; it is {accepted}" if kind == "missing" else f"{name} must be {accepted}"

@@ -4,7 +4,6 @@ import hmac
 import re
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -72,15 +71,14 @@ class Admission:
         return _is_loopback(name) or name == _address_of(request) or self._is_allowed(name, port)
 
     def _is_own_origin(self, origin: str, host: str) -> bool:
-        try:
-            parts = urlsplit(origin)
-            port = parts.port or _DEFAULT_PORTS[parts.scheme]
-        except (ValueError, KeyError):
+        scheme, _, rest = origin.partition("://")
+        usual_port = _DEFAULT_PORTS.get(scheme.lower())
+        if usual_port is None:
             return False  # "null", and what is not of the web
+        name, port = _split(rest)
         own_name, own_port = _split(host)
-        name, _ = _split(parts.netloc)
-        same = name == own_name and port == (own_port or _DEFAULT_PORTS[parts.scheme])
-        return same or self._is_allowed(name, port)
+        is_same = name == own_name and (port or usual_port) == (own_port or usual_port)
+        return is_same or self._is_allowed(name, port or usual_port)
 
     def _is_allowed(self, name: str, port: int | None) -> bool:
         return (name, None) in self._allowed or (port is not None and (name, port) in self._allowed)

@@ -13,7 +13,7 @@ from admin_api.deps import OwnedThreads, OwnThreads, ThreadId
 from admin_api.envelope import NO_STORE, Envelope, ok, to_json
 from admin_api.errors import MissingThreadId
 from admin_api.openapi import THREAD_ID, failures, parameters
-from admin_api.parameters import STRICT, Decimal, NoQuery, query_of
+from admin_api.parameters import DECIMAL, STRICT, NoQuery, query_of
 from admin_api.routes import AdminRoute
 from agent_runtime.errors import (
     AgentIdRequired,
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/v1/memory/threads", route_class=AdminRoute, tags
 DEFAULT_LIMIT = 100
 """How long a page is when a request asks for one without saying how long."""
 
-Limit = Annotated[Decimal, Field(ge=1, le=1000, description="an integer from 1 to 1000")]
+Limit = Annotated[int, Field(ge=1, le=1000, description="an integer from 1 to 1000"), DECIMAL]
 
 
 class ThreadsQuery(TypedDict, total=False):
@@ -44,7 +44,7 @@ class MessagesQuery(TypedDict, total=False):
     __pydantic_config__ = STRICT  # type: ignore[misc]  # how pydantic configures a TypedDict
 
     limit: Limit
-    before: Annotated[Decimal, Field(ge=0, description="the next_before of the page after")]
+    before: Annotated[int, Field(ge=0, le=2**31 - 1, description="the next_before of the page after"), DECIMAL]
 
 
 class EraseAllQuery(TypedDict):

@@ -51,6 +51,7 @@ class AgentRuntime:
     threads: Threads
     turns: Turns
     connections: Connections
+    summaries: Summaries
     a2a: A2AServer
     metrics: AgentMetrics
 
@@ -137,6 +138,7 @@ async def open_runtime(
             threads,
             turns,
             connections,
+            summaries,
             a2a,
             metrics,
         )

@@ -1,8 +1,10 @@
 """What stands between the server and an application: a name for each request, and a bound on its body."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -10,6 +12,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from groundwork.logs import request_id
+
+LINGER_SECONDS = 5.0
+LINGER_BYTES = 64 * 1024 * 1024
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -77,8 +82,35 @@ class BodyLimit:
         finally:
             if exchange.too_long and not exchange.answering:
                 response = self.refuse(scope, limit)
-                response.headers["Connection"] = "close"  # the rest of the body is not going to be read
-                await response(scope, receive, send)
+                response.headers["Connection"] = "close"
+                await response(scope, receive, _Lingering(receive, send))
+
+
+class _Lingering:
+    """Sends an answer whole, and before it ends the exchange reads on for a while, for nothing: a connection that
+    is closed on a client in the middle of its body takes the answer with it."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] != "http.response.body" or message.get("more_body"):
+            await self._send(message)
+            return
+        await self._send({**message, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._read_on()
+        await self._send({"type": "http.response.body"})
+
+    async def _read_on(self) -> None:
+        left = LINGER_BYTES
+        while left > 0:
+            message = await self._receive()
+            if message["type"] != "http.request" or not message.get("more_body"):
+                return
+            left -= len(message["body"])
 
 
 class _Exchange:

@@ -53,7 +53,7 @@ _INITDB_OPTIONS = (
 )
 
 # For data that nobody will read after a crash.
-_NOT_DURABLE = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off")
+_NOT_DURABLE = ("-c", "fsync=off", "-c", "full_page_writes=off")
 
 
 class EmbeddedPostgresFailed(Exception):

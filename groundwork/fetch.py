@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import socket
-import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ _NEVER = (
 )
 
 # What may follow a redirect to another origin: nothing that a caller could have put a secret into.
-_HARMLESS_HEADERS = frozenset({"accept", "accept-language", "user-agent"})
+_HARMLESS_HEADERS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,8 @@ class OutgoingPolicy:
 
     def denies(self, host: str) -> bool:
         """Whether the addresses of `host` have to be looked at."""
-        return self.deny_private_networks and host.lower() not in {
-            allowed.lower() for allowed in self.allowed_hosts
-        }
+        allowed = {name.lower() for name in self.allowed_hosts}
+        return self.deny_private_networks and host.lower() not in allowed
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,8 @@ async def fetch(
     along. Raises a `FetchFailed`.
     """
     target = _check_url(url)
-    sent = httpx.Headers({"Accept-Encoding": "gzip", **(headers or {})})
+    sent = httpx.Headers(headers)
+    sent["Accept-Encoding"] = "gzip"  # what can be unpacked within a bound
     try:
         async with asyncio.timeout(policy.timeout_seconds):
             for _ in range(policy.max_redirects + 1):
@@ -200,6 +199,8 @@ def _check_url(url: str) -> httpx.URL:
 def _check_parts(url: httpx.URL) -> httpx.URL:
     if url.scheme not in ("http", "https") or not url.host:
         raise InvalidUrl("a URL must be absolute, begin with http:// or https://, and name a host")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise InvalidUrl(f"a port is a number from 1 to 65535 ({url.host})")
     if url.userinfo:
         raise InvalidUrl(f"a URL must not contain credentials ({url.host})")
     return url

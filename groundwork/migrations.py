@@ -40,9 +40,7 @@ def load_migrations(package: str) -> list[Migration]:
         match = _FILENAME.match(file.name)
         if match is None:
             raise ValueError(f"{package}/{file.name}: a migration is named NNNN_what_it_does.sql")
-        migrations.append(
-            Migration(int(match[1]), file.name.removesuffix(".sql"), file.read_text("utf-8"))
-        )
+        migrations.append(Migration(int(match[1]), file.name.removesuffix(".sql"), file.read_text("utf-8")))
     numbers = [migration.number for migration in migrations]
     if numbers != list(range(1, len(numbers) + 1)):
         raise ValueError(f"{package}: migrations must be numbered 0001, 0002, … without gaps; found {numbers}")

@@ -44,7 +44,7 @@ async def open_pool(
     *,
     name: str,
     max_size: int = 10,
-    checkout_timeout: float = 10.0,
+    checkout_timeout: float = 5.0,
     prepare_threshold: PrepareThreshold = "auto",
 ) -> AsyncIterator[Pool]:
     """Opens a bounded pool of autocommit connections with `dict_row`, and closes it with the block.

@@ -48,10 +48,7 @@ async def serve(listeners: Sequence[Listener], grace_seconds: float) -> None:
     servers = [_server(listener, grace_seconds) for listener in listeners]
     with _stopping_on_signals(servers):
         await asyncio.gather(
-            *(
-                server.serve(sockets=[listener.socket])
-                for server, listener in zip(servers, listeners, strict=True)
-            )
+            *(server.serve(sockets=[listener.socket]) for server, listener in zip(servers, listeners, strict=True))
         )
 
 

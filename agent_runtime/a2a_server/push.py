@@ -1,11 +1,11 @@
 """Push notifications: sent beside the turns, never in their way."""
 
 import asyncio
+import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 
 import httpx
 from a2a.types import Task, TaskArtifactUpdateEvent, TaskPushNotificationConfig
@@ -15,6 +15,16 @@ from google.protobuf.json_format import MessageToDict
 
 from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.tasks import Event, TaskEvent
+from groundwork.fetch import (
+    FetchFailed,
+    FetchTimedOut,
+    OutgoingPolicy,
+    ResponseTooLarge,
+    Unreachable,
+    check_address_allowed,
+    fetch,
+    open_client,
+)
 from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
 
 logger = logging.getLogger(__name__)
@@ -22,33 +32,42 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 """How often a notification is tried before it is given up."""
 
+FIRST_PAUSE_SECONDS = 0.5
+"""The pause before the second attempt; each later one is four times as long."""
+
 MOST_WAITING = 256
 """Notifications of one task that may wait for a slow receiver; the oldest give way."""
 
 MOST_TASKS = 10_000
 _MOST_AT_ONCE = 16
 _SECONDS_PER_ATTEMPT = 10.0
-_FIRST_PAUSE_SECONDS = 0.5
 _DRAIN_SECONDS = 5.0
 _LONGEST_HEADER = 4096
+_LONGEST_ANSWER = 64 * 1024
 
 
-@dataclass(frozen=True)
 class PushPolicy:
     """Where notifications may go."""
 
-    deny_private_networks: bool = False
+    def __init__(self, *, deny_private_networks: bool = False) -> None:
+        # A receiver that moves has to say so by a new config: its token is for the place it named.
+        self.outgoing = OutgoingPolicy(
+            timeout_seconds=_SECONDS_PER_ATTEMPT,
+            max_bytes=_LONGEST_ANSWER,
+            max_redirects=0,
+            deny_private_networks=deny_private_networks,
+        )
 
     async def check(self, config: TaskPushNotificationConfig) -> None:
         """Raises `InvalidParamsError` for a config that no notification could, or may, be sent by."""
         for name, value in _headers(config).items():
             if len(value) > _LONGEST_HEADER or not value.isprintable() or not value.isascii():
-                raise InvalidParamsError(f"the value for the header {name} must be printable ASCII")
-        await self.check_url(config.url)
-
-    async def check_url(self, url: str) -> None:
-        if not url.startswith("http"):
-            raise InvalidParamsError("url")
+                accepted = f"at most {_LONGEST_HEADER} characters of printable ASCII"
+                raise InvalidParamsError(f"the value for the header {name} must be {accepted}")
+        try:
+            await check_address_allowed(config.url, self.outgoing)
+        except FetchFailed as error:
+            raise InvalidParamsError(f"url: {error}") from None
 
 
 class PushSender:
@@ -109,43 +128,59 @@ class PushSender:
         with database_errors():
             async with self._pool.connection() as conn:
                 configs = await store.list_push_configs(conn, task_id)
-        payload = MessageToDict(to_stream_response(event))
+        payload = json.dumps(MessageToDict(to_stream_response(event)), ensure_ascii=False).encode()
         await asyncio.gather(*(self._deliver(config, payload) for config in configs))
 
-    async def _deliver(self, config: TaskPushNotificationConfig, payload: dict[str, object]) -> None:
-        problem = ""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(_FIRST_PAUSE_SECONDS * 4 ** (attempt - 1))
+    async def _deliver(self, config: TaskPushNotificationConfig, payload: bytes) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
             try:
-                problem = await self._post(config, payload)
-            except InvalidParamsError as error:
-                problem = str(error)
+                await self._post(config, payload)
+            except _GiveUp as reason:
+                problem = str(reason)
                 break
-            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-                problem = type(error).__name__
-            if not problem:
+            except _TryAgain as reason:
+                problem = str(reason)
+            else:
                 return
+            if attempt < ATTEMPTS:
+                await asyncio.sleep(FIRST_PAUSE_SECONDS * 4 ** (attempt - 1))
         # Neither the URL nor a header: both may hold a secret of the receiver.
-        logger.warning("push config %s of task %s: %s", config.id, config.task_id, problem)
+        logger.warning("push config %s of task %s: not delivered: %s", config.id, config.task_id, problem)
 
-    async def _post(self, config: TaskPushNotificationConfig, payload: dict[str, object]) -> str:
-        """Sends once. Returns what went wrong, or nothing."""
-        await self.policy.check_url(config.url)
-        response = await self._client.post(config.url, json=payload, headers=_headers(config))
-        return "" if response.is_success else f"answered {response.status_code}"
+    async def _post(self, config: TaskPushNotificationConfig, payload: bytes) -> None:
+        headers = {"Content-Type": "application/json", **_headers(config)}
+        policy = self.policy.outgoing
+        try:
+            answer = await fetch(self._client, "POST", config.url, policy=policy, headers=headers, content=payload)
+        except ResponseTooLarge:
+            return  # it was received, and what the receiver has to say does not interest
+        except (Unreachable, FetchTimedOut) as error:
+            raise _TryAgain(error) from None
+        except FetchFailed as error:
+            raise _GiveUp(error) from None
+        if answer.status in (408, 425, 429) or answer.status >= 500:
+            raise _TryAgain(f"the receiver answered {answer.status}")
+        if answer.status >= 300:
+            raise _GiveUp(f"the receiver answered {answer.status}")
 
 
 @asynccontextmanager
-async def open_push_sender(pool: Pool, deny_private_networks: bool) -> AsyncIterator[PushSender]:
+async def open_push_sender(pool: Pool, policy: PushPolicy) -> AsyncIterator[PushSender]:
     """Opens the sender; at the end what is waiting gets a few seconds."""
-    async with httpx.AsyncClient(timeout=_SECONDS_PER_ATTEMPT) as client:
-        sender = PushSender(pool, client, PushPolicy(deny_private_networks))
+    async with open_client(policy.outgoing) as client:
+        sender = PushSender(pool, client, policy)
         try:
             yield sender
         finally:
-            with suppress(asyncio.CancelledError):
-                await sender.drain(_DRAIN_SECONDS)
+            await sender.drain(_DRAIN_SECONDS)
+
+
+class _TryAgain(Exception):
+    """A notification was not delivered, and may be the next time."""
+
+
+class _GiveUp(Exception):
+    """A notification was not delivered, and will not be."""
 
 
 def _headers(config: TaskPushNotificationConfig) -> dict[str, str]:

@@ -8,11 +8,14 @@ from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from a2a.types import AgentCard
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from agent_runtime.a2a_server.callers import CallerTokens
 from agent_runtime.a2a_server.card import CARD_PATHS, REST_PREFIX, card_at
-from agent_runtime.a2a_server.guard import JsonGuard
+from agent_runtime.a2a_server.guard import JsonGuard, Refused, answer_to
+from groundwork.asgi import BodyLimit
 
 RPC_PATH = "/"
 
@@ -44,9 +47,15 @@ def add_a2a_routes(
 
 
 def _door(callers: Mapping[str, str], max_body_bytes: int, *, rpc: bool) -> list[Middleware]:
+    """What stands before the protocol, from the outside in."""
+
+    def refuse(scope: Scope, limit: int) -> Response:
+        return answer_to(Refused(413, f"the body is larger than {limit} bytes"), rpc=rpc)
+
     return [
         Middleware(CallerTokens, callers=callers),
-        Middleware(JsonGuard, max_bytes=max_body_bytes, rpc=rpc),
+        Middleware(BodyLimit, limit_for=lambda scope: max_body_bytes, refuse=refuse),
+        Middleware(JsonGuard, rpc=rpc),
     ]
 
 

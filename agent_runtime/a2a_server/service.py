@@ -12,7 +12,7 @@ from agent_runtime.a2a_server.accounts import Accounts
 from agent_runtime.a2a_server.card import build_card
 from agent_runtime.a2a_server.feed import Feed
 from agent_runtime.a2a_server.handler import A2AHandler, TurnEngine
-from agent_runtime.a2a_server.push import PushSender, open_push_sender
+from agent_runtime.a2a_server.push import PushPolicy, PushSender, open_push_sender
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.routes import add_a2a_routes
 from agent_runtime.card_url import CardUrl
@@ -82,7 +82,8 @@ async def open_a2a_server(
 
     Open it before the turn engine and close it after: turns that end while the engine drains are announced.
     """
-    async with open_push_sender(pool, settings.deny_private_networks) as pushes:
+    policy = PushPolicy(deny_private_networks=settings.deny_private_networks)
+    async with open_push_sender(pool, policy) as pushes:
         server = A2AServer(settings, project, pool, card_url, pushes)
         async with running("a2a-feed", server.feed.poll()), running("a2a-tidy", _prune(pool)):
             try:

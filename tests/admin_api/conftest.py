@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from psycopg import AsyncConnection
@@ -63,6 +63,6 @@ def talk(pool: Pool) -> Talk:
         graph = builder.compile(checkpointer=AsyncPostgresSaver(pool))
         for text in texts or ("hello",):
             await agent.threads.claim(thread_id)
-            await graph.ainvoke({"messages": [("human", text)]}, {"configurable": {"thread_id": thread_id}})
+            await graph.ainvoke({"messages": [HumanMessage(text)]}, {"configurable": {"thread_id": thread_id}})
 
     return talk

@@ -66,7 +66,7 @@ async def test_all_of_many_threads_are_streamed_in_constant_memory(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 400_000
-    assert peak < 1_000_000
+    assert peak < 2_000_000  # a list of them alone takes more than three
     assert len(data_of(await client.get(THREADS))["threads"]) == 50_000
 
 

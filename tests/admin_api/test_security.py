@@ -19,6 +19,40 @@ EVERYWHERE = [
     ("PROPFIND", "/api/v1"),
 ]
 
+OUR_HOSTS = ["localhost", "LOCALHOST:1", "localhost.:80", "127.0.0.1", "127.9.9.9:80", "[::1]:8000", "[::1]"]
+
+FOREIGN_HOSTS = [
+    "evil.example",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example:8000",
+    "192.0.2.1",
+    "evil.example@localhost",
+    "localhost:x",
+    "localhost:8000:8000",
+    "",
+]
+
+OUR_ORIGINS = [
+    ("localhost:8000", "http://localhost:8000"),
+    ("localhost:8000", "https://LOCALHOST:8000"),
+    ("localhost", "http://localhost"),
+    ("localhost", "https://localhost:443"),
+    ("[::1]:8000", "http://[::1]:8000"),
+    ("localhost:8000", "https://console.internal"),
+]
+
+FOREIGN_ORIGINS = [
+    "https://evil.example",
+    "http://localhost:3000",  # another application on this machine
+    "http://127.0.0.1:8000",  # a name of ours, but not the one in Host
+    "http://localhost.evil.example:8000",
+    "http://localhost:8000@evil.example",
+    "null",
+    "file://",
+    "chrome-extension://localhost:8000",
+    "http://localhost:x",
+]
+
 
 async def test_with_a_token_every_route_needs_it(idle_agent: MountedAgent) -> None:
     async with serve(idle_agent, token="s3cret-canary") as client:
@@ -30,77 +64,47 @@ async def test_with_a_token_every_route_needs_it(idle_agent: MountedAgent) -> No
 
 
 async def test_only_the_very_token_opens(idle_agent: MountedAgent) -> None:
+    right = "schlüssel".encode()
+    near = [b"Bearer " + right[:-1], b"Bearer " + right + b"x", b"Basic " + right, right]
     async with serve(idle_agent, token="schlüssel") as client:
 
         async def status(*values: bytes) -> int:
             headers = [(b"Authorization", value) for value in values]
             return (await client.get("/status", headers=headers)).status_code
 
-        right = "schlüssel".encode()
         assert await status(b"Bearer " + right) == 200
         assert await status(b"bearer   " + right) == 200
-        for wrong in (
-            b"",
-            b"Bearer",
-            b"Bearer ",
-            b"Bearer x",
-            b"Basic " + right,
-            right,
-            b"Bearer " + right + b"x",
-        ):
-            assert await status(wrong) == 401
-        assert await status(b"Bearer " + right[:-1]) == 401
-        assert await status(b"Bearer schl\xfcssel") == 401
+        for wrong in (b"", b"Bearer", b"Bearer x", *near):
+            assert await status(wrong) == 401, wrong
+        assert await status("Bearer schlüssel".encode("latin-1")) == 401
         assert await status(b"Bearer " + right, b"Bearer " + right) == 401
 
 
 async def test_a_token_makes_host_and_origin_irrelevant(idle_agent: MountedAgent) -> None:
+    headers = ["Host: anything", "Origin: https://console.example", "Authorization: Bearer t"]
     async with serve(idle_agent, token="t") as client:
-        answer = await request_path(
-            client,
-            "GET",
-            "/status",
-            "Host: anything",
-            "Origin: https://console.example",
-            "Authorization: Bearer t",
-        )
-    assert answer.status_code == 200
+        assert (await request_path(client, "GET", "/status", *headers)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST:1", "localhost.:8000", "127.0.0.1", "127.9.9.9:80", "[::1]:8000", "[::1]"]
-)
-async def test_a_host_on_this_machine_is_ours(idle_client: httpx.AsyncClient, host: str) -> None:
-    assert (await request_path(idle_client, "GET", "/status", f"Host: {host}")).status_code == 200
+async def test_a_host_on_this_machine_is_ours(idle_client: httpx.AsyncClient) -> None:
+    for host in OUR_HOSTS:
+        assert (await request_path(idle_client, "GET", "/status", f"Host: {host}")).status_code == 200, host
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        ["Host: evil.example"],
-        ["Host: localhost.evil.example"],
-        ["Host: 127.0.0.1.evil.example:8000"],
-        ["Host: 192.0.2.1"],
-        ["Host: evil.example@localhost"],
-        ["Host: localhost:x"],
-        ["Host: localhost:8000:8000"],
-        ["Host: "],
-        ["Host: localhost", "Host: evil.example"],
-    ],
-)
-async def test_a_foreign_host_is_refused_everywhere(idle_client: httpx.AsyncClient, headers: list[str]) -> None:
+async def test_a_foreign_host_is_refused(idle_client: httpx.AsyncClient) -> None:
+    for host in FOREIGN_HOSTS:
+        answer = await request_path(idle_client, "GET", "/status", f"Host: {host}")
+        assert outcome(answer) == (403, "FORBIDDEN"), host
+        assert error_of(answer)["field"] == "Host"
     for method, path in EVERYWHERE:
-        answer = await request_path(idle_client, method, path, *headers)
-        if answer.headers["content-type"] == "application/json":
-            assert outcome(answer) == (403, "FORBIDDEN")
-            assert error_of(answer)["field"] == "Host"
-        else:  # the server itself has refused to read such a request
-            assert answer.status_code == 400
+        answer = await request_path(idle_client, method, path, "Host: evil.example")
+        assert outcome(answer) == (403, "FORBIDDEN"), path
 
 
-async def test_a_request_that_names_no_host_is_refused(idle_client: httpx.AsyncClient) -> None:
-    answer = await request_path(idle_client, "GET", "/status", "X-Nothing: 1")
-    assert answer.status_code in (400, 403)
+async def test_a_request_names_exactly_one_host(idle_client: httpx.AsyncClient) -> None:
+    for headers in (["X-Nothing: 1"], ["Host: localhost", "Host: evil.example"]):
+        answer = await request_path(idle_client, "GET", "/status", *headers)
+        assert answer.status_code in (400, 403)  # 400 where the HTTP server itself insists on it
 
 
 async def test_the_operator_may_name_further_hosts(idle_agent: MountedAgent) -> None:
@@ -111,9 +115,9 @@ async def test_the_operator_may_name_further_hosts(idle_agent: MountedAgent) -> 
             return (await request_path(client, "GET", "/status", f"Host: {host}")).status_code
 
         for ours in ("agent.internal", "AGENT.internal:99", "one.internal:8000", "10.0.0.5:80", "[fd00::1]:80"):
-            assert await status(ours) == 200
+            assert await status(ours) == 200, ours
         for foreign in ("one.internal", "one.internal:8001", "two.internal", "x.agent.internal"):
-            assert await status(foreign) == 403
+            assert await status(foreign) == 403, foreign
 
 
 @pytest.mark.parametrize("host", ["", "http://agent.internal", "a b", "agent.internal/x"])
@@ -122,47 +126,26 @@ def test_a_further_host_that_is_none_is_a_mistake_at_start(idle_agent: MountedAg
         admin_router(idle_agent, allowed_hosts=[host])
 
 
-@pytest.mark.parametrize(
-    ("host", "origin"),
-    [
-        ("localhost:8000", "http://localhost:8000"),
-        ("localhost:8000", "https://LOCALHOST:8000"),
-        ("localhost", "http://localhost"),
-        ("localhost", "https://localhost:443"),
-        ("[::1]:8000", "http://[::1]:8000"),
-        ("localhost:8000", "https://console.internal"),
-    ],
-)
-async def test_our_own_pages_may_use_the_api(idle_agent: MountedAgent, host: str, origin: str) -> None:
+async def test_our_own_pages_may_use_the_api(idle_agent: MountedAgent) -> None:
     async with serve(idle_agent, allowed_hosts=["console.internal"]) as client:
-        headers = [f"Host: {host}", f"Origin: {origin}", "Sec-Fetch-Site: same-origin"]
-        assert (await request_path(client, "GET", "/status", *headers)).status_code == 200
+        for host, origin in OUR_ORIGINS:
+            headers = [f"Host: {host}", f"Origin: {origin}", "Sec-Fetch-Site: same-origin"]
+            assert (await request_path(client, "GET", "/status", *headers)).status_code == 200, origin
 
 
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "https://evil.example",
-        "http://localhost:3000",  # another application on this machine
-        "http://127.0.0.1:8000",  # a name of ours, but not the one in Host
-        "http://localhost.evil.example:8000",
-        "http://localhost:8000@evil.example",
-        "null",
-        "file://",
-        "chrome-extension://localhost:8000",
-        "http://localhost:x",
-    ],
-)
-async def test_a_page_of_another_site_is_refused_everywhere(idle_client: httpx.AsyncClient, origin: str) -> None:
-    for method, path in EVERYWHERE:
-        answer = await request_path(idle_client, method, path, "Host: localhost:8000", f"Origin: {origin}")
-        assert outcome(answer) == (403, "FORBIDDEN")
+async def test_a_page_of_another_site_is_refused(idle_client: httpx.AsyncClient) -> None:
+    for origin in FOREIGN_ORIGINS:
+        answer = await request_path(idle_client, "GET", "/status", "Host: localhost:8000", f"Origin: {origin}")
+        assert outcome(answer) == (403, "FORBIDDEN"), origin
         assert error_of(answer)["field"] == "Origin"
+    for method, path in EVERYWHERE:
+        answer = await request_path(idle_client, method, path, "Host: localhost", "Origin: https://evil.example")
+        assert outcome(answer) == (403, "FORBIDDEN"), path
 
 
-async def test_a_browser_that_says_it_comes_from_another_site_is_believed(idle_client: httpx.AsyncClient) -> None:
-    answer = await request_path(idle_client, "GET", "/status", "Host: localhost", "Sec-Fetch-Site: cross-site")
-    assert outcome(answer) == (403, "FORBIDDEN")
-    for site in ("none", "same-origin", "same-site"):
-        kept = await request_path(idle_client, "GET", "/status", "Host: localhost", f"Sec-Fetch-Site: {site}")
-        assert kept.status_code == 200
+async def test_a_browser_that_says_it_comes_from_another_site_is_believed(
+    idle_client: httpx.AsyncClient,
+) -> None:
+    for site, status in (("cross-site", 403), ("none", 200), ("same-origin", 200), ("same-site", 200)):
+        headers = ["Host: localhost", f"Sec-Fetch-Site: {site}"]
+        assert (await request_path(idle_client, "GET", "/status", *headers)).status_code == status

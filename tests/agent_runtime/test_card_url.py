@@ -42,7 +42,7 @@ def test_a_change_answers_with_both_urls_and_is_in_force_at_once(env_file: Path)
 
 def test_the_settings_read_the_new_url_at_the_next_start(env_file: Path) -> None:
     change(CardUrl(OLD, env_file), NEW)
-    assert AgentSettings(_env_file=env_file).public_agent_url == NEW  # type: ignore[call-arg]
+    assert AgentSettings(_env_file=env_file).public_agent_url == NEW
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ PATIENCE = 500
 
 
 class Script:
-    """The scripted graph. `release(name)` lets `hold name` go on; `begun` is what has been started."""
+    """The scripted graph. `release(name)` lets the turns go on that `hold name` keeps right now."""
 
     def __init__(self) -> None:
         self.requests: list[TurnRequest] = []
@@ -94,6 +94,7 @@ class Script:
     async def _hold(self, rest: str, put: Put) -> RunResult:
         name, _, then = rest.partition(" ")
         await self.gate(name).wait()
+        self.gate(name).clear()
         return finished(Replied((Text(then),))) if then else finished(Completed(), answer(name))
 
     async def _chunks(self, rest: str, put: Put) -> RunResult:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent_runtime.a2a_server import convert
 from agent_runtime.a2a_server.tasks import fold
-from agent_runtime.turns.outputs import Artifact, Data, File, Text
+from agent_runtime.turns.outputs import Artifact, Data, File, Part, Text
 
 NOW = datetime.now(UTC)
 
@@ -58,7 +58,7 @@ def test_numbers_come_in_as_they_were_written() -> None:
 
 
 def test_files_come_in_as_they_went_out() -> None:
-    parts = [
+    parts: list[Part] = [
         File("a", "image/png", content=b"\x00\xff"),
         File("b", "text/plain", url="https://x.test"),
         Text("\x00é"),

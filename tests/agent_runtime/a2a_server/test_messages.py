@@ -2,8 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from groundwork.postgres import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Script, Served, serving, state_of, text_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_a_message_is_answered_with_its_finished_task(agent: Served) -> None:
@@ -36,8 +40,8 @@ async def test_a_caller_who_does_not_wait_gets_the_task_as_it_stands(agent: Serv
 
 
 async def test_a_message_behind_another_is_submitted_and_then_worked_on(agent: Served) -> None:
-    first = await agent.start("hold it", contextId="c")
-    second = await agent.start("hello", contextId="c")
+    first = await agent.start("hold it", contextId="behind")
+    second = await agent.start("hello", contextId="behind")
     assert (state_of(first), state_of(second)) == ("WORKING", "SUBMITTED")
     following = asyncio.create_task(follow(agent, second["id"]))
     await asyncio.sleep(0.1)
@@ -64,18 +68,18 @@ async def test_a_message_beside_an_open_question_is_refused_and_told_which(agent
     assert state_of((await agent.task(asked["id"]))["result"]) == "INPUT_REQUIRED"
 
 
-async def test_of_two_answers_to_one_question_one_is_accepted(agent: Served) -> None:
-    asked = (await agent.send("ask how many?"))["task"]
-    answers = await asyncio.gather(*(agent.send(f"{n}", taskId=asked["id"]) for n in range(4)))
+async def test_of_two_answers_to_one_question_one_is_accepted(fresh: Served) -> None:
+    asked = (await fresh.send("ask how many?"))["task"]
+    answers = await asyncio.gather(*(fresh.send(f"{n}", taskId=asked["id"]) for n in range(4)))
     assert sorted("task" in answer for answer in answers) == [False, False, False, True]
     assert {answer["error"]["code"] for answer in answers if "error" in answer} == {-32004}
-    assert len(agent.script.requests) == 2
+    assert len(fresh.script.requests) == 2
 
 
 async def test_a_turn_queued_before_a_question_is_rejected_and_does_not_discard_it(agent: Served) -> None:
-    first = await agent.start("hold it", contextId="c")
-    asking = await agent.start("ask how many?", contextId="c")
-    behind = await agent.start("hello", contextId="c")
+    first = await agent.start("hold it", contextId="queue")
+    asking = await agent.start("ask how many?", contextId="queue")
+    behind = await agent.start("hello", contextId="queue")
     agent.script.release("it")
     task = await agent.until(behind["id"], "REJECTED")
     assert asking["id"] in task["status"]["message"]["parts"][0]["text"]
@@ -106,11 +110,11 @@ async def test_rejections_and_failures_say_why(agent: Served) -> None:
         assert (state_of(task), task["status"]["message"]["parts"][0]["text"]) == (state, "because")
 
 
-async def test_a_bare_message_leaves_no_task(agent: Served, pool: Pool) -> None:
-    message = (await agent.send("reply hi", contextId="c"))["message"]
+async def test_a_bare_message_leaves_no_task(fresh: Served, pool: Pool) -> None:
+    message = (await fresh.send("reply hi", contextId="c"))["message"]
     assert (message["parts"][0]["text"], message["role"], message["contextId"]) == ("hi", "ROLE_AGENT", "c")
     assert "taskId" not in message
-    assert (await agent.rpc("ListTasks", {}))["result"]["tasks"] == []
+    assert (await fresh.rpc("ListTasks", {}))["result"]["tasks"] == []
     async with pool.connection() as conn:
         row = await (await conn.execute("SELECT count(*) AS n FROM a2a_task_events")).fetchone()
     assert row == {"n": 0}
@@ -131,11 +135,11 @@ async def test_files_and_data_go_out_as_they_are(agent: Served) -> None:
     assert data["data"] == {"n": 1, "list": [1.5, None]}
 
 
-async def test_every_character_of_unicode_comes_back(agent: Served) -> None:
+async def test_every_character_of_unicode_comes_back(fresh: Served) -> None:
     text = "\x00 nul, é, 漢, 👩‍👩‍👧, \u202e, \ufffe, \x7f"
-    task = (await agent.send(text))["task"]
+    task = (await fresh.send(text))["task"]
     assert (text_of(task), task["history"][0]["parts"][0]["text"]) == (text, text)
-    listed = await agent.rpc("ListTasks", {"status": "TASK_STATE_COMPLETED", "includeArtifacts": True})
+    listed = await fresh.rpc("ListTasks", {"status": "TASK_STATE_COMPLETED", "includeArtifacts": True})
     assert text_of(listed["result"]["tasks"][0]) == text
 
 

@@ -1,9 +1,11 @@
 """The recorder's picture of a task and the database's: whatever happens to a transaction, they agree again."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
-from a2a.types import Task
+import pytest_asyncio
+from a2a.types import Task, TaskState
 from langchain_core.messages import HumanMessage
 
 from agent_runtime.a2a_server import store
@@ -11,11 +13,15 @@ from agent_runtime.a2a_server.accounts import Accounts
 from agent_runtime.a2a_server.feed import Feed
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.tasks import A2ATurnRequest, StoredTask, TaskEvent
-from agent_runtime.errors import TurnSuperseded
-from agent_runtime.turns.outputs import Completed, Replied, Text, ToolCalled
+from agent_runtime.errors import ThreadWaitsForInput, TurnSuperseded
+from agent_runtime.turns.outputs import Completed, NeedsInput, Output, Rejected, Replied, Text, ToolCalled
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres import Pool
 from tests.agent_runtime.a2a_server.serving import chunk
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SUBMITTED = TaskState.TASK_STATE_SUBMITTED
 
 
 class Notifications:
@@ -69,7 +75,7 @@ class Desk:
         return "".join(part.text for artifact in (await self.stored()).task.artifacts for part in artifact.parts)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def desk(pool: Pool) -> Desk:
     async with pool.connection() as conn:
         await conn.execute("INSERT INTO agent_owners (agent_id) VALUES ('agent')")
@@ -116,7 +122,7 @@ async def test_a_process_that_takes_over_goes_on_where_the_other_stopped(desk: D
 async def test_outputs_and_the_end_fit_into_one_transaction(desk: Desk, pool: Pool) -> None:
     await desk.accept()
     async with pool.connection() as conn, conn.transaction():
-        outputs = [chunk("a", append=False), ToolCalled("1", "add", {})]
+        outputs: list[Output] = [chunk("a", append=False), ToolCalled("1", "add", {})]
         announcements = [await desk.recorder.progressed(conn, desk.turn, outputs)]
         announcements.append(await desk.recorder.ended(conn, desk.turn, Completed()))
     for announce in announcements:
@@ -133,6 +139,24 @@ async def test_nothing_is_written_for_a_task_that_was_deleted(desk: Desk, pool: 
             await desk.recorder.ended(conn, desk.turn, Completed())
         with pytest.raises(TurnSuperseded):
             await desk.recorder.progressed(conn, desk.turn, [chunk("a", append=False)])
+
+
+async def test_no_other_turn_starts_while_an_answer_waits_in_the_queue(desk: Desk, pool: Pool) -> None:
+    await desk.accept()
+    behind = replace(desk.turn, turn_id=2, task_id="behind")
+    answering = replace(desk.turn, turn_id=3)
+    answer = A2ATurnRequest("c", "t", "", "m2", HumanMessage("yes"), answers=True)
+    async with pool.connection() as conn:
+        request = replace(answer, task_id="behind", answers=False)
+        (await desk.recorder.accepted(conn, behind, request, queued=True))()
+        (await desk.recorder.ended(conn, desk.turn, NeedsInput((Text("sure?"),))))()
+        (await desk.recorder.accepted(conn, answering, answer, queued=True))()
+        assert ((stored := await desk.stored()).state, stored.task.status.state) == ("ANSWERED", SUBMITTED)
+        with pytest.raises(ThreadWaitsForInput):
+            await desk.recorder.started(conn, behind)
+        (await desk.recorder.ended(conn, behind, Rejected("it waits")))()
+        (await desk.recorder.started(conn, answering))()
+    assert (await desk.stored()).state == "WORKING"
 
 
 async def test_a_turn_that_did_not_come_over_a2a_has_a_task_too(desk: Desk, pool: Pool) -> None:

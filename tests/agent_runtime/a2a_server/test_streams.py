@@ -9,6 +9,8 @@ from agent_runtime.a2a_server import feed
 from groundwork.postgres import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, serving, state_of, text_message, text_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 def said(events: list[Json]) -> str:
     """The text of the artifacts, as a client puts it together from the chunks."""
@@ -97,8 +99,8 @@ async def test_followers_on_both_replicas_get_every_event_once(pool: Pool) -> No
 
 async def test_a_follower_that_falls_behind_loses_nothing(agent: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "MOST_WAITING_EVENTS", 3)
-    task = await agent.start("hold it", contextId="c")
-    behind = await agent.start("chunks 40", contextId="c")
+    task = await agent.start("hold it", contextId="slow")
+    behind = await agent.start("chunks 40", contextId="slow")
     with agent.a2a.feed.follow(behind["id"], 1) as follower:
         follower.watch()
         agent.script.release("it")
@@ -113,11 +115,11 @@ async def test_a_follower_that_falls_behind_loses_nothing(agent: Served, monkeyp
     assert task["id"] != behind["id"]
 
 
-async def test_a_follower_whose_events_were_pruned_gets_the_task_instead(agent: Served, pool: Pool) -> None:
-    task = (await agent.send("chunks 3"))["task"]
+async def test_a_follower_whose_events_were_pruned_gets_the_task_instead(fresh: Served, pool: Pool) -> None:
+    task = (await fresh.send("chunks 3"))["task"]
     async with pool.connection() as conn:
         await conn.execute("DELETE FROM a2a_task_events")
-    with agent.a2a.feed.follow(task["id"], 2) as follower:
+    with fresh.a2a.feed.follow(task["id"], 2) as follower:
         follower.watch()
         item = await follower.next(5)
     assert item is not None
@@ -137,8 +139,8 @@ async def test_followers_hear_that_the_thread_was_deleted(pool: Pool) -> None:
         assert (await asyncio.wait_for(waiting, 6))["error"]["code"] == -32001
 
 
-async def test_waiting_callers_hold_no_connection(agent: Served, pool: Pool) -> None:
-    streams = [agent.stream("SendStreamingMessage", {"message": text_message("hold it")}) for _ in range(30)]
+async def test_waiting_callers_hold_no_connection(fresh: Served, pool: Pool) -> None:
+    streams = [fresh.stream("SendStreamingMessage", {"message": text_message("hold it")}) for _ in range(30)]
     await asyncio.gather(*(anext(stream) for stream in streams))
     idle = asyncio.get_running_loop().time() + 0.5
     while asyncio.get_running_loop().time() < idle:

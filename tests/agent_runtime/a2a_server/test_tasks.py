@@ -3,9 +3,13 @@
 import asyncio
 from datetime import UTC, datetime
 
+import pytest
+
 from agent_runtime.a2a_server import store
 from groundwork.postgres import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, serving, state_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def listed(agent: Served, token: str = "", **params: object) -> Json:
@@ -14,12 +18,12 @@ async def listed(agent: Served, token: str = "", **params: object) -> Json:
     return result
 
 
-async def test_tasks_are_listed_from_the_newest_on_page_by_page(agent: Served) -> None:
-    sent = [(await agent.send(f"{n}"))["task"]["id"] for n in range(5)]
+async def test_tasks_are_listed_from_the_newest_on_page_by_page(fresh: Served) -> None:
+    sent = [(await fresh.send(f"{n}"))["task"]["id"] for n in range(5)]
     seen: list[str] = []
     token = ""
     while True:
-        page = await listed(agent, pageSize=2, pageToken=token)
+        page = await listed(fresh, pageSize=2, pageToken=token)
         assert (page["totalSize"], page["pageSize"]) == (5, 2)
         seen += [task["id"] for task in page["tasks"]]
         if not (token := page["nextPageToken"]):
@@ -27,12 +31,12 @@ async def test_tasks_are_listed_from_the_newest_on_page_by_page(agent: Served) -
     assert seen == sent[::-1]
 
 
-async def test_the_listing_can_be_narrowed_down(agent: Served) -> None:
-    first = (await agent.send("first", contextId="a"))["task"]
+async def test_the_listing_can_be_narrowed_down(fresh: Served) -> None:
+    first = (await fresh.send("first", contextId="a"))["task"]
     between = datetime.now(UTC).isoformat()
-    asked = (await agent.send("ask something", contextId="b"))["task"]
-    running = await agent.start("hold it", contextId="c")
-    queued = await agent.start("hello", contextId="c")
+    asked = (await fresh.send("ask something", contextId="b"))["task"]
+    running = await fresh.start("hold it", contextId="c")
+    queued = await fresh.start("hello", contextId="c")
     for params, expected in (
         ({"contextId": "a"}, {first["id"]}),
         ({"status": "TASK_STATE_INPUT_REQUIRED"}, {asked["id"]}),
@@ -41,15 +45,15 @@ async def test_the_listing_can_be_narrowed_down(agent: Served) -> None:
         ({"statusTimestampAfter": between}, {asked["id"], running["id"], queued["id"]}),
         ({"contextId": "a", "status": "TASK_STATE_FAILED"}, set()),
     ):
-        page = await listed(agent, **params)
+        page = await listed(fresh, **params)
         assert {task["id"] for task in page["tasks"]} == expected, params
         assert page["totalSize"] == len(expected)
 
 
-async def test_artifacts_and_history_are_listed_as_asked_for(agent: Served) -> None:
-    await agent.send("hello")
-    (bare,) = (await listed(agent, historyLength=0))["tasks"]
-    (full,) = (await listed(agent, includeArtifacts=True))["tasks"]
+async def test_artifacts_and_history_are_listed_as_asked_for(fresh: Served) -> None:
+    await fresh.send("hello")
+    (bare,) = (await listed(fresh, historyLength=0))["tasks"]
+    (full,) = (await listed(fresh, includeArtifacts=True))["tasks"]
     assert "artifacts" not in bare
     assert bare.get("history", []) == []
     assert full["artifacts"]
@@ -82,13 +86,13 @@ async def test_a_running_task_can_be_cancelled_and_its_followers_hear_of_it(pool
         assert again["error"]["code"] == -32002
 
 
-async def test_a_queued_task_can_be_cancelled_before_it_runs(agent: Served) -> None:
-    await agent.start("hold it", contextId="c")
-    queued = await agent.start("never", contextId="c")
-    assert state_of((await agent.rpc("CancelTask", {"id": queued["id"]}))["result"]) == "CANCELED"
-    agent.script.release("it")
-    await agent.send("after", contextId="c")
-    assert [str(request.message.text) for request in agent.script.requests] == ["hold it", "after"]
+async def test_a_queued_task_can_be_cancelled_before_it_runs(fresh: Served) -> None:
+    await fresh.start("hold it", contextId="c")
+    queued = await fresh.start("never", contextId="c")
+    assert state_of((await fresh.rpc("CancelTask", {"id": queued["id"]}))["result"]) == "CANCELED"
+    fresh.script.release("it")
+    await fresh.send("after", contextId="c")
+    assert [str(request.message.text) for request in fresh.script.requests] == ["hold it", "after"]
 
 
 async def test_a_waiting_task_can_be_cancelled_and_its_context_goes_on(agent: Served) -> None:
@@ -123,14 +127,14 @@ async def test_another_agent_on_the_same_database_sees_no_tasks_of_ours(pool: Po
         assert (await theirs.task(task["id"]))["result"] == task
 
 
-async def test_pruning_leaves_every_task_as_it_was(agent: Served, pool: Pool) -> None:
-    done = (await agent.send("chunks 3"))["task"]
-    await agent.start("hold it", contextId="c")
-    running = await agent.start("hold other", contextId="c")
-    agent.script.release("it")
-    await agent.script.begun("hold other")
+async def test_pruning_leaves_every_task_as_it_was(fresh: Served, pool: Pool) -> None:
+    done = (await fresh.send("chunks 3"))["task"]
+    await fresh.start("hold it", contextId="c")
+    running = await fresh.start("hold other", contextId="c")
+    fresh.script.release("it")
+    await fresh.script.begun("hold other")
     async with pool.connection() as conn:
         await conn.execute("UPDATE a2a_task_events SET created_at = now() - interval '1 hour'")
         assert await store.prune_events(conn) > 0
-    assert (await agent.task(done["id"]))["result"] == done
-    assert state_of((await agent.task(running["id"]))["result"]) == "WORKING"
+    assert (await fresh.task(done["id"]))["result"] == done
+    assert state_of((await fresh.task(running["id"]))["result"]) == "WORKING"

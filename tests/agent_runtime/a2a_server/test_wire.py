@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from a2a.client import A2ACardResolver, ClientConfig, ClientFactory
 from a2a.helpers import new_text_message
 from a2a.types import GetTaskRequest, Role, SendMessageRequest, TaskState
@@ -13,12 +14,14 @@ from a2a.utils.errors import TaskNotFoundError
 from groundwork.postgres import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, headers, serving, state_of, text_message, text_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 CARD_PATHS = ("/.well-known/agent-card.json", "/.well-known/agent.json")
 
 JSON = {"A2A-Version": "1.0", "Content-Type": "application/json"}
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def guarded(pool: Pool) -> AsyncIterator[Served]:
     async with serving(pool, a2a_tokens="ann=s3cret-é,bob=other", a2a_max_body_bytes=200_000) as served:
         yield served
@@ -41,23 +44,23 @@ async def test_both_card_paths_show_one_card_that_old_and_new_clients_can_read(a
         ("https://a.test/agents/x/", "https://a.test/agents/x/a2a"),
     ],
 )
-async def test_a_changed_url_shows_in_every_interface_at_once(agent: Served, url: str, rest: str) -> None:
-    before = await agent.http.get(CARD_PATHS[0])
-    await agent.card_url.change(url)
-    after = await agent.http.get(CARD_PATHS[0], headers={"If-None-Match": before.headers["etag"]})
+async def test_a_changed_url_shows_in_every_interface_at_once(fresh: Served, url: str, rest: str) -> None:
+    before = await fresh.http.get(CARD_PATHS[0])
+    await fresh.card_url.change(url)
+    after = await fresh.http.get(CARD_PATHS[0], headers={"If-None-Match": before.headers["etag"]})
     interfaces = [
         (i["protocolBinding"], i["protocolVersion"], i["url"]) for i in after.json()["supportedInterfaces"]
     ]
     assert interfaces == [("JSONRPC", "1.0", url), ("HTTP+JSON", "1.0", rest), ("JSONRPC", "0.3", url)]
-    again = await agent.http.get(CARD_PATHS[1], headers={"If-None-Match": after.headers["etag"]})
+    again = await fresh.http.get(CARD_PATHS[1], headers={"If-None-Match": after.headers["etag"]})
     assert again.status_code == 304
 
 
 @pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])
-async def test_the_sdks_own_client_gets_along_with_us(agent: Served, binding: str) -> None:
-    await agent.card_url.change(agent.url)
-    card = await A2ACardResolver(agent.http, agent.url).get_agent_card()
-    config = ClientConfig(httpx_client=agent.http, streaming=True, supported_protocol_bindings=[binding])
+async def test_the_sdks_own_client_gets_along_with_us(fresh: Served, binding: str) -> None:
+    await fresh.card_url.change(fresh.url)
+    card = await A2ACardResolver(fresh.http, fresh.url).get_agent_card()
+    config = ClientConfig(httpx_client=fresh.http, streaming=True, supported_protocol_bindings=[binding])
     client = ClientFactory(config).create(card)
     request = SendMessageRequest(message=new_text_message("chunks 2", role=Role.ROLE_USER))
     events = [event async for event in client.send_message(request)]
@@ -91,14 +94,14 @@ async def test_clients_of_protocol_0_3_are_served(agent: Served) -> None:
     assert (text.count("artifact-update"), text.count('"final":true')) == (3, 1)
 
 
-async def test_the_rest_binding_says_the_same_in_its_own_way(agent: Served) -> None:
-    sent = await agent.http.post("/a2a/message:send", json={"message": text_message("hello")}, headers=headers())
+async def test_the_rest_binding_says_the_same_in_its_own_way(fresh: Served) -> None:
+    sent = await fresh.http.post("/a2a/message:send", json={"message": text_message("hello")}, headers=headers())
     task = sent.json()["task"]
     assert sent.headers["content-type"] == "application/a2a+json"
     assert text_of(task) == "hello"
-    got = await agent.http.get(f"/a2a/tasks/{task['id']}", headers=headers())
+    got = await fresh.http.get(f"/a2a/tasks/{task['id']}", headers=headers())
     assert got.json() == task
-    page = await agent.http.get(
+    page = await fresh.http.get(
         "/a2a/tasks", params={"pageSize": "1", "status": "TASK_STATE_COMPLETED"}, headers=headers()
     )
     assert page.json()["totalSize"] == 1
@@ -107,7 +110,7 @@ async def test_the_rest_binding_says_the_same_in_its_own_way(agent: Served) -> N
         ("POST", "/a2a/tasks/none:cancel"),
         ("GET", "/a2a/tasks/a%00b"),
     ):
-        refused = await agent.http.request(method, path, headers=headers())
+        refused = await fresh.http.request(method, path, headers=headers())
         assert (refused.status_code, refused.json()["error"]["status"]) == (404, "NOT_FOUND"), path
 
 
@@ -192,13 +195,13 @@ BAD_MESSAGES: dict[str, Json] = {
 }
 
 
-async def test_messages_that_no_turn_can_begin_with_are_refused(agent: Served) -> None:
+async def test_messages_that_no_turn_can_begin_with_are_refused(fresh: Served) -> None:
     for name, fields in BAD_MESSAGES.items():
-        answer = await agent.rpc("SendMessage", {"message": text_message("hello") | fields})
+        answer = await fresh.rpc("SendMessage", {"message": text_message("hello") | fields})
         assert answer["error"]["code"] == -32602, name
-    unknown = await agent.rpc("SendMessage", {"message": text_message("hello", taskId="a\x00b")})
+    unknown = await fresh.rpc("SendMessage", {"message": text_message("hello", taskId="a\x00b")})
     assert unknown["error"]["code"] == -32001
-    assert agent.script.requests == []
+    assert fresh.script.requests == []
 
 
 async def test_what_is_nested_as_deep_as_allowed_can_be_stored_and_read(agent: Served) -> None:
@@ -226,21 +229,21 @@ async def test_a_long_context_id_with_any_characters_comes_back(agent: Served) -
     assert (state_of(task), task["contextId"]) == ("COMPLETED", context)
 
 
-async def test_the_database_going_away_is_answered_without_details(agent: Served, pool: Pool) -> None:
+async def test_the_database_going_away_is_answered_without_details(fresh: Served, pool: Pool) -> None:
     await pool.close()
     for method, params in (("GetTask", {"id": "x"}), ("SendMessage", {"message": text_message("hello")})):
-        error = (await agent.rpc(method, params))["error"]
+        error = (await fresh.rpc(method, params))["error"]
         assert (error["code"], error["message"]) == (-32603, "the database cannot be used right now")
-    refused = await agent.http.get("/a2a/tasks", headers=headers())
+    refused = await fresh.http.get("/a2a/tasks", headers=headers())
     assert (refused.status_code, refused.json()["error"]["status"]) == (500, "INTERNAL")
 
 
-async def test_a_crash_is_answered_without_its_text(agent: Served, pool: Pool) -> None:
+async def test_a_crash_is_answered_without_its_text(fresh: Served, pool: Pool) -> None:
     async with pool.connection() as conn:
         await conn.execute("ALTER TABLE a2a_tasks RENAME TO hidden_tasks")
-    error = (await agent.rpc("GetTask", {"id": "x"}))["error"]
+    error = (await fresh.rpc("GetTask", {"id": "x"}))["error"]
     assert (error["code"], error["message"]) == (-32603, "Internal error")
-    async with httpx.AsyncClient(base_url=agent.url) as http:
+    async with httpx.AsyncClient(base_url=fresh.url) as http:
         streamed = await http.post("/a2a/message:stream", json={"message": text_message("x")}, headers=headers())
     assert "hidden" not in streamed.text
     assert streamed.status_code == 500

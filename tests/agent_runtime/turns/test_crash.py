@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from agent_runtime.turns.engine import MAX_ATTEMPTS
+from groundwork.postgres import Pool
 from tests.agents import SCRIPTED, text_message, write_project
 from tests.processes import AgentProcess, agent_process
 
@@ -118,19 +120,17 @@ async def test_sigterm_lets_the_running_turn_end(tmp_path: Path, database_url: s
         assert (await outcome(agent, task_id))["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
-async def test_a_turn_that_keeps_killing_its_process_is_given_up(tmp_path: Path, database_url: str) -> None:
+async def test_a_turn_that_keeps_killing_its_process_is_given_up(
+    tmp_path: Path, database_url: str, pool: Pool
+) -> None:
     directory = write_project(tmp_path, TWO_STEPS.replace("died.touch()", "pass"))
-    settings = {"postgres_dsn": database_url, "turn_lease_seconds": 0.5}
-    async with agent_process(directory, **settings) as agent:
+    async with agent_process(directory, postgres_dsn=database_url) as agent:
         task_id = await send_and_go(agent, "go", "one")
         await asyncio.to_thread(agent.process.wait)
-    for _ in range(4):
-        try:
-            async with agent_process(directory, **settings) as agent:
-                await asyncio.to_thread(agent.process.wait)
-        except AssertionError:
-            pass  # killed again before it was ready
-    async with agent_process(directory, **settings) as agent:
+    async with pool.connection() as conn:
+        # As if four more processes had died of it, which takes long to act out.
+        await conn.execute("UPDATE agent_turns SET attempt = %s", (MAX_ATTEMPTS,))
+    async with agent_process(directory, postgres_dsn=database_url) as agent:
         task = await outcome(agent, task_id)
-        assert task["status"]["state"] == "TASK_STATE_FAILED"
-        assert "died" in task["status"]["message"]["parts"][0]["text"]
+    assert task["status"]["state"] == "TASK_STATE_FAILED"
+    assert "died" in task["status"]["message"]["parts"][0]["text"]

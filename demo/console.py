@@ -1,0 +1,230 @@
+"""How the demo looks: one column, few colours, and nothing that moves unless somebody is watching."""
+
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.highlighter import JSONHighlighter
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from demo.json_text import abridge, lay_out
+
+WIDEST = 110
+_MARGIN = 2
+_SPEAKER = 8  # columns for who speaks
+_PIECES = re.compile(r"\n|[^\S\n]*\S+|[^\S\n]+")  # a word with the blanks before it, or the end of a line
+
+
+class Screen:
+    """Everything that is printed goes through here, and to standard output."""
+
+    def __init__(self) -> None:
+        # A terminal that cannot show a character gets another one, and no traceback.
+        if reconfigure := getattr(sys.stdout, "reconfigure", None):
+            reconfigure(errors="replace")
+        console = Console(highlight=False)
+        self._console = Console(highlight=False, width=min(console.width, WIDEST))
+        # FORCE_COLOR may make a terminal of a pipe for rich; what moves is still only for those who watch.
+        self._moves = sys.stdout.isatty() and not self._console.is_dumb_terminal
+
+    def title(self, title: str, text: str) -> None:
+        self._console.print()
+        self._print(Text(title, style="bold"))
+        self.say(text)
+
+    def heading(self, number: int, total: int, title: str) -> None:
+        self._console.print()
+        text = Text.assemble((f"{number}/{total}", "dim"), "  ", (title, "bold"))
+        self._console.print(Rule(text, align="left", style="dim"))
+
+    def banner(self, title: str) -> None:
+        """The beginning of a part that is not a step."""
+        self._console.print()
+        self._console.print(Rule(Text(title, style="bold"), align="left", style="dim"))
+
+    def say(self, text: str) -> None:
+        """A sentence or two; what stands between backquotes is set off."""
+        self._console.print()
+        self._print(_prose(text))
+
+    def note(self, text: str) -> None:
+        """An aside."""
+        self._print(Text(text, style="dim"))
+
+    def check(self, text: str) -> None:
+        """Something that was looked at, and holds."""
+        self._print(Text.assemble(("✓ ", "bold green"), _prose(text)))
+
+    def command(self, groups: Sequence[Sequence[str]] | str) -> None:
+        """A command as it can be typed, or copied from here. Words of a group stay on one line."""
+        lines = [groups] if isinstance(groups, str) else self._command_lines(groups)
+        self._console.print()
+        for number, line in enumerate(lines):
+            prompt = ("$ ", "dim") if number == 0 else ("    ", "")
+            self._raw(Text.assemble(" " * _MARGIN, prompt, (line, "bold cyan")))
+
+    def answer(self, status: int, value: Any) -> None:
+        """A JSON answer, shortened where it is long."""
+        short = abridge(value)
+        room = self._console.width - _MARGIN - len("200  ")
+        text = JSONHighlighter()(Text(lay_out(short, room)))
+        colour = "green" if status < 400 else "yellow"
+        row = Table.grid(padding=(0, 2))
+        row.add_row(Text(str(status), style=f"bold {colour}"), text)
+        self._print(row)
+        if short != value:
+            self.note("     (shortened here)")
+
+    def files(self, root: str, files: Sequence[tuple[str, str]]) -> None:
+        """A directory and what is in it, a line each."""
+        tree = Tree(Text(root, style="bold"), guide_style="dim")
+        widest = max(cell_len(name) for name, _ in files)
+        for name, meaning in files:
+            tree.add(Text.assemble((name.ljust(widest), "cyan"), "  ", (meaning, "dim")))
+        self._console.print()
+        self._print(tree)
+
+    def lines(self, lines: Sequence[str], style: str = "dim") -> None:
+        """What a program printed, line by line; what does not fit is cut."""
+        for line in lines:
+            self._print(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
+
+    def table(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Names and what they stand for."""
+        table = Table.grid(padding=(0, 3))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in rows:
+            table.add_row(name, _prose(value))
+        self._console.print()
+        self._print(table)
+
+    def failure(self, title: str, reason: str) -> None:
+        self._console.print()
+        self._print(Text.assemble(("✗ ", "bold red"), (title, "bold red")))
+        self._print(Text(reason))
+
+    def you(self, text: str) -> None:
+        self._console.print()
+        self._print(Text.assemble(("you".ljust(_SPEAKER), "bold magenta"), text))
+
+    def agent(self) -> "Speech":
+        """The agent begins to speak."""
+        return Speech(self._console)
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Shows that something goes on; on a terminal, with something that turns."""
+        turning: AbstractContextManager[Any] = nullcontext()
+        if self._moves:
+            turning = self._console.status(Text(text, style="dim"), spinner="dots")
+        with turning:
+            yield
+
+    def _command_lines(self, groups: Sequence[Sequence[str]]) -> list[str]:
+        room = self._console.width - _MARGIN - len("    ") - len(" \\")
+        lines = [""]
+        for group in map(shlex.join, groups):
+            if lines[-1] and cell_len(lines[-1]) + 1 + cell_len(group) > room:
+                lines[-1] += " \\"
+                lines.append(group)
+            else:
+                lines[-1] += f" {group}" if lines[-1] else group
+        return lines
+
+    def _print(self, what: Any) -> None:
+        self._console.print(Padding(what, (0, 0, 0, _MARGIN)))
+
+    def _raw(self, text: Text) -> None:
+        """A line that must stay one, however long: it may be copied."""
+        self._console.print(text, soft_wrap=True)
+
+
+class Speech:
+    """What the agent says, written as it comes in, wrapped at the edge; the end of a very long answer is only counted."""
+
+    def __init__(self, console: Console, most_lines: int = 5) -> None:
+        self.text = ""
+        """All of it, shown or not."""
+        self._console = console
+        self._lines_left = most_lines
+        self._rest = ""  # the last word, of which there may be more to come
+        self._hidden = 0
+        self._began = time.monotonic()
+        self._first_words = 0.0
+        self._column = _MARGIN + _SPEAKER
+        self._console.print(Text(" " * _MARGIN + "agent".ljust(_SPEAKER), style="bold blue"), end="")
+
+    def words(self, text: str) -> None:
+        """The next piece of the answer, which may begin and end within a word."""
+        self._first_words = self._first_words or time.monotonic() - self._began
+        self.text += text
+        *pieces, self._rest = _PIECES.findall(self._rest + text) or [""]
+        for piece in pieces:
+            self._put(piece)
+
+    def progress(self, text: str) -> None:
+        """What the agent does before it goes on."""
+        self._write(f"· {text}", "yellow")
+        self._end_line()
+
+    def end(self) -> None:
+        """It has said everything."""
+        self._finish()
+        whole = time.monotonic() - self._began
+        self._aside(f"first words after {self._first_words:.2f} s, all of it after {whole:.2f} s")
+
+    def cut_off(self, reason: str) -> None:
+        """It was interrupted."""
+        self._finish()
+        self._aside(reason)
+
+    def _put(self, piece: str) -> None:
+        if self._lines_left == 0:
+            self._hidden += len(piece)
+        elif piece == "\n":
+            self._end_line()
+        elif self._column and self._column + cell_len(piece) > self._console.width:
+            self._end_line()
+            self._put(piece.lstrip())
+        else:
+            self._write(piece)
+
+    def _finish(self) -> None:
+        self._put(self._rest)
+        if self._column:
+            self._end_line()
+        if self._hidden:
+            self._aside(f"… and {self._hidden:,} more characters")
+
+    def _end_line(self) -> None:
+        self._console.print()
+        self._column = 0
+        self._lines_left -= 1
+
+    def _write(self, text: str, style: str = "") -> None:
+        if self._column == 0:
+            self._column = _MARGIN + _SPEAKER
+            self._console.print(" " * self._column, end="")
+        self._console.print(Text(text, style=style), end="", soft_wrap=True)
+        self._column += cell_len(text)
+
+    def _aside(self, text: str) -> None:
+        self._console.print(Text(" " * (_MARGIN + _SPEAKER) + text, style="dim"))
+
+
+def _prose(text: str) -> Text:
+    """What stands between backquotes is set off; the backquotes stay, for those who see no colours."""
+    prose = Text(text)
+    prose.highlight_regex(r"`[^`]+`", "cyan")
+    return prose

@@ -1,0 +1,29 @@
+"""The demo, step by step. Another one is a function that takes the `Tour`, and a line here."""
+
+from demo.steps.administration import (
+    change_the_card,
+    change_the_memory,
+    delete_conversations,
+    hand_over_conversations,
+    look_at_the_registry_routes,
+    look_at_the_status,
+    read_conversations,
+)
+from demo.steps.conversation import hold_a_conversation, survive_a_crash
+from demo.steps.project import scaffold_a_project
+from demo.steps.start import start_the_agent
+from demo.tour import Step
+
+STEPS = (
+    Step("Scaffold an agent", scaffold_a_project),
+    Step("Start it", start_the_agent),
+    Step("Talk to it over A2A", hold_a_conversation),
+    Step("Kill it in the middle of an answer", survive_a_crash),
+    Step("Run it with curl: what it is connected to", look_at_the_status),
+    Step("The URL on its card", change_the_card),
+    Step("Its memory", change_the_memory),
+    Step("Its conversations", read_conversations),
+    Step("Another name for it", hand_over_conversations),
+    Step("Forgetting", delete_conversations),
+    Step("What is switched off", look_at_the_registry_routes),
+)

@@ -1,0 +1,64 @@
+"""The database goes away and comes back; the agent is still there."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from groundwork.embedded import open_embedded
+from tests.agents import SCRIPTED, running_agent, write_project
+from tests.processes import agent_process
+
+
+async def end_all_backends(server_dsn: str, database_url: str) -> None:
+    name = conninfo_to_dict(database_url)["dbname"]
+    async with await psycopg.AsyncConnection.connect(server_dsn, autocommit=True) as conn:
+        await conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            (name,),
+        )
+
+
+async def test_a_killed_connection_costs_no_request(tmp_path: Path, database_url: str, server_dsn: str) -> None:
+    async with running_agent(write_project(tmp_path), database_url) as agent:
+        for number in range(5):
+            await agent.ask("hello", "one")
+            await end_all_backends(server_dsn, database_url)
+            assert await agent.ask(f"hello {number}", "one")
+            assert len(await agent.messages("one")) == 4 * (number + 1)
+
+
+async def test_a_turn_whose_connections_are_cut_is_finished_all_the_same(
+    tmp_path: Path, database_url: str, server_dsn: str
+) -> None:
+    async with running_agent(write_project(tmp_path, SCRIPTED), database_url) as agent:
+        turn = asyncio.create_task(agent.ask("hold it", "one"))
+        while not agent.journal():
+            await asyncio.sleep(0.02)
+        await end_all_backends(server_dsn, database_url)
+        agent.release("it")
+        assert await asyncio.wait_for(turn, 15) == "it"
+
+
+async def test_requests_are_refused_while_the_database_is_away_and_served_when_it_is_back(tmp_path: Path) -> None:
+    directory = write_project(tmp_path / "project")
+    data = tmp_path / "postgres"
+    async with AsyncExitStack() as running, httpx.AsyncClient(timeout=20) as http:
+        async with open_embedded(data) as dsn:
+            agent = await running.enter_async_context(agent_process(directory, postgres_dsn=dsn))
+            assert (await http.get(f"{agent.url}/api/v1/memory/threads")).status_code == 200
+        away = await http.get(f"{agent.url}/api/v1/memory/threads")
+        ready = await http.get(f"{agent.url}/readyz")
+        alive = await http.get(f"{agent.url}/healthz")
+        await running.enter_async_context(open_embedded(data))
+        running.callback(agent.terminate)
+        deadline = asyncio.get_running_loop().time() + 20
+        while (back := await http.get(f"{agent.url}/api/v1/memory/threads")).status_code != 200:
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.2)
+    assert (away.status_code, away.json()["error"]["code"]) == (503, "UNAVAILABLE")
+    assert (ready.status_code, alive.status_code) == (503, 200)
+    assert back.json()["success"]

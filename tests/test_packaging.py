@@ -1,0 +1,88 @@
+"""What is declared is what is used, and what is locked is what is declared."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ["groundwork", "agent_runtime", "admin_api", "scaffold"]
+TEMPLATES = ROOT / "scaffold" / "templates"
+
+_NAME = re.compile(r"^[\w.-]+")
+
+
+@pytest.fixture(scope="module")
+def pyproject():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def lock():
+    return (ROOT / "requirements.lock").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def constraints():
+    return (TEMPLATES / "constraints.txt").read_text("utf-8")
+
+
+def test_every_package_that_the_software_imports_is_declared(pyproject):
+    declared = _names(pyproject["project"]["dependencies"]) | {"psycopg-pool"}  # the extra "pool" of psycopg
+    providers = packages_distributions()
+    modules = {module for package in OURS for module in _imported_modules(ROOT / package)}
+    foreign = modules - sys.stdlib_module_names - set(OURS)
+    undeclared = [module for module in sorted(foreign) if not declared & _names(providers.get(module, []))]
+    assert undeclared == []
+
+
+def test_the_lock_holds_everything_that_is_declared(pyproject, lock):
+    extras = [
+        requirement for extra in pyproject["project"]["optional-dependencies"].values() for requirement in extra
+    ]
+    wanted = [*pyproject["project"]["dependencies"], *extras, *pyproject["dependency-groups"]["dev"]]
+    assert _names(wanted) - _versions(lock).keys() == set()
+
+
+def test_everything_in_the_lock_is_pinned_by_hash(lock):
+    requirements = re.findall(r"^[^\s#].*(?:\n[ \t]+.*)*", lock, re.MULTILINE)
+    assert [entry for entry in requirements if "==" not in entry or "--hash=sha256:" not in entry] == []
+
+
+def test_a_scaffolded_project_starts_from_the_locked_versions(lock, constraints):
+    locked = _versions(lock)
+    pinned = _versions(constraints)
+    assert pinned
+    assert {name: version for name, version in pinned.items() if locked[name] != version} == {}
+
+
+def test_the_lock_and_the_constraints_name_no_address(lock, constraints):
+    assert re.findall(r"://|--index|--extra-index|--find-links| @ ", lock + constraints) == []
+
+
+def _imported_modules(package: Path) -> set[str]:
+    files = [path for path in package.rglob("*.py") if not path.is_relative_to(TEMPLATES)]
+    modules: set[str] = set()
+    for node in (node for path in files for node in ast.walk(ast.parse(path.read_text("utf-8")))):
+        if isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules.add(node.module)
+    return {module.partition(".")[0] for module in modules}
+
+
+def _names(requirements: Iterable[str]) -> set[str]:
+    return {_normalised(match[0]) for requirement in requirements if (match := _NAME.match(requirement))}
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _versions(text: str) -> dict[str, str]:
+    return {_normalised(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)}
