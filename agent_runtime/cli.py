@@ -1,6 +1,7 @@
 """The command `agent-runtime`. Modules that take time to import are imported where they are needed."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,12 +29,15 @@ CANNOT_START = 2
 
 @app.command()
 def serve(
+    context: typer.Context,
     migrate: Annotated[bool, typer.Option(help="Bring the database schema to this release first.")] = True,
 ) -> None:
     """Serve the agent of this directory until Ctrl-C."""
     from agent_runtime.serve import serve_agent
 
-    _run(serve_agent(_settings(), Path.cwd(), migrate=migrate))
+    # What the environment itself says wins over `.env` at the next start, so a change written there would be lost.
+    env_file = None if "PUBLIC_AGENT_URL" in context.obj else Path.cwd() / ".env"
+    _run(serve_agent(_settings(), Path.cwd(), env_file=env_file, migrate=migrate))
 
 
 @app.command()
@@ -95,8 +99,9 @@ def card() -> None:
 
 def main() -> None:
     """Entry point. `.env` comes first: what it sets decides how some libraries behave when imported."""
+    outer = frozenset(os.environ)
     load_dotenv(Path.cwd() / ".env")
-    app()
+    app(obj=outer)
 
 
 def _settings() -> "AgentSettings":

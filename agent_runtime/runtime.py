@@ -90,7 +90,12 @@ class AgentRuntime:
 
 @asynccontextmanager
 async def open_runtime(
-    settings: AgentSettings, project: Project, *, public_url: str, migrate: bool = True
+    settings: AgentSettings,
+    project: Project,
+    *,
+    public_url: str,
+    env_file: Path | None = None,
+    migrate: bool = True,
 ) -> AsyncIterator[AgentRuntime]:
     """Opens an agent and closes it in reverse: turns are drained first, the database goes last.
 
@@ -99,7 +104,7 @@ async def open_runtime(
     graph = _compiled(load_graph(project))
     model = build_model(settings.model, settings.model_base_url)
     memory = LiveMemoryConfig(settings.memory)
-    card_url = CardUrl(public_url, project.directory / ".env")
+    card_url = CardUrl(public_url, env_file)
     metrics = AgentMetrics()
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(open_database(settings, project.directory))

@@ -17,8 +17,10 @@ from groundwork.serving import Listener, bind, serve
 logger = logging.getLogger(__name__)
 
 
-async def serve_agent(settings: AgentSettings, directory: Path, *, migrate: bool = True) -> None:
-    """Serves the project in `directory` until a signal.
+async def serve_agent(
+    settings: AgentSettings, directory: Path, *, env_file: Path | None = None, migrate: bool = True
+) -> None:
+    """Serves the project in `directory` until a signal; a changed card URL is written to `env_file`.
 
     Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
     """
@@ -26,7 +28,9 @@ async def serve_agent(settings: AgentSettings, directory: Path, *, migrate: bool
     configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *project.secrets])
     with bind(settings.host, settings.port) as agent_socket:
         public_url = settings.public_agent_url or _address(agent_socket)
-        async with open_runtime(settings, project, public_url=public_url, migrate=migrate) as runtime:
+        async with open_runtime(
+            settings, project, public_url=public_url, env_file=env_file, migrate=migrate
+        ) as runtime:
             if settings.admin_has_own_listener:
                 with bind(*settings.admin_address) as admin_socket:
                     admin = Listener(create_admin_app(runtime, [_admin(runtime)]), admin_socket)

@@ -1,5 +1,6 @@
 """Everything an agent can be told from outside, read once, at start."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator, model_validator
@@ -7,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent_runtime.memory.config import MemoryConfig
 
+_HOST = re.compile(r"\[[0-9a-fA-F:.]+\](:\d{1,5})?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|[^:\[\]/@?#\\\s]+(:\d{1,5})?")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -69,6 +71,16 @@ class AgentSettings(BaseSettings):
         return (
             tuple(host.strip() for host in value.split(",") if host.strip()) if isinstance(value, str) else value
         )
+
+    @field_validator("admin_allowed_hosts")
+    @classmethod
+    def _hosts_are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} is not a host; accepted: names or addresses, each with or without :port"
+                )
+        return hosts
 
     @field_validator("log_level", "log_format", "checkpoint_durability", "memory_backend", mode="before")
     @classmethod

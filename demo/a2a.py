@@ -73,7 +73,7 @@ class Peer:
         self.card = card
 
     async def send(self, text: str, context_id: str) -> AsyncIterator[Update]:
-        """Sends a message and yields what comes back, as it comes. Raises `A2AError`, also when the stream breaks."""
+        """Sends a message and yields what comes back, as it comes. Raises `A2AError` when the stream breaks."""
         message = new_text_message(text, context_id=context_id, role=Role.ROLE_USER)
         async for event in self._client.send_message(SendMessageRequest(message=message)):
             for update in _updates(event):

@@ -1,12 +1,16 @@
 """HTTP calls that can be shown as a `curl` line and made: both from the same description."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import httpx
+
+from demo.json_text import lay_out
+
+CONTINUED = 6
+"""Where the lines of a command begin, after the first."""
 
 _JSON = "application/json"
 
@@ -39,7 +43,8 @@ class Call:
 
     @property
     def _content(self) -> str:
-        return "" if self.body is None else json.dumps(self.body)
+        # Long bodies are laid out the way they stand in the command, so that what is shown is what is sent.
+        return "" if self.body is None else lay_out(dict(self.body), 80, before=len("      -d '"), indent=CONTINUED)
 
 
 def say_with_curl(url: str, text: str, context_id: str) -> Call:

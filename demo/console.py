@@ -11,8 +11,8 @@ from typing import Any
 from rich.cells import cell_len
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
-from rich.padding import Padding
 from rich.rule import Rule
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -22,6 +22,7 @@ from demo.json_text import abridge, lay_out
 WIDEST = 110
 _MARGIN = 2
 _SPEAKER = 8  # columns for who speaks
+_NOTICEABLE_SECONDS = 0.05
 _PIECES = re.compile(r"\n|[^\S\n]*\S+|[^\S\n]+")  # a word with the blanks before it, or the end of a line
 
 
@@ -63,24 +64,40 @@ class Screen:
 
     def check(self, text: str) -> None:
         """Something that was looked at, and holds."""
-        self._print(Text.assemble(("✓ ", "bold green"), _prose(text)))
+        row = Table.grid(padding=(0, 1))
+        row.add_row(Text("✓", style="bold green"), _prose(text))
+        self._print(row)
 
-    def command(self, groups: Sequence[Sequence[str]] | str) -> None:
-        """A command as it can be typed, or copied from here. Words of a group stay on one line."""
-        lines = [groups] if isinstance(groups, str) else self._command_lines(groups)
+    def command(self, *lines: str) -> None:
+        """Commands as they can be typed, or copied from here."""
         self._console.print()
-        for number, line in enumerate(lines):
-            prompt = ("$ ", "dim") if number == 0 else ("    ", "")
-            self._raw(Text.assemble(" " * _MARGIN, prompt, (line, "bold cyan")))
+        for line in lines:
+            # However long it is, the terminal is left to break it, so that it stays one line when copied.
+            self._console.print(
+                Text.assemble(" " * _MARGIN, ("$ ", "dim"), (line, "bold cyan")), soft_wrap=True
+            )
+
+    def curl(self, call: Call) -> None:
+        """A call as it can be typed; an option and its value stay together."""
+        room = self._console.width - _MARGIN - len("$ ") - len(" \\")
+        lines = [""]
+        for group in map(shlex.join, call.curl()):
+            if lines[-1] in {"", "curl"} or len(lines[-1]) + 1 + len(group.partition("\n")[0]) <= room:
+                lines[-1] = f"{lines[-1]} {group}".lstrip()
+            else:
+                lines[-1] += " \\"
+                lines.append(" " * (CONTINUED - _MARGIN - len("$ ")) + group)
+        ...
 
     def answer(self, status: int, value: Any) -> None:
         """A JSON answer, shortened where it is long."""
         short = abridge(value)
         room = self._console.width - _MARGIN - len("200  ")
-        text = JSONHighlighter()(Text(lay_out(short, room)))
-        colour = "green" if status < 400 else "yellow"
         row = Table.grid(padding=(0, 2))
-        row.add_row(Text(str(status), style=f"bold {colour}"), text)
+        row.add_row(
+            Text(str(status), style="bold green" if status < HTTPStatus.BAD_REQUEST else "bold yellow"),
+            Group(*(self._json_line(line, room) for line in lay_out(short, room).splitlines())),
+        )
         self._print(row)
         if short != value:
             self.note("     (shortened here)")
@@ -94,10 +111,10 @@ class Screen:
         self._console.print()
         self._print(tree)
 
-    def lines(self, lines: Sequence[str], style: str = "dim") -> None:
-        """What a program printed, line by line; what does not fit is cut."""
+    def lines(self, lines: Sequence[str]) -> None:
+        """What a program printed, line by line."""
         for line in lines:
-            self._print(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
+            self._print(Text(line, style="dim", overflow="fold"))
 
     def table(self, rows: Sequence[tuple[str, str]]) -> None:
         """Names and what they stand for."""
@@ -143,7 +160,14 @@ class Screen:
         return lines
 
     def _print(self, what: Any) -> None:
-        self._console.print(Padding(what, (0, 0, 0, _MARGIN)))
+        """Prints in the column, without the blanks that would fill the lines up to the edge."""
+        room = self._console.options.update_width(self._console.width - _MARGIN)
+        for line in self._console.render_lines(what, room, pad=False):
+            while line and not line[-1].text.strip():
+                line.pop()
+            if line:
+                line[-1] = Segment(line[-1].text.rstrip(), line[-1].style)
+            self._console.print(Segments([Segment(" " * _MARGIN), *line, Segment.line()]), end="")
 
     def _raw(self, text: Text) -> None:
         """A line that must stay one, however long: it may be copied."""
@@ -151,7 +175,7 @@ class Screen:
 
 
 class Speech:
-    """What the agent says, written as it comes in, wrapped at the edge; the end of a very long answer is only counted."""
+    """What the agent says, written as it comes in, and wrapped; after some lines the rest is only counted."""
 
     def __init__(self, console: Console, most_lines: int = 5) -> None:
         self.text = ""
@@ -182,7 +206,9 @@ class Speech:
         """It has said everything."""
         self._finish()
         whole = time.monotonic() - self._began
-        self._aside(f"first words after {self._first_words:.2f} s, all of it after {whole:.2f} s")
+        streamed = whole - self._first_words > _NOTICEABLE_SECONDS
+        first = f"first words after {self._first_words:.2f} s, all of it " if streamed else ""
+        self._aside(f"{first}after {whole:.2f} s")
 
     def cut_off(self, reason: str) -> None:
         """It was interrupted."""

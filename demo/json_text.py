@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST_TEXT = 160
-SHOWN_TEXT = 70
+SHOWN_TEXT = 40
 LONGEST_LIST = 6
 _INDENT = 2
 
@@ -20,7 +20,7 @@ class Abridged:
 def abridge(value: Any) -> Any:
     """The value with long texts cut and the middle of long lists left out; the same value when it is short."""
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        return Abridged(f"{json_text(value[:SHOWN_TEXT])}… and {len(value) - SHOWN_TEXT:,} more characters")
+        return Abridged(f"{json_text(value[:SHOWN_TEXT])}… {len(value) - SHOWN_TEXT:,} more")
     if isinstance(value, dict):
         return {key: abridge(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -37,18 +37,11 @@ def only(value: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {**kept, "…": Abridged(f"{len(value) - len(kept)} more fields")}
 
 
-def lay_out(value: Any, width: int) -> str:
-    """The value as JSON; whatever fits into a line of `width` is one line. Texts are never broken."""
-    return _lay_out(value, width, before=0, indent=0)
+def lay_out(value: Any, width: int, *, before: int = 0, indent: int = 0) -> str:
+    """The value as JSON; whatever fits into a line of `width` is one line. Texts are never broken.
 
-
-def json_text(value: Any) -> str:
-    """The value on one line, as the server writes it."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _lay_out(value: Any, width: int, before: int, indent: int) -> str:
-    """`before` columns of the first line are taken; `indent` is that of the line."""
+    `before` columns of the first line are taken already; the lines after it begin at `indent`.
+    """
     line = _one_line(value)
     if not value or not isinstance(value, dict | list) or before + len(line) + 1 <= width:
         return line
@@ -56,11 +49,16 @@ def _lay_out(value: Any, width: int, before: int, indent: int) -> str:
     keys = [f"{json_text(key)}: " for key in value] if isinstance(value, dict) else [""] * len(value)
     items = value.values() if isinstance(value, dict) else value
     parts = [
-        " " * inner + key + _lay_out(item, width, inner + len(key), inner)
+        " " * inner + key + lay_out(item, width, before=inner + len(key), indent=inner)
         for key, item in zip(keys, items, strict=True)
     ]
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     return "\n".join([opening, ",\n".join(parts), " " * indent + closing])
+
+
+def json_text(value: Any) -> str:
+    """The value on one line, as the server writes it."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _one_line(value: Any) -> str:

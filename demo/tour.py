@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +24,11 @@ class Tour:
     agent: Agent
     http: httpx.AsyncClient
     checks: int = 0
+
+    @property
+    def project(self) -> Path:
+        """The agent's directory."""
+        return self.agent.directory
 
     def check(self, holds: bool, what: str, seen: object = None) -> None:
         """Says that `what` holds. Raises `StepFailed` with what was `seen` when it does not."""

@@ -284,7 +284,6 @@ def _find_programs(directory: Path) -> _Programs:
         return _Programs(server.bin_path)
     owner = (directory / "PG_VERSION").stat().st_uid if (directory / "PG_VERSION").exists() else 0
     user = pwd.getpwuid(owner) if owner else pwd.getpwnam(server.system_user)
-    _let_in(server.bin_path.parent, directory)
     return _Programs(server.bin_path, user)
 
 
@@ -308,6 +307,8 @@ def _start(stake: _Stake, *, durable: bool) -> _Postmaster:
     directory = stake.directory
     programs = _find_programs(directory)
     try:
+        if programs.user:
+            _let_in(programs.directory.parent, directory)
         if not (directory / "PG_VERSION").exists():
             _create_cluster(programs, stake, () if durable else ("--no-sync",))
         return _ensure_running(programs, directory, () if durable else _NOT_DURABLE)

@@ -152,7 +152,9 @@ async def running_agent(
     )
     project = load_project(directory)
     async with (
-        open_runtime(given, project, public_url="http://agent.test", migrate=False) as runtime,
+        open_runtime(
+            given, project, public_url="http://agent.test", env_file=directory / ".env", migrate=False
+        ) as runtime,
         run_server(create_app(runtime, [_admin(runtime)])) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as http,
     ):

@@ -289,8 +289,8 @@ class Turns:
                     self._drop(turn_id)
                 if self._stopping:
                     return
-                # One round is not enough to call a turn lost: its commit may be on its way to us.
-                unknown = {turn_id for turn_id in ours if not self._knows(turn_id)}
+                # Seen once is not enough to call a turn lost: it may be about to be started, or just ended.
+                unknown = {turn_id for turn_id, is_new in ours.items() if not (is_new or self._knows(turn_id))}
                 lost, self._suspects = unknown & self._suspects, unknown
                 async with conn.transaction():
                     orphans = await store.take_over_turns(

@@ -29,21 +29,24 @@ DELETE FROM agent_turns AS t USING agent_threads AS h
 RETURNING t.turn_id, t.thread_id, t.task_id, t.attempt, h.owner_key, h.caller;
 
 -- name: list_held_turns
-SELECT turn_id, attempt FROM agent_turns WHERE process_id = %(process_id)s;
+-- is_new: its acceptance may still be on its way to the process that asked for it.
+SELECT turn_id, accepted_at > now() - interval '5 seconds' AS is_new
+  FROM agent_turns WHERE process_id = %(process_id)s;
 
 -- name: take_over_turns
 -- Turns of this agent whose process is gone, and turns this process holds without knowing (`lost`: it was
--- told that a commit had failed, and it had not). Rows that somebody is writing for right now are left for the
--- next round.
+-- told that a commit had failed, and it had not). A process is never dead to itself, however late its lease is:
+-- it would run its own turns a second time. Rows that somebody is writing for right now are left for the next
+-- round.
 WITH orphans AS (
     SELECT t.turn_id, h.owner_key, h.caller
       FROM agent_turns AS t
       JOIN agent_threads AS h ON h.thread_id = t.thread_id
       JOIN agent_owners AS o ON o.owner_key = h.owner_key AND o.agent_id = %(agent_id)s
-     WHERE t.turn_id = ANY(%(lost)s)
-        OR NOT EXISTS (
+     WHERE (t.process_id = %(process_id)s AND t.turn_id = ANY(%(lost)s))
+        OR (t.process_id <> %(process_id)s AND NOT EXISTS (
                SELECT 1 FROM agent_processes AS p WHERE p.process_id = t.process_id AND p.lease_until > now()
-           )
+           ))
      ORDER BY t.turn_id
        FOR UPDATE OF t SKIP LOCKED
      LIMIT 100

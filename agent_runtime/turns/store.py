@@ -93,10 +93,10 @@ async def delete_turn_of_task(conn: Connection, task_id: str, agent_id: str) -> 
     return None if row is None else Turn(**row)
 
 
-async def list_held_turns(conn: Connection, process_id: UUID) -> dict[int, int]:
-    """The turns that the database says are this process's, with their attempts."""
+async def list_held_turns(conn: Connection, process_id: UUID) -> dict[int, bool]:
+    """The turns that the database says are this process's, and whether they were accepted just now."""
     cursor = await conn.execute(sql.list_held_turns, {"process_id": process_id})
-    return {row["turn_id"]: row["attempt"] for row in await cursor.fetchall()}
+    return {row["turn_id"]: row["is_new"] for row in await cursor.fetchall()}
 
 
 async def take_over_turns(

@@ -8,7 +8,7 @@ from demo.tour import StepFailed, Tour
 AGENT_ID = "my-agent"
 
 _MEANINGS = {
-    "graph.py": "the agent: a LangGraph graph, its system prompt and its tools",
+    "graph.py": "the agent: a LangGraph graph, its prompt and its tools",
     "agent.toml": "its card, and the MCP servers and agents it uses",
     ".env": "its settings, AGENT_ID first",
     "test_agent.py": "its tests: they pass as they are",

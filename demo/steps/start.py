@@ -1,9 +1,9 @@
 """The agent process, from nothing to ready."""
 
 import re
+import shlex
 
 from demo.agent_process import USUAL_PORT
-from demo.console import WIDEST
 from demo.tour import Tour
 
 _LOG_PREFIX = re.compile(r"^\S+Z \w+ +(?P<logger>[\w.]+)(?: \[[^]]*\])?: (?P<message>.*)$")
@@ -17,7 +17,8 @@ async def start_the_agent(tour: Tour) -> None:
     )
     if tour.agent.port != USUAL_PORT:
         tour.screen.say(f"Port {USUAL_PORT} is taken here, so it gets another one.")
-    tour.screen.command(f"cd {tour.project} && {tour.agent.command}")
+    tour.screen.command(f"cd {shlex.quote(str(tour.project))}")
+    tour.screen.command(tour.agent.command)
     seconds = await start(tour)
     tour.screen.lines(start_up_lines(tour.agent.log_lines()))
     await tour.get("/readyz")

@@ -17,7 +17,8 @@ async def end_all_backends(server_dsn: str, database_url: str) -> None:
     name = conninfo_to_dict(database_url)["dbname"]
     async with await psycopg.AsyncConnection.connect(server_dsn, autocommit=True) as conn:
         await conn.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND pid <> pg_backend_pid()",
             (name,),
         )
 

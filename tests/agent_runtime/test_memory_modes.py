@@ -76,8 +76,10 @@ async def test_a_smaller_window_holds_from_the_next_model_call_of_a_running_turn
 
 
 async def test_a_summary_is_kept_and_reaches_the_model(tmp_path: Path, database_url: str, pool: Pool) -> None:
-    settings = {"memory_summarize": True, "memory_window_size": 2, "memory_summarize_threshold": 4}
-    async with running_agent(write_project(tmp_path, CHAT), database_url, **settings) as agent:
+    directory = write_project(tmp_path, CHAT)
+    async with running_agent(
+        directory, database_url, memory_summarize=True, memory_window_size=2, memory_summarize_threshold=4
+    ) as agent:
         await agent.ask("my name is Ada", "one")
         for _ in range(4):
             await agent.ask("hello", "one")

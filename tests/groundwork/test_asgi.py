@@ -1,6 +1,7 @@
 """Request ids and body limits over a real socket."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import httpx
@@ -148,7 +149,12 @@ async def test_a_crash_carries_its_id_in_the_answer_and_in_the_log(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     logged: list[str | None] = []
-    caplog.handler.addFilter(lambda record: logged.append(request_id.get()) or True)
+
+    def remember(_: logging.LogRecord) -> bool:
+        logged.append(request_id.get())
+        return True
+
+    caplog.handler.addFilter(remember)
     answer = await client.get("/crash", headers={"X-Request-Id": "the-crash"})
     assert (answer.status_code, answer.headers["X-Request-Id"]) == (500, "the-crash")
     assert "the-crash" in logged

@@ -1,7 +1,7 @@
 import asyncio
 import json
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -39,7 +39,7 @@ def summary_of(conversation: str) -> str:
     return answer(SystemMessage(INSTRUCTIONS), conversation)
 
 
-def tool_calls(text: str) -> list[tuple[str, dict]]:
+def tool_calls(text: str) -> list[tuple[str, dict[str, Any]]]:
     message = model.bind_tools([add]).invoke(text)
     return [(call["name"], call["args"]) for call in message.tool_calls]
 
@@ -63,13 +63,14 @@ def test_the_same_prompt_gives_the_same_text():
 
 
 def test_a_name_is_recalled_from_the_messages_it_is_given():
-    conversation = ["my name is Ada and I live in Turin", AIMessage("Noted."), "what is my name?"]
+    conversation = ("my name is Ada and I live in Turin", AIMessage("Noted."), "what is my name?")
     assert answer(*conversation) == "Your name is Ada."
     assert answer(AIMessage("Noted."), "what is my name?").startswith("You have not told me your name")
 
 
 def test_what_was_told_last_holds():
-    conversation = ["my e-mail is a@b.it.", AIMessage("Noted."), "my e-mail is c@d.it!", AIMessage("Noted.")]
+    noted = AIMessage("Noted.")
+    conversation = ("my e-mail is a@b.it.", noted, "my e-mail is c@d.it!", noted)
     assert answer(*conversation, "what's my e-mail?") == "Your e-mail is c@d.it."
     assert answer(*conversation, "What do you remember?") == "I remember: your e-mail is c@d.it."
 

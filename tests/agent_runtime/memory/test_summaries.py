@@ -26,7 +26,7 @@ class Summariser(BaseChatModel):
 
     answer: Callable[[int], str] = lambda number: f"summary {number}"
     requests: list[list[BaseMessage]] = []  # noqa: RUF012 (pydantic copies it)
-    tags: list[list[str]] = []  # noqa: RUF012
+    tags_seen: list[list[str]] = []  # noqa: RUF012
     gate: Any = None
 
     @property
@@ -38,7 +38,7 @@ class Summariser(BaseChatModel):
 
     async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs) -> ChatResult:
         self.requests.append(messages)
-        self.tags.append(run_manager.tags)
+        self.tags_seen.append(run_manager.tags)
         if self.gate is not None:
             await self.gate.wait()
         text = self.answer(len(self.requests))
@@ -88,7 +88,7 @@ async def settled() -> None:
 
 @pytest.fixture
 def model() -> Summariser:
-    return Summariser(requests=[], tags=[])
+    return Summariser(requests=[], tags_seen=[])
 
 
 @pytest.fixture
@@ -259,11 +259,10 @@ async def test_a_summary_begun_inside_a_turn_stays_out_of_its_stream(conversatio
     builder = StateGraph(MessagesState)
     builder.add_node("node", node)
     builder.add_edge(START, "node")
-    streamed = [
-        chunk.text async for chunk, _ in builder.compile().astream({"messages": []}, stream_mode="messages")
-    ]
+    stream = builder.compile().astream({"messages": []}, stream_mode="messages", version="v2")
+    streamed = [part["data"][0].text async for part in stream]
     assert streamed == ["the answer"]
-    assert TAG_NOSTREAM in model.tags[0]
+    assert TAG_NOSTREAM in model.tags_seen[0]
 
 
 async def test_draining_waits_for_what_runs_and_begins_nothing_new(conversation, model):
@@ -287,5 +286,5 @@ async def test_draining_stops_what_takes_too_long(conversation, model):
 
 async def called(model: Summariser, times: int = 1) -> None:
     async with asyncio.timeout(10):
-        while len(model.requests) < times:  # noqa: ASYNC110 (the model is called by a task of its own)
+        while len(model.requests) < times:
             await asyncio.sleep(0.01)

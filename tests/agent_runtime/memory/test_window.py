@@ -39,7 +39,7 @@ SIZES = st.integers(1, 30)
 
 def open_calls(messages: list[BaseMessage]) -> None:
     """Fails where a provider would: a call not followed at once by all its results, or a result without a call."""
-    waiting: set[str] = set()
+    waiting: set[str | None] = set()
     for message in messages:
         if isinstance(message, ToolMessage):
             assert message.tool_call_id in waiting

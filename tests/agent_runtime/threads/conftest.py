@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 
@@ -46,7 +46,7 @@ def talk(pool: Pool) -> Talk:
     async def talk(thread_id: str, *texts: str) -> None:
         graph = builder.compile(checkpointer=AsyncPostgresSaver(pool))
         for text in texts or ("hello",):
-            await graph.ainvoke({"messages": [("human", text)]}, {"configurable": {"thread_id": thread_id}})
+            await graph.ainvoke({"messages": [HumanMessage(text)]}, {"configurable": {"thread_id": thread_id}})
 
     return talk
 

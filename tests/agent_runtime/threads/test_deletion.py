@@ -50,7 +50,8 @@ async def add_turn(conn, thread_id: str) -> int:
         " VALUES (%s, 'task', %s, 'running', '') RETURNING turn_id",
         (thread_id, uuid4()),
     )
-    return (await cursor.fetchone())["turn_id"]
+    turn_id: int = (await cursor.fetchone())["turn_id"]
+    return turn_id
 
 
 async def rows_of(conn, thread_id: str) -> dict[str, int]:
@@ -208,5 +209,5 @@ async def write_checkpoint(conn, thread_id: str) -> None:
 async def until_somebody_waits(conn) -> None:
     query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     async with asyncio.timeout(5):
-        while not await (await conn.execute(query)).fetchall():  # noqa: ASYNC110 (nothing here could set an event)
+        while not await (await conn.execute(query)).fetchall():
             await asyncio.sleep(0.01)

@@ -2,13 +2,14 @@
 
 import json
 from operator import add
-from typing import Annotated, ClassVar, TypedDict
+from typing import Annotated, Any, ClassVar, TypedDict
 
 import pytest
 from langchain_core.load import dumpd
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
+    BaseMessage,
     ChatMessage,
     FunctionMessage,
     HumanMessage,
@@ -34,19 +35,19 @@ class ShoutedMessage(HumanMessage):
 
     built: ClassVar[int] = 0
 
-    def __init__(self, **fields: object) -> None:
+    def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
         type(self).built += 1
 
 
-def append_all(state: list, writes: list) -> list:
+def append_all(state: list[BaseMessage], writes: list[list[BaseMessage]]) -> list[BaseMessage]:
     """A reducer for a delta channel, made of LangGraph's own for messages."""
     for write in writes:
-        state = add_messages(state, write)
+        state = add_messages(state, write)  # type: ignore[arg-type, assignment]  # a list of messages for its list
     return state
 
 
-async def save(pool: Pool, state: type, thread_id: str, *turns: list) -> None:
+async def save(pool: Pool, state: type, thread_id: str, *turns: list[Any]) -> None:
     """Writes each of `turns` to the thread as the answer of a node, with the stock saver."""
 
     answers = iter(turns)
@@ -54,7 +55,7 @@ async def save(pool: Pool, state: type, thread_id: str, *turns: list) -> None:
     async def answer(_state):
         return {"messages": next(answers)}
 
-    builder = StateGraph(state)
+    builder: StateGraph[Any] = StateGraph(state)
     builder.add_node("answer", answer)
     builder.add_edge(START, "answer")
     builder.add_edge("answer", END)
@@ -143,7 +144,7 @@ async def test_a_nul_character_survives(threads, talk):
 
 async def test_what_a_subgraph_keeps_to_itself_is_not_shown(threads, pool):
     class Inner(TypedDict):
-        messages: Annotated[list, add_messages]
+        messages: Annotated[list[Any], add_messages]
 
     inner = StateGraph(Inner)
     inner.add_node("think", lambda state: {"messages": [AIMessage("a secret thought")]})
@@ -155,7 +156,7 @@ async def test_what_a_subgraph_keeps_to_itself_is_not_shown(threads, pool):
     outer.add_edge(START, "inner")
     await threads.claim("t")
     graph = outer.compile(checkpointer=AsyncPostgresSaver(pool))
-    await graph.ainvoke({"messages": [("human", "hello")]}, {"configurable": {"thread_id": "t"}})
+    await graph.ainvoke({"messages": [HumanMessage("hello")]}, {"configurable": {"thread_id": "t"}})
     assert await read(threads, "t") == [("human", "hello")]
 
 
@@ -175,7 +176,7 @@ async def test_no_class_of_an_application_is_built(threads, pool):
 @pytest.mark.parametrize("snapshot_frequency", [1, 3, 100])
 async def test_messages_in_a_delta_channel_are_rebuilt(threads, pool, snapshot_frequency):
     class State(TypedDict):
-        messages: Annotated[list, DeltaChannel(append_all, snapshot_frequency=snapshot_frequency)]
+        messages: Annotated[list[Any], DeltaChannel(append_all, snapshot_frequency=snapshot_frequency)]
 
     await threads.claim("t")
     await save(
@@ -192,7 +193,7 @@ async def test_messages_in_a_delta_channel_are_rebuilt(threads, pool, snapshot_f
 
 async def test_messages_without_a_reducer_of_langgraphs_are_shown(threads, pool):
     class State(TypedDict):
-        messages: Annotated[list, add]
+        messages: Annotated[list[Any], add]
 
     await threads.claim("t")
     await save(pool, State, "t", [{"role": "user", "content": "plain"}, ("assistant", "pair")])
@@ -258,7 +259,7 @@ async def test_a_checkpoint_that_cannot_be_decoded_is_named_and_the_others_are_s
 
 async def test_a_delta_channel_that_cannot_be_decoded_is_named(threads, pool, conn):
     class State(TypedDict):
-        messages: Annotated[list, DeltaChannel(append_all)]
+        messages: Annotated[list[Any], DeltaChannel(append_all)]
 
     await threads.claim("t")
     await save(pool, State, "t", [HumanMessage("one", id="1")])
@@ -271,7 +272,7 @@ async def test_a_delta_channel_that_cannot_be_decoded_is_named(threads, pool, co
     ("message", "described"),
     [
         (HumanMessage("hi", name="ada"), {"role": "human", "content": "hi", "name": "ada"}),
-        (AIMessageChunk("hi"), {"role": "ai", "content": "hi"}),
+        (AIMessageChunk(content="hi"), {"role": "ai", "content": "hi"}),
         (SystemMessage("be"), {"role": "system", "content": "be"}),
         (AIMessage("", tool_calls=[TOOL_CALL]), {"role": "ai", "content": "", "tool_calls": [TOOL_CALL]}),
         (
@@ -279,8 +280,8 @@ async def test_a_delta_channel_that_cannot_be_decoded_is_named(threads, pool, co
             {"role": "tool", "content": "2", "tool_call_id": "call-1", "name": "add"},
         ),
         (FunctionMessage(content="2", name="add"), {"role": "tool", "content": "2", "name": "add"}),
-        (ChatMessage("hi", role="assistant"), {"role": "ai", "content": "hi"}),
-        (ChatMessage("hi", role="critic"), {"role": "human", "content": "hi", "name": "critic"}),
+        (ChatMessage(content="hi", role="assistant"), {"role": "ai", "content": "hi"}),
+        (ChatMessage(content="hi", role="critic"), {"role": "human", "content": "hi", "name": "critic"}),
         (
             HumanMessage([{"type": "text", "text": "look"}, {"type": "image", "base64": b"\x00\x01"}]),
             {"role": "human", "content": [{"type": "text", "text": "look"}, {"type": "image", "base64": "AAE="}]},

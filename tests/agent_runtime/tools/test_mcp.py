@@ -77,7 +77,7 @@ async def call_tool(tool: Any, /, **arguments: Any) -> ToolMessage:
 
 async def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - what is waited for is seen from outside only
+        while not holds():
             await asyncio.sleep(0.02)
 
 

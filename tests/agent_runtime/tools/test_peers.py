@@ -149,7 +149,7 @@ async def ask(connections: Connections, message: str, **arguments: Any) -> ToolM
 
 async def eventually(holds: Callable[[], object], seconds: float = 5) -> None:
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - what is waited for is seen from outside only
+        while not holds():
             await asyncio.sleep(0.02)
 
 

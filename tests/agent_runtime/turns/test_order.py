@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ async def queue(agent: Agent, context: str, text: str) -> str:
     return task_id
 
 
-async def finished(agent: Agent, task_id: str) -> dict[str, object]:
+async def finished(agent: Agent, task_id: str) -> dict[str, Any]:
     while True:
-        task = (await agent.rpc("GetTask", {"id": task_id}))["result"]
+        task: dict[str, Any] = (await agent.rpc("GetTask", {"id": task_id}))["result"]
         if task["status"]["state"] not in ("TASK_STATE_WORKING", "TASK_STATE_SUBMITTED"):
             return task
         await asyncio.sleep(0.05)
@@ -65,7 +66,7 @@ async def test_a_held_turn_does_not_hold_up_other_threads(tmp_path: Path, databa
         held = await queue(agent, "slow", "hold it")
         assert await agent.ask("say hello", "quick") == "hello"
         agent.release("it")
-        assert (await finished(agent, held))["status"]["state"] == "TASK_STATE_COMPLETED"  # type: ignore[index]
+        assert (await finished(agent, held))["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
 async def test_a_client_that_goes_away_does_not_stop_its_turn(tmp_path: Path, database_url: str) -> None:
