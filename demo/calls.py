@@ -26,8 +26,7 @@ class Call:
 
     def curl(self) -> list[list[str]]:
         """The command, an option and its value at a time; quoting is left to whoever prints it."""
-        # With -d, curl makes a POST of it by itself.
-        method = [] if self.method == ("GET" if self.body is None else "POST") else [["-X", self.method]]
+        method = [] if self.method == "GET" else [["-X", self.method]]
         headers = [["-H", f"{name}: {value}"] for name, value in self._all_headers.items()]
         body = [] if self.body is None else [["-d", self._content]]
         return [["curl"], *method, [self.url], *headers, *body]
@@ -44,7 +43,9 @@ class Call:
     @property
     def _content(self) -> str:
         # Long bodies are laid out the way they stand in the command, so that what is shown is what is sent.
-        return "" if self.body is None else lay_out(dict(self.body), 80, before=len("      -d '"), indent=CONTINUED)
+        return (
+            "" if self.body is None else lay_out(dict(self.body), 80, before=len("      -d '"), indent=CONTINUED)
+        )
 
 
 def say_with_curl(url: str, text: str, context_id: str) -> Call:

@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from http import HTTPStatus
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
 from rich.highlighter import JSONHighlighter
 from rich.rule import Rule
 from rich.segment import Segment, Segments
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from demo.calls import CONTINUED, Call
 from demo.json_text import abridge, lay_out
 
 WIDEST = 110
@@ -73,34 +75,34 @@ class Screen:
         self._console.print()
         for line in lines:
             # However long it is, the terminal is left to break it, so that it stays one line when copied.
-            self._console.print(
-                Text.assemble(" " * _MARGIN, ("$ ", "dim"), (line, "bold cyan")), soft_wrap=True
-            )
+            self._console.print(Text.assemble(" " * _MARGIN, ("$ ", "dim"), (line, "bold cyan")), soft_wrap=True)
 
     def curl(self, call: Call) -> None:
         """A call as it can be typed; an option and its value stay together."""
         room = self._console.width - _MARGIN - len("$ ") - len(" \\")
-        lines = [""]
-        for group in map(shlex.join, call.curl()):
-            if lines[-1] in {"", "curl"} or len(lines[-1]) + 1 + len(group.partition("\n")[0]) <= room:
-                lines[-1] = f"{lines[-1]} {group}".lstrip()
+        line, *groups = map(shlex.join, call.curl())
+        lines = []
+        for group in groups:
+            # Nothing is won by a line break behind `curl` alone.
+            if line == "curl" or len(line) + 1 + len(group.partition("\n")[0]) <= room:
+                line += f" {group}"
             else:
-                lines[-1] += " \\"
-                lines.append(" " * (CONTINUED - _MARGIN - len("$ ")) + group)
-        ...
+                lines.append(f"{line} \\\n")
+                line = " " * CONTINUED + group
+        self.command("".join([*lines, line]))
 
     def answer(self, status: int, value: Any) -> None:
         """A JSON answer, shortened where it is long."""
         short = abridge(value)
-        room = self._console.width - _MARGIN - len("200  ")
-        row = Table.grid(padding=(0, 2))
+        room = self._console.width - _MARGIN - len("200 ")
+        row = Table.grid(padding=(0, 1))
         row.add_row(
             Text(str(status), style="bold green" if status < HTTPStatus.BAD_REQUEST else "bold yellow"),
             Group(*(self._json_line(line, room) for line in lay_out(short, room).splitlines())),
         )
         self._print(row)
         if short != value:
-            self.note("     (shortened here)")
+            self.note("    (shortened here)")
 
     def files(self, root: str, files: Sequence[tuple[str, str]]) -> None:
         """A directory and what is in it, a line each."""
@@ -148,17 +150,6 @@ class Screen:
         with turning:
             yield
 
-    def _command_lines(self, groups: Sequence[Sequence[str]]) -> list[str]:
-        room = self._console.width - _MARGIN - len("    ") - len(" \\")
-        lines = [""]
-        for group in map(shlex.join, groups):
-            if lines[-1] and cell_len(lines[-1]) + 1 + cell_len(group) > room:
-                lines[-1] += " \\"
-                lines.append(group)
-            else:
-                lines[-1] += f" {group}" if lines[-1] else group
-        return lines
-
     def _print(self, what: Any) -> None:
         """Prints in the column, without the blanks that would fill the lines up to the edge."""
         room = self._console.options.update_width(self._console.width - _MARGIN)
@@ -169,9 +160,16 @@ class Screen:
                 line[-1] = Segment(line[-1].text.rstrip(), line[-1].style)
             self._console.print(Segments([Segment(" " * _MARGIN), *line, Segment.line()]), end="")
 
-    def _raw(self, text: Text) -> None:
-        """A line that must stay one, however long: it may be copied."""
-        self._console.print(text, soft_wrap=True)
+    def _json_line(self, line: str, room: int) -> Text:
+        """A line of laid-out JSON; what does not fit goes on under it, further in than anything else."""
+        indent = len(line) - len(line.lstrip())
+        text = JSONHighlighter()(Text(line.lstrip()))
+        if text.cell_len <= room - indent:
+            return Text.assemble(" " * indent, text)
+        first, *others = text.wrap(self._console, max(room - indent - 4, 20))
+        return Text("\n").join(
+            [Text.assemble(" " * indent, first), *(Text.assemble(" " * (indent + 4), more) for more in others)]
+        )
 
 
 class Speech:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST_TEXT = 160
-SHOWN_TEXT = 40
+SHOWN_TEXT = 34
 LONGEST_LIST = 6
 _INDENT = 2
 
@@ -43,13 +43,13 @@ def lay_out(value: Any, width: int, *, before: int = 0, indent: int = 0) -> str:
     `before` columns of the first line are taken already; the lines after it begin at `indent`.
     """
     line = _one_line(value)
-    if not value or not isinstance(value, dict | list) or before + len(line) + 1 <= width:
+    if not value or not isinstance(value, dict | list) or before + len(line) <= width:
         return line
     inner = indent + _INDENT
     keys = [f"{json_text(key)}: " for key in value] if isinstance(value, dict) else [""] * len(value)
     items = value.values() if isinstance(value, dict) else value
     parts = [
-        " " * inner + key + lay_out(item, width, before=inner + len(key), indent=inner)
+        " " * inner + key + lay_out(item, width - len(","), before=inner + len(key), indent=inner)
         for key, item in zip(keys, items, strict=True)
     ]
     opening, closing = "{}" if isinstance(value, dict) else "[]"

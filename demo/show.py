@@ -51,10 +51,9 @@ def run_demo(screen: Screen, steps: Sequence[Step], *, stay: bool) -> int:
                 asyncio.run(_take(screen, agent, steps))
                 if stay:
                     _stay(screen, agent)
-                else:
-                    _show_what_is_next(screen)
                 _stop(screen, agent)
         screen.check(f"`{workspace}` is removed")
+        _show_what_is_next(screen)
     except _DemoFailed:
         return FAILED
     except KeyboardInterrupt:
@@ -96,9 +95,9 @@ def _stay(screen: Screen, agent: Agent) -> None:
         ]
     )
     screen.say("In another terminal, say something to it:")
-    screen.command(say_with_curl(agent.url, "Good morning", "session-002").curl())
+    screen.curl(say_with_curl(agent.url, "Good morning", "session-002"))
     screen.say("and look at what it has kept of it:")
-    screen.command(Call("GET", f"{agent.url}/api/v1/memory/threads/session-002/messages").curl())
+    screen.curl(Call("GET", f"{agent.url}/api/v1/memory/threads/session-002/messages"))
     screen.say("It stays up until Ctrl-C, which removes its files too.")
     try:
         status = agent.wait()
@@ -109,14 +108,12 @@ def _stay(screen: Screen, agent: Agent) -> None:
 
 def _show_what_is_next(screen: Screen) -> None:
     screen.banner("What to try next")
+    lines = ["scaffold new-agent my-agent", "cd my-agent", "pytest", "agent-runtime serve"]
     if sys.prefix != sys.base_prefix:
-        screen.command(f". {shlex.quote(os.path.relpath(sys.prefix))}/bin/activate")
-    screen.command("scaffold new-agent my-agent && cd my-agent")
-    screen.command("pytest")
-    screen.command("agent-runtime serve")
-    screen.say(
-        "Its `README.md` says what to say to it. On a terminal this demo stays up, with an agent to play with."
-    )
+        environment = min(sys.prefix, os.path.relpath(sys.prefix), key=len)
+        lines.insert(0, f". {shlex.quote(environment)}/bin/activate")
+    screen.command(*lines)
+    screen.say("The `README.md` of the new project says what to say to it, and how to give it a real model.")
 
 
 def _stop(screen: Screen, agent: Agent) -> None:

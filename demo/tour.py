@@ -70,7 +70,7 @@ class Tour:
         return answer["error" if refused else "data"]
 
     async def _send(self, call: Call) -> httpx.Response:
-        self.screen.command(call.curl())
+        self.screen.curl(call)
         return await self.http.send(call.request(self.http))
 
 

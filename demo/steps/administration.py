@@ -2,8 +2,10 @@
 
 from urllib.parse import quote
 
+from agent_runtime.runtime import EMBEDDED_DATA
 from demo.a2a import open_peer
 from demo.calls import say_with_curl
+from demo.database import rows_naming
 from demo.json_text import only
 from demo.steps.conversation import CONTEXT, ask
 from demo.steps.project import AGENT_ID
@@ -12,7 +14,7 @@ from demo.tour import Tour
 _PROXY = "https://agents.example.com/my-agent"
 _THREADS = "/api/v1/memory/threads"
 _OTHER_CONTEXT = "support/42"
-_LATER_ID = "ada-s-agent"
+_LATER_ID = "ada-agent"
 
 
 async def look_at_the_status(tour: Tour) -> None:
@@ -20,6 +22,9 @@ async def look_at_the_status(tour: Tour) -> None:
         "The agent's id, and the state of each MCP server and A2A peer named in `agent.toml`: none yet."
     )
     status = await tour.admin("GET", "/api/v1/status")
+    tour.check(
+        status == {"agent_id": AGENT_ID, "mcp": {}, "a2a": {}}, "these three keys, and nothing else", status
+    )
     tour.screen.say("The same at the path of older clients:")
     tour.check(await tour.admin("GET", "/status") == status, "both paths answer alike")
 
@@ -92,16 +97,24 @@ async def hand_over_conversations(tour: Tour) -> None:
     tour.check(there["migrated_threads"] == 2, "both conversations have another owner", there)
     left = await tour.admin("GET", _THREADS)
     tour.check(left["threads"] == [], "this agent has none any more", left)
-    tour.screen.say("And back again, as nobody is there to own them:")
+    tour.screen.say("And back again:")
     back = await tour.admin("POST", path, {"old_id": _LATER_ID, "new_id": AGENT_ID})
     tour.check(back["migrated_threads"] == 2, "both are its own again", back)
 
 
 async def delete_conversations(tour: Tour) -> None:
     tour.screen.say("A deleted conversation leaves no row behind, in any table; the answer counts what went.")
+    database = tour.project / EMBEDDED_DATA
+    before = await rows_naming(database, _OTHER_CONTEXT)
     one = f"{_THREADS}/{quote(_OTHER_CONTEXT, safe='')}"
     gone = await tour.admin("DELETE", one)
     tour.check(gone["deleted"]["checkpoints"] > 0, "its checkpoints went with it", gone)
+    after = await rows_naming(database, _OTHER_CONTEXT)
+    tour.check(
+        sum(before.values()) > 0 and not after,
+        f"in the whole database {sum(before.values())} rows named it before, in {len(before)} tables; now none does",
+        (before, after),
+    )
     await tour.admin("GET", f"{one}/messages", refused="THREAD_NOT_FOUND")
     tour.screen.say("All of them at once has to be meant:")
     await tour.admin("DELETE", _THREADS, refused="MISSING_THREAD_ID")

@@ -1,5 +1,6 @@
 """A project, made by the command that users type."""
 
+import shlex
 import subprocess
 
 from demo.agent_process import find_command, own_environment
@@ -26,7 +27,7 @@ async def scaffold_a_project(tour: Tour) -> None:
     directory = tour.project.parent
     tour.screen.say(f"A new project, in `{directory}`, which is removed at the end.")
     command = ["scaffold", "new-agent", AGENT_ID, "--yes"]
-    tour.screen.command([command])
+    tour.screen.command(shlex.join(command))
     done = subprocess.run(  # noqa: ASYNC221, S603  # nothing else is going on yet; our own command, no shell
         [find_command("scaffold"), *command[1:]],
         cwd=directory,

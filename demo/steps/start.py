@@ -17,8 +17,7 @@ async def start_the_agent(tour: Tour) -> None:
     )
     if tour.agent.port != USUAL_PORT:
         tour.screen.say(f"Port {USUAL_PORT} is taken here, so it gets another one.")
-    tour.screen.command(f"cd {shlex.quote(str(tour.project))}")
-    tour.screen.command(tour.agent.command)
+    tour.screen.command(f"cd {shlex.quote(str(tour.project))}", tour.agent.command)
     seconds = await start(tour)
     tour.screen.lines(start_up_lines(tour.agent.log_lines()))
     await tour.get("/readyz")

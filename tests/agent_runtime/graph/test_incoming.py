@@ -34,12 +34,11 @@ def test_files_become_the_blocks_that_langchain_knows(media_type: str, kind: str
     message = message_of(
         File("a.bin", media_type, content=b"\x00\xff"), File(media_type=media_type, url="https://e.com/a")
     )
-    content, url = message.content
     encoded = base64.b64encode(b"\x00\xff").decode()
-    assert content == {
-        "type": kind, "mime_type": media_type, "base64": encoded, "extras": {"filename": "a.bin"}
-    }  # fmt: skip
-    assert url == {"type": kind, "mime_type": media_type, "url": "https://e.com/a"}
+    assert message.content == [
+        {"type": kind, "mime_type": media_type, "base64": encoded, "extras": {"filename": "a.bin"}},
+        {"type": kind, "mime_type": media_type, "url": "https://e.com/a"},
+    ]
     assert [block["type"] for block in message.content_blocks] == [kind, kind]
 
 
