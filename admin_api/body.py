@@ -21,7 +21,7 @@ _PATIENCE = 8
 
 
 async def refuse_forms(request: Request) -> None:
-    """Keeps pages of other sites from posting through their visitor's browser (see LESSONS, R62)."""
+    """Keeps pages of other sites from posting through their visitor's browser."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method == "POST" and media_type in _SENT_BY_FORMS:
         raise InvalidBody(f"the body is sent as {media_type}; send it with Content-Type: application/json")

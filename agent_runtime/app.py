@@ -4,30 +4,27 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
 
 from agent_runtime.runtime import AgentRuntime
 from groundwork.asgi import RequestId
 from groundwork.health import health_routes
 
 
-def create_app(runtime: AgentRuntime, routers: Sequence[APIRouter] = ()) -> FastAPI:
+def create_app(runtime: AgentRuntime, routers: Sequence[APIRouter] = ()) -> ASGIApp:
     """The app that callers of the agent reach. `routers` are included before the A2A routes."""
-    app = _bare_app(runtime, f"{runtime.project.card.name}: agent")
-    for router in (health_routes(runtime.check_ready, runtime.metrics.registry), *routers):
-        app.include_router(router)
+    app = _app_with(runtime, routers, f"{runtime.project.card.name}: agent")
     runtime.a2a.add_routes(app)
-    app.add_middleware(RequestId)
-    return app
+    return RequestId(app)
 
 
-def create_admin_app(runtime: AgentRuntime, routers: Sequence[APIRouter]) -> FastAPI:
+def create_admin_app(runtime: AgentRuntime, routers: Sequence[APIRouter]) -> ASGIApp:
     """The app for a listener of the operator's own: the same routers and health, and no A2A."""
-    app = _bare_app(runtime, f"{runtime.project.card.name}: admin")
+    return RequestId(_app_with(runtime, routers, f"{runtime.project.card.name}: admin"))
+
+
+def _app_with(runtime: AgentRuntime, routers: Sequence[APIRouter], title: str) -> FastAPI:
+    app = FastAPI(title=title, version=version("agent-sidecar"), docs_url=None, redoc_url=None)
     for router in (health_routes(runtime.check_ready, runtime.metrics.registry), *routers):
         app.include_router(router)
-    app.add_middleware(RequestId)
     return app
-
-
-def _bare_app(runtime: AgentRuntime, title: str) -> FastAPI:
-    return FastAPI(title=title, version=version("agent-sidecar"), docs_url=None, redoc_url=None)

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from langchain_core.language_models import BaseChatModel
 from langgraph.graph import StateGraph
 
@@ -22,6 +23,7 @@ from agent_runtime.project import Project, load_graph
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import Connections, open_connections
+from agent_runtime.tools.http import OpenTransport
 from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult
 from agent_runtime.turns.lease import open_lease
@@ -30,6 +32,7 @@ from agent_runtime.turns.saver import TurnSaver
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.background import running
 from groundwork.embedded import open_embedded, open_throwaway
+from groundwork.fetch import CheckingTransport, OutgoingPolicy
 from groundwork.postgres import Pool, check_database, describe, mask_password, open_pool
 
 logger = logging.getLogger(__name__)
@@ -120,7 +123,9 @@ async def open_runtime(
             await prepare_database(pool)
         agent_id = settings.agent_id or ""
         lease = await stack.enter_async_context(open_lease(pool, agent_id, settings.turn_lease_seconds))
-        connections = await stack.enter_async_context(open_connections(project))
+        connections = await stack.enter_async_context(
+            open_connections(project, open_transport=_guarded_transport(settings, project))
+        )
         summaries = Summaries(pool, lambda: model, memory)
         stack.push_async_callback(summaries.drain, settings.shutdown_grace_seconds)
         a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url))
@@ -201,6 +206,18 @@ class _GraphRunner:
 
 def _compiled(graph: object) -> Graph:
     return graph.compile() if isinstance(graph, StateGraph) else graph  # type: ignore[return-value]
+
+
+def _guarded_transport(settings: AgentSettings, project: Project) -> OpenTransport | None:
+    """With DENY_PRIVATE_NETWORKS, the way to MCP servers and peers. The hosts that `agent.toml` names are the
+    operator's own choice and allowed; what they redirect to is not."""
+    if not settings.deny_private_networks:
+        return None
+    urls = [server.url for server in project.mcp.values() if server.url]
+    urls += [peer.url for peer in project.peers.values()]
+    hosts = tuple(httpx.URL(url).host for url in urls)
+    policy = OutgoingPolicy(deny_private_networks=True, allowed_hosts=hosts)
+    return lambda: CheckingTransport(policy)
 
 
 def open_database(settings: AgentSettings, directory: Path) -> AbstractAsyncContextManager[str]:

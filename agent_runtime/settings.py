@@ -7,6 +7,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator,
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent_runtime.memory.config import MemoryConfig
+from groundwork.postgres import passwords_in
 
 _HOST = re.compile(r"\[[0-9a-fA-F:.]+\](:\d{1,5})?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|[^:\[\]/@?#\\\s]+(:\d{1,5})?")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -141,10 +142,8 @@ class AgentSettings(BaseSettings):
     def secrets(self) -> list[str]:
         """Every configured value that may appear in no answer, log line or error."""
         given = [self.admin_token, self.registry_token]
-        return [
-            *(secret.get_secret_value() for secret in given if secret.get_secret_value()),
-            *self.a2a_callers,
-        ]
+        tokens = [secret.get_secret_value() for secret in given if secret.get_secret_value()]
+        return [*tokens, *self.a2a_callers, *passwords_in(self.postgres_dsn.get_secret_value())]
 
 
 def is_identifier(value: str) -> bool:

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import httpx
 
-from agent_runtime.runtime import EMBEDDED_DATA
 from agent_runtime.settings import AgentSettings
 from groundwork.embedded import open_embedded
 from groundwork.serving import AddressInUse, bind
 
 HOST = "127.0.0.1"
 USUAL_PORT = 8000
+EMBEDDED_DATA = Path(".data/postgres")
+"""Where an agent without `POSTGRES_DSN` keeps everything, in its directory."""
 
 _START_SECONDS = 90.0
 _STOP_SECONDS = 40.0

@@ -49,7 +49,7 @@ def lay_out(value: Any, width: int, *, before: int = 0, indent: int = 0) -> str:
     keys = [f"{json_text(key)}: " for key in value] if isinstance(value, dict) else [""] * len(value)
     items = value.values() if isinstance(value, dict) else value
     parts = [
-        " " * inner + key + lay_out(item, width - len(","), before=inner + len(key), indent=inner)
+        " " * inner + key + lay_out(item, width, before=inner + len(key) + len(","), indent=inner)
         for key, item in zip(keys, items, strict=True)
     ]
     opening, closing = "{}" if isinstance(value, dict) else "[]"

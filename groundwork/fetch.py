@@ -97,7 +97,7 @@ def open_client(policy: OutgoingPolicy) -> httpx.AsyncClient:
     proxy, nobody here could tell what it connects to.
     """
     return httpx.AsyncClient(
-        transport=_CheckingTransport(policy) if policy.deny_private_networks else None,
+        transport=CheckingTransport(policy) if policy.deny_private_networks else None,
         timeout=policy.timeout_seconds,
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -156,7 +156,7 @@ async def check_address_allowed(url: str, policy: OutgoingPolicy) -> None:
             raise FetchTimedOut(f"the name {target.host} was not resolved in time") from None
 
 
-class _CheckingTransport(httpx.AsyncBaseTransport):
+class CheckingTransport(httpx.AsyncBaseTransport):
     """Resolves names itself and connects to the very address it has looked at, so that a name cannot resolve to
     something harmless first and to something else afterwards."""
 

@@ -5,7 +5,7 @@ import math
 import re
 from typing import Any
 
-MAX_INT_DIGITS = 4300  # Python's own bound: beyond it, conversion takes quadratic time
+MAX_INT_DIGITS = 300  # what is longer does not fit a double, which is what most readers of JSON make of it
 
 # A string as a whole, so that the brackets in it do not count, or a bracket. Possessive, so that no input makes
 # it backtrack.

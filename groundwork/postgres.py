@@ -149,6 +149,15 @@ def _passwords(dsn: str) -> dict[str, str]:
     return {name: str(parts[name]) for name in ("password", "sslpassword") if parts.get(name)}
 
 
+def passwords_in(dsn: str) -> list[str]:
+    """The password of a DSN, if it has one."""
+    try:
+        password = psycopg.conninfo.conninfo_to_dict(dsn).get("password")
+    except psycopg.ProgrammingError:
+        return []
+    return [str(password)] if password else []
+
+
 @contextmanager
 def database_errors() -> Iterator[None]:
     """Turns the driver's "the database is not there" errors into `DatabaseUnavailable`.

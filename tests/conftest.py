@@ -69,6 +69,15 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
         yield pool
 
 
+@pytest.fixture
+def data_directory() -> Iterator[Path]:
+    """A place for the data of an embedded server. Not below `tmp_path`: as root the server runs as a user of its
+    own, and every pytest that starts closes the directories of the ones before to other users."""
+    directory = Path(tempfile.mkdtemp(prefix="sidecar-data-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the developer's shell or `.env` reaches a test; each runs in a directory of its own."""

@@ -1,7 +1,6 @@
 """Refuses requests whose body is not JSON that the rest can deal with, in the protocol's own shape."""
 
 import json
-import math
 import re
 from typing import Any
 
@@ -14,11 +13,12 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from groundwork.json_body import BadJson, parse_json
+
 DEEPEST_NESTING = 36
 """Protobuf writes deeper values than it reads: of what passes here, everything stored can be read again."""
 
 _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
-_LONGEST_INTEGER = 300
 _JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json", re.IGNORECASE)
 
 
@@ -93,36 +93,13 @@ def check_media_type(content_type: str) -> None:
 def check_body(body: bytes, *, objects_only: bool) -> None:
     """Raises `Refused` when the body is not JSON, or such that no answer could repeat it."""
     try:
-        value = json.loads(
-            body.decode(), parse_constant=_no_constant, parse_float=_finite, parse_int=_not_too_long
-        )
-    except UnicodeDecodeError:
-        raise Refused(400, "the body is not valid UTF-8") from None
-    except RecursionError:
-        raise Refused(400, f"the JSON is nested deeper than {DEEPEST_NESTING} levels") from None
-    except json.JSONDecodeError as error:
-        raise Refused(400, f"the body is not valid JSON: {error}") from None
+        value = parse_json(body, DEEPEST_NESTING)
+    except BadJson as error:
+        raise Refused(400, f"the body is refused: {error.reason}") from None
     if objects_only and not isinstance(value, dict):
         raise Refused(400, "the body must be a JSON object")
-    if body.count(b"[") + body.count(b"{") > DEEPEST_NESTING:
-        _check_nesting(value)
     if _HALF_A_PAIR.search(body):
         _check_text(value)
-
-
-def _check_nesting(value: Any) -> None:
-    level = [value]
-    for _ in range(DEEPEST_NESTING):
-        level = [child for node in level for child in _children(node) if isinstance(child, dict | list)]
-        if not level:
-            return
-    raise Refused(400, f"the JSON is nested deeper than {DEEPEST_NESTING} levels")
-
-
-def _children(node: Any) -> Any:
-    if isinstance(node, dict):
-        return node.values()
-    return node if isinstance(node, list) else ()
 
 
 def _check_text(value: Any) -> None:
@@ -130,22 +107,6 @@ def _check_text(value: Any) -> None:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise Refused(400, "a text holds half of a surrogate pair, which is not Unicode") from None
-
-
-def _no_constant(name: str) -> Any:
-    raise Refused(400, f"the body is not valid JSON: {name} is no JSON value")
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(number := float(text)):
-        raise Refused(400, "a number is too large")
-    return number
-
-
-def _not_too_long(text: str) -> int:
-    if len(text) > _LONGEST_INTEGER:
-        raise Refused(400, "a number is too large")
-    return int(text)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

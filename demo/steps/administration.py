@@ -2,8 +2,8 @@
 
 from urllib.parse import quote
 
-from agent_runtime.runtime import EMBEDDED_DATA
 from demo.a2a import open_peer
+from demo.agent_process import EMBEDDED_DATA
 from demo.calls import say_with_curl
 from demo.database import rows_naming
 from demo.json_text import only
@@ -106,13 +106,14 @@ async def delete_conversations(tour: Tour) -> None:
     tour.screen.say("A deleted conversation leaves no row behind, in any table; the answer counts what went.")
     database = tour.project / EMBEDDED_DATA
     before = await rows_naming(database, _OTHER_CONTEXT)
+    rows = sum(before.values())
     one = f"{_THREADS}/{quote(_OTHER_CONTEXT, safe='')}"
     gone = await tour.admin("DELETE", one)
     tour.check(gone["deleted"]["checkpoints"] > 0, "its checkpoints went with it", gone)
     after = await rows_naming(database, _OTHER_CONTEXT)
     tour.check(
-        sum(before.values()) > 0 and not after,
-        f"in the whole database {sum(before.values())} rows named it before, in {len(before)} tables; now none does",
+        rows > 0 and not after,
+        f"in the whole database {rows} rows named it before, in {len(before)} tables, and now none does",
         (before, after),
     )
     await tour.admin("GET", f"{one}/messages", refused="THREAD_NOT_FOUND")

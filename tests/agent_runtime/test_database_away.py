@@ -44,9 +44,11 @@ async def test_a_turn_whose_connections_are_cut_is_finished_all_the_same(
         assert await asyncio.wait_for(turn, 15) == "it"
 
 
-async def test_requests_are_refused_while_the_database_is_away_and_served_when_it_is_back(tmp_path: Path) -> None:
-    directory = write_project(tmp_path / "project")
-    data = tmp_path / "postgres"
+async def test_requests_are_refused_while_the_database_is_away_and_served_when_it_is_back(
+    tmp_path: Path, data_directory: Path
+) -> None:
+    directory = write_project(tmp_path)
+    data = data_directory / "postgres"
     async with AsyncExitStack() as running, httpx.AsyncClient(timeout=20) as http:
         async with open_embedded(data) as dsn:
             agent = await running.enter_async_context(agent_process(directory, postgres_dsn=dsn))

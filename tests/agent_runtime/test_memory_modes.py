@@ -103,8 +103,8 @@ async def test_the_memory_backend_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not (directory / ".data").exists()
 
 
-async def test_two_embedded_agents_can_share_a_directory(tmp_path: Path) -> None:
-    directory = write_project(tmp_path)
+async def test_two_embedded_agents_can_share_a_directory(data_directory: Path) -> None:
+    directory = write_project(data_directory / "project")
     settings = AgentSettings(_env_file=None, agent_id="twin")
     async with open_runtime(settings, load_project(directory), public_url="http://one.test") as one:
         async with open_runtime(settings, load_project(directory), public_url="http://two.test") as two:

@@ -20,7 +20,7 @@ from groundwork.json_body import BadJson, parse_json
         (b"1e999", "out of range"),
         (b'{"a":1,"b":2,"a":3}', "'a' is given twice"),
         (b'[{"x":{"a":1,"\\u0061":1}}]', "'a' is given twice"),
-        (b"1" * 4301, "more than 4300 digits"),
+        (b"1" * 301, "more than 300 digits"),
         (b"[" * 65 + b"]" * 65, "more than 64 levels"),
         (b'{"a":' * 65 + b"1" + b"}" * 65, "more than 64 levels"),
         (b"[" * 1_000_000, "more than 64 levels"),
@@ -47,7 +47,7 @@ def test_as_many_levels_as_allowed_are_accepted() -> None:
 
 
 def test_long_but_lawful_numbers_are_exact() -> None:
-    assert parse_json(b"9" * 4300) == 10**4300 - 1
+    assert parse_json(b"9" * 300) == 10**300 - 1
 
 
 _values = st.recursive(

@@ -1,0 +1,37 @@
+"""An agent served beside the test, for callers that are not asynchronous, as hypothesis and schemathesis are."""
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from tests.agents import Agent, running_agent, write_project
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class BackgroundAgent:
+    """A served agent whose event loop runs in a thread of its own."""
+
+    agent: Agent
+    portal: BlockingPortal
+
+    @property
+    def url(self) -> str:
+        return self.agent.url
+
+    def wait_for(self, call: Callable[..., Coroutine[Any, Any, Result]], *args: object) -> Result:
+        """The result of `call(*args)`, run where the agent runs."""
+        return self.portal.call(call, *args)
+
+
+@contextmanager
+def background_agent(directory: Path, database_url: str, **settings: Any) -> Iterator[BackgroundAgent]:
+    """Serves an agent that answers with the offline model; see `running_agent`."""
+    served = running_agent(write_project(directory), database_url, **settings)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(served) as agent:
+        yield BackgroundAgent(agent, portal)
