@@ -182,22 +182,31 @@ class Agent:
 @contextmanager
 def open_agent(directory: Path, log: Path, settings: Mapping[str, str]) -> Iterator[Agent]:
     """An agent that is not started yet, with a port for it; whatever becomes of it is cleared away at the end."""
-    agent = Agent(directory, log, settings, find_port())
-    try:
-        yield agent
-    finally:
-        agent.close()
+    with _claim_port() as port:
+        agent = Agent(directory, log, settings, port)
+        try:
+            yield agent
+        finally:
+            agent.close()
 
 
-def find_port() -> int:
-    """The usual port if it is free, else any."""
-    try:
-        bind(HOST, USUAL_PORT).close()
-    except AddressInUse:
-        with bind(HOST, 0) as free:
-            port: int = free.getsockname()[1]
-            return port
-    return USUAL_PORT
+@contextmanager
+def _claim_port() -> Iterator[int]:
+    """The usual port if it is free, else any.
+
+    An agent takes its port some time after it was chosen. The UDP socket of that number keeps another demo from
+    choosing it meanwhile, and from taking this one's agent for its own.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as claim:
+        try:
+            claim.bind((HOST, USUAL_PORT))
+            bind(HOST, USUAL_PORT).close()
+        except (OSError, AddressInUse):
+            with bind(HOST, 0) as free:
+                port: int = free.getsockname()[1]
+        else:
+            port = USUAL_PORT
+        yield port
 
 
 async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:

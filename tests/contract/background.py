@@ -32,6 +32,8 @@ class BackgroundAgent:
 @contextmanager
 def background_agent(directory: Path, database_url: str, **settings: Any) -> Iterator[BackgroundAgent]:
     """Serves an agent that answers with the offline model; see `running_agent`."""
-    served = running_agent(write_project(directory), database_url, **settings)
+    project = write_project(directory)
+    (project / ".env").touch()
+    served = running_agent(project, database_url, **settings)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(served) as agent:
         yield BackgroundAgent(agent, portal)

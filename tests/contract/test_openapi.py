@@ -4,8 +4,8 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -94,7 +94,7 @@ def with_known_names(case: Case) -> st.SearchStrategy[Case]:
     def put(names: tuple[str, str, str]) -> Case:
         thread_id, old_id, new_id = names
         if "thread_id" in case.path_parameters:
-            case.path_parameters["thread_id"] = thread_id
+            case.path_parameters["thread_id"] = quote(thread_id, safe="")
         if isinstance(case.body, dict) and "old_id" in case.body:
             case.body |= {"old_id": old_id, "new_id": new_id}
         return case
