@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +63,8 @@ def adopt(
 
     async def run() -> None:
         async with _threads() as threads:
-            count = await threads.adopt(prefix, dry_run=dry_run)
+            with _busy("Looking for threads without an owner"):
+                count = await threads.adopt(prefix, dry_run=dry_run)
         _say(f"{count} threads {'would be adopted' if dry_run else 'adopted'}.")
 
     _run(run())
@@ -77,7 +78,8 @@ def sweep(
 
     async def run() -> None:
         async with _threads() as threads:
-            counts = await threads.sweep_orphans(dry_run=dry_run)
+            with _busy("Looking for orphaned rows"):
+                counts = await threads.sweep_orphans(dry_run=dry_run)
         for table, count in counts.items():
             _say(f"{table}: {count} orphaned rows {'found' if dry_run else 'removed'}.")
 
@@ -164,12 +166,20 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         raise typer.Exit(130) from None
 
 
+def _busy(what: str) -> AbstractContextManager[object]:
+    """Shows on a terminal that the work goes on; says nothing anywhere else."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.status(f"{what} …") if console.is_terminal else nullcontext()
+
+
 def _say(text: str) -> None:
     typer.echo(text)
 
 
 def _complain(text: str) -> None:
-    typer.echo(f"agent-runtime: {text}", err=True)
+    typer.echo(f"agent-runtime: {' '.join(text.split())}", err=True)
 
 
 if __name__ == "__main__":

@@ -136,11 +136,13 @@ def _card(table: Table) -> CardSpec:
     skills = tuple(_skill(skill) for skill in table.tables("skills"))
     if repeated := {skill.id for skill in skills if [other.id for other in skills].count(skill.id) > 1}:
         table.refuse("skills", f"the id {min(repeated)!r} is used twice; every skill needs one of its own")
+    name, description = table.text("name"), table.text("description")
     card = CardSpec(
-        name=table.text("name"),
-        description=table.text("description"),
+        name=name,
+        description=description,
         version=table.text("version", "0.1.0"),
-        skills=skills,
+        # A card needs at least one skill; an agent that names none can do what its description says.
+        skills=skills or (Skill("chat", name, description, ("chat",)),),
         default_input_modes=_media_types(table, "default_input_modes"),
         default_output_modes=_media_types(table, "default_output_modes"),
     )

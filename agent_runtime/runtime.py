@@ -1,11 +1,13 @@
 """Everything a running agent holds: who opens it, in which order, and who closes it."""
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 from langchain_core.language_models import BaseChatModel
@@ -127,7 +129,7 @@ async def open_runtime(
             open_connections(project, open_transport=_guarded_transport(settings, project))
         )
         summaries = Summaries(pool, lambda: model, memory)
-        stack.push_async_callback(summaries.drain, settings.shutdown_grace_seconds)
+        stack.push_async_exit(_draining(summaries, settings.shutdown_grace_seconds))
         a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url))
         runner = _GraphRunner(settings, graph, model, pool, memory, connections, summaries, metrics)
         turns = Turns(pool, lease, a2a.recorder, runner.run, after=runner.after, lost=a2a.turn_lost)
@@ -136,7 +138,7 @@ async def open_runtime(
         metrics.watch_pool(pool)
         await stack.enter_async_context(running("turn-dispatch", turns.dispatch()))
         await stack.enter_async_context(running("turn-sweep", turns.sweep()))
-        stack.push_async_callback(turns.drain, settings.shutdown_grace_seconds)
+        stack.push_async_exit(_draining(turns, settings.shutdown_grace_seconds))
         threads = Threads(pool, agent_id, forget=turns.forget, process_id=lease.process_id)
         yield AgentRuntime(
             settings,
@@ -152,6 +154,19 @@ async def open_runtime(
             a2a,
             metrics,
         )
+
+
+class _Drainable(Protocol):
+    async def drain(self, seconds: float) -> None: ...
+
+
+def _draining(work: _Drainable, seconds: float) -> Callable[..., Awaitable[None]]:
+    """An exit that lets work end, unless we are told to stop at once, which arrives as a cancellation."""
+
+    async def drain(kind: type[BaseException] | None, *_: object) -> None:
+        await work.drain(0 if kind is asyncio.CancelledError else seconds)
+
+    return drain
 
 
 class _GraphRunner:

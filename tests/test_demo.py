@@ -50,10 +50,12 @@ def temporary_directory() -> Iterator[Path]:
 
 
 def test_the_demo_shows_every_call_and_leaves_nothing_behind(temporary_directory: Path) -> None:
+    # What a build server sets so that programs take its log for a terminal.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FORCE_COLOR", "TTY_"))}
     done = subprocess.run(
         [sys.executable, "-m", "demo"],
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(temporary_directory), "COLUMNS": "100"},
+        env={**kept, "TMPDIR": str(temporary_directory), "COLUMNS": "100"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -62,7 +64,8 @@ def test_the_demo_shows_every_call_and_leaves_nothing_behind(temporary_directory
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "\x1b" not in done.stdout, "nothing moves, and nothing is coloured, where nobody watches"
-    calls = [read_curl(line) for line in re.findall(r"^  \$ (curl .*?)\n  \d{3} ", done.stdout, re.M | re.S)]
+    lines = re.findall(r"^  \$ (curl .*?)\n  \d{3} ", done.stdout, re.MULTILINE | re.DOTALL)
+    calls = [read_curl(line) for line in lines]
     assert {(call.X, urlsplit(call.url).path) for call in calls} >= ADMIN_ROUTES
     assert list(temporary_directory.iterdir()) == []
     assert not is_listening(urlsplit(calls[0].url).port or 0)

@@ -67,13 +67,13 @@ class Summaries:
         self._running[thread_id] = task
         task.add_done_callback(lambda done: self._ended(thread_id, done))
 
-    async def drain(self, timeout: float) -> None:
-        """Begins nothing new, lets what runs end for `timeout` seconds, and stops the rest."""
+    async def drain(self, seconds: float) -> None:
+        """Begins nothing new, lets what runs end for so long, and stops the rest."""
         self._stopping = True
         running = list(self._running.values())
         if not running:
             return
-        _, late = await asyncio.wait(running, timeout=timeout)
+        _, late = await asyncio.wait(running, timeout=seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

@@ -124,12 +124,14 @@ class Turns:
         self._stopping = True
         await asyncio.gather(*self._unfinished, return_exceptions=True)
         tasks = [task for _, task in self._running.values()]
-        if tasks:
-            logger.info("waiting up to %.0f s for %d running turns", seconds, len(tasks))
-            _, unfinished = await asyncio.wait(tasks, timeout=seconds)
-            for task in unfinished:
+        try:
+            if tasks and seconds:
+                logger.info("waiting up to %.0f s for %d running turns", seconds, len(tasks))
+                await asyncio.wait(tasks, timeout=seconds)
+        finally:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         self._queued.clear()
 
     # Accepting and cancelling

@@ -268,7 +268,7 @@ async def test_a_summary_begun_inside_a_turn_stays_out_of_its_stream(conversatio
 async def test_draining_waits_for_what_runs_and_begins_nothing_new(conversation, model):
     conversation.say(turns=5)
     conversation.summaries.consider("t", conversation.owner_key, conversation.messages)
-    await conversation.summaries.drain(timeout=10)
+    await conversation.summaries.drain(10)
     assert await conversation.stored() == ("summary 1", 6, "5")
     conversation.say(turns=2)
     await conversation.fold()
@@ -280,7 +280,7 @@ async def test_draining_stops_what_takes_too_long(conversation, model):
     conversation.say(turns=5)
     conversation.summaries.consider("t", conversation.owner_key, conversation.messages)
     await called(model)
-    await conversation.summaries.drain(timeout=0.01)
+    await conversation.summaries.drain(0.01)
     assert await conversation.stored() == ("", 0, "")
 
 

@@ -1,6 +1,7 @@
 """A process that dies in the middle of a turn loses nothing."""
 
 import asyncio
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,19 @@ async def test_a_turn_that_keeps_killing_its_process_is_given_up(
         task = await outcome(agent, task_id)
     assert task["status"]["state"] == "TASK_STATE_FAILED"
     assert "died" in task["status"]["message"]["parts"][0]["text"]
+
+
+async def test_a_second_signal_stops_at_once_and_the_turn_is_resumed_later(
+    tmp_path: Path, database_url: str
+) -> None:
+    directory = write_project(tmp_path, SCRIPTED)
+    async with agent_process(directory, postgres_dsn=database_url, shutdown_grace_seconds=60) as agent:
+        task_id = await send_and_go(agent, "hold it", "one")
+        agent.process.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.5)
+        assert agent.process.poll() is None
+        agent.process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(agent.process.wait, 10) == 130
+    (directory / "release-it").touch()
+    async with agent_process(directory, postgres_dsn=database_url) as agent:
+        assert (await outcome(agent, task_id))["status"]["state"] == "TASK_STATE_COMPLETED"
