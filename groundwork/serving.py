@@ -27,12 +27,17 @@ class Listener:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; port 0 takes a free one. Raises `AddressInUse`."""
+    """A socket that listens on the address; port 0 takes a free one. Raises `AddressInUse`.
+
+    It listens at once: a second process that wants the address is refused now, not when both are half started.
+    Who connects before the app is there waits for it.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen(2048)
     except (OSError, OverflowError) as error:
         bound.close()
         raise AddressInUse(f"cannot listen on {host}:{port}: {error}") from error
