@@ -206,7 +206,7 @@ class _GraphRunner:
             summary=summary,
             memory=self._memory,
         )
-        saver = TurnSaver(self._pool, turn) if self._remembers else None
+        saver = TurnSaver(self._pool, turn, answers=request.answers) if self._remembers else None
         durability = self._settings.checkpoint_durability
         started = time.monotonic()
         run = GraphRun(self._graph, turn, context, saver=saver, durability=durability, put=put)

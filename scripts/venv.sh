@@ -33,8 +33,8 @@ run_pip() {
 show_progress() {
     [ -t 1 ] || exec cat >/dev/null
     awk '/^Collecting/ { printf "\r  package %d: %-50.50s", ++seen, $2; fflush() }
-         /^Installing collected/ { printf "\r  unpacking %d packages %-40s", seen, ""; fflush() }
-         END { printf "\r%-70s\r", "" }'
+         /^Installing collected/ && seen { printf "\r  unpacking %d packages %-40s", seen, ""; fflush() }
+         END { if (seen) printf "\r%-70s\r", "" }'
 }
 
 install() {

@@ -95,6 +95,8 @@ def pgbouncer(program: str, server_dsn: str) -> Iterator[str]:
             )
             wait_until_it_answers(process, dsn, directory / "log")
             yield dsn
+            if process.poll() is not None:
+                raise SystemExit(f"PgBouncer did not live to see the end:\n{last_lines(directory / 'log')}")
         finally:
             process.terminate()
             process.wait()
@@ -134,9 +136,12 @@ def wait_until_it_answers(process: subprocess.Popen[bytes], dsn: str, log: Path)
             return
         except psycopg.OperationalError as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                said = log.read_text("utf-8", "replace") if log.exists() else ""
-                raise SystemExit(f"PgBouncer does not answer: {error}\n{said}") from None
+                raise SystemExit(f"PgBouncer does not answer: {error}\n{last_lines(log)}") from None
             time.sleep(0.05)
+
+
+def last_lines(log: Path) -> str:
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-10:]) if log.exists() else ""
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -16,6 +17,17 @@ from psycopg.conninfo import make_conninfo
 from agent_runtime.database import prepare_database
 from groundwork.embedded import open_throwaway
 from groundwork.postgres import Pool, open_pool
+
+_MARK = "STARTED_BY_TESTS"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    """Fails at the end when a process still runs that a test has started, by whichever way it got loose."""
+    os.environ[_MARK] = mark = secrets.token_hex(8)
+    yield
+    _, left = psutil.wait_procs(processes_with(_MARK, mark), timeout=10)
+    assert not left, f"left running: {[process.cmdline() for process in left]}"
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +99,16 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(("AGENT_", "ADMIN_", "A2A_", "MEMORY_", "POSTGRES_", "REGISTRY_", "JAMJET_", "MODEL")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+def processes_with(name: str, value: str) -> list[psutil.Process]:
+    """The processes with this in their environment, as far as this user may see it; without this process."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended meanwhile, or is somebody else's
+            if process.pid != os.getpid() and process.environ().get(name) == value:
+                found.append(process)
+    return found
 
 
 def create_database(server_dsn: str, template: str = "template1") -> str:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from groundwork.serving import bind
+
 
 class StartupFailed(Exception):
     """The application's lifespan raised; its traceback is in the captured log."""
@@ -39,7 +41,7 @@ async def run_server(app: ASGIApp) -> AsyncIterator[str]:
     At the end the server is shut down the way a process would be: no new connections, then whatever is
     still running gets two seconds. Raises `StartupFailed`.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with bind("127.0.0.1", 0) as listener:
         server = _Server(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="test-server")
         try:

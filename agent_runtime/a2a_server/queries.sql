@@ -131,10 +131,12 @@ DELETE FROM a2a_task_events AS e USING a2a_tasks AS t
  WHERE t.task_id = e.task_id AND e.version <= t.version AND e.created_at < now() - interval '10 minutes';
 
 -- name: put_push_config
+-- The lock makes it wait for a deletion of the task, and find nothing afterwards.
 INSERT INTO a2a_push_configs (task_id, config_id, config)
 SELECT task_id, %(config_id)s, %(config)s FROM a2a_tasks
  WHERE task_id = %(task_id)s AND caller = %(caller)s
    AND owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+   FOR KEY SHARE OF a2a_tasks
 ON CONFLICT (task_id, config_id) DO UPDATE SET config = EXCLUDED.config;
 
 -- name: add_push_config

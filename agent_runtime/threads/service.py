@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+import anyio
 from langchain_core.messages import BaseMessage
 
 from agent_runtime.errors import AgentStillAlive, InvalidValue, MigrationConcernsOthers
@@ -77,8 +78,11 @@ class Threads:
         """All threads, in order of creation, a page at a time; no connection is held between pages."""
         after = 0
         while True:
-            async with self._connection() as conn:
-                threads = await store.list_threads(conn, self._agent_id, after, page_size)
+            # A page takes milliseconds. A reader that leaves in the middle of it would cost the connection,
+            # and PgBouncer before 1.20 its life: it does not survive a cancel request that is given up.
+            with anyio.CancelScope(shield=True):
+                async with self._connection() as conn:
+                    threads = await store.list_threads(conn, self._agent_id, after, page_size)
             if threads:
                 yield [thread.thread_id for thread in threads]
                 after = threads[-1].position

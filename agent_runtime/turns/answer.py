@@ -53,9 +53,12 @@ class AnswerText:
 
     def finish(self, final: str) -> list[Artifact]:
         """The end of the text, given how the answer reads in the conversation."""
-        if not final or final == self._said:
-            return self.take(last=True)
-        return [self._artifact(final, append=False, last=True)]
+        if final and final != self._said:
+            return [self._artifact(final, append=False, last=True)]
+        if rest := self.take(last=True):
+            return rest
+        # Everything has been said already, but not yet that this was all.
+        return [self._artifact("", append=True, last=True)] if self._sent else []
 
     def _artifact(self, text: str, *, append: bool, last: bool) -> Artifact:
         return Artifact(self._artifact_id, "answer", (Text(text),), append=append, last=last)

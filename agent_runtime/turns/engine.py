@@ -33,10 +33,10 @@ RunGraph = Callable[[Turn, TurnRequest, str | None, Put], Awaitable[RunResult]]
 
 @dataclass(frozen=True)
 class HeldTurn:
-    """A turn that this process has to bring to an end."""
+    """A turn that this process has to bring to an end; without a request it can only be failed."""
 
     turn: Turn
-    request: TurnRequest
+    request: TurnRequest | None
 
 
 class Turns:
@@ -205,6 +205,8 @@ class Turns:
         turn = held.turn
         if turn.attempt > MAX_ATTEMPTS:
             return RunResult(Failed(f"the agent died {MAX_ATTEMPTS} times while it worked on this"), [], [])
+        if held.request is None:
+            return RunResult(Failed("the agent cannot read the message that it had accepted"), [], [])
 
         async def put(outputs: Sequence[Output]) -> None:
             await self._record(turn, lambda conn: self._recorder.progressed(conn, turn, outputs))
@@ -243,7 +245,9 @@ class Turns:
             self._ending.discard(turn.turn_id)
 
     def _ended(self, turn_id: int, task: asyncio.Task[None]) -> None:
-        self._running.pop(turn_id, None)
+        # A later attempt may have taken its place already, when it was slow to stop.
+        if (entry := self._running.get(turn_id)) is not None and entry[1] is task:
+            del self._running[turn_id]
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("turn %s was dropped", turn_id, exc_info=error)
@@ -326,4 +330,7 @@ class Turns:
             await work
         except (DatabaseUnavailable, psycopg.Error) as error:
             logger.warning("%s has to wait: %s", what, error)
+            await asyncio.sleep(_POLL_SECONDS)
+        except Exception:  # whatever became of one turn, the others need this loop
+            logger.exception("%s failed, and is tried again", what)
             await asyncio.sleep(_POLL_SECONDS)

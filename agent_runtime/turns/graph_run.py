@@ -82,7 +82,8 @@ class GraphRun:
         self._interrupts: Sequence[Interrupt] = ()
         self._reply: Replied | None = None
         self._flushing: asyncio.Task[None] | None = None
-        self._lost: TurnSuperseded | DatabaseUnavailable | None = None
+        self._gathering = False
+        self._lost: Exception | None = None
         self._writing = asyncio.Lock()
         # The turn's id goes into the metadata of the checkpoints it writes: that is how a later attempt
         # knows whether its message is in the conversation already.
@@ -110,6 +111,9 @@ class GraphRun:
             await self._stop_flushing()
         if self._lost is not None:
             raise self._lost
+        if self._interrupts and self._saver is not None:
+            # They are raised in any order, and are answered in the order in which the graph's state has them.
+            self._interrupts = (await self._graph.aget_state(self._config)).interrupts or self._interrupts
         return self._result()
 
     async def _entry(self, request: TurnRequest) -> Any:
@@ -121,6 +125,9 @@ class GraphRun:
         self._state = state.values
         if (state.metadata or {}).get("turn_id") == self._turn.turn_id:
             self._interrupts = state.interrupts
+            return None
+        if self._turn.answered:
+            # What waits now, if anything does, is another question: the graph asks it again as it goes on.
             return None
         if request.answers and state.interrupts:
             # One question at a time: the first pending one was asked, so it is the one that is answered.
@@ -153,7 +160,8 @@ class GraphRun:
             await self._take_custom(chunk)
         else:
             if not namespace:
-                self._interrupts = chunk.get(_INTERRUPT, ()) if isinstance(chunk, dict) else ()
+                # Once raised they stand until the end, though other nodes of the same step go on for a while.
+                self._interrupts = _interrupts_in(chunk) or self._interrupts
                 self._state = chunk
             if outputs := self._tools.read(namespace, chunk):
                 await self._flush(outputs)
@@ -161,7 +169,8 @@ class GraphRun:
     def _hear(self, message: BaseMessage, metadata: Mapping[str, Any]) -> None:
         if not isinstance(message, AIMessage) or TAG_NOSTREAM in metadata.get("tags", ()):
             return
-        if self._answer.add(message) and self._flushing is None:
+        if self._answer.add(message) and not self._gathering:
+            self._gathering = True
             self._flushing = asyncio.create_task(self._flush_soon(), name=f"flush-{self._turn.turn_id}")
 
     async def _take_custom(self, chunk: Any) -> None:
@@ -172,11 +181,14 @@ class GraphRun:
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(CHUNK_SECONDS)
-        self._flushing = None
+        self._gathering = False
         try:
             await self._flush([])
         except (TurnSuperseded, DatabaseUnavailable) as error:
             self._lost = error  # raised where the stream is read: that is what has to stop
+        except Exception as error:
+            logger.exception("turn %s could not put out its answer", self._turn.turn_id)
+            self._lost = error
 
     async def _flush(self, outputs: Sequence[Output]) -> None:
         """Puts out the text gathered so far, then `outputs`, in this order whoever calls."""
@@ -185,13 +197,12 @@ class GraphRun:
                 await self._put(gathered)
 
     async def _stop_flushing(self) -> None:
-        """A chunk that is being written is finished: half a write would leave the stream with a gap."""
-        if (flushing := self._flushing) is not None:
-            self._flushing = None
-            if self._writing.locked():
-                await flushing
-            else:
-                flushing.cancel()
+        """What waits to be written is left for the end. A chunk that is being written is finished, because its
+        words are not gathered again and the turn's end would overtake it."""
+        if self._gathering and self._flushing is not None:
+            self._flushing.cancel()
+        async with self._writing:
+            pass
 
     def _rest(self, final: str) -> list[Output]:
         return [*self._answer.finish(final)]
@@ -204,6 +215,10 @@ class GraphRun:
         if self._reply is not None:
             return RunResult(self._reply, [], messages)
         return RunResult(Completed(), self._rest(final_answer(messages)), messages)
+
+
+def _interrupts_in(state: Any) -> Sequence[Interrupt]:
+    return state.get(_INTERRUPT, ()) if isinstance(state, dict) else ()
 
 
 def _question(value: Any) -> list[Part]:

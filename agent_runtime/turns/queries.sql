@@ -19,6 +19,9 @@ UPDATE agent_turns SET status = 'running'
 -- name: hold_turn
 SELECT hold_agent_turn(%(turn_id)s, %(attempt)s);
 
+-- name: hold_answered_turn
+SELECT hold_answered_agent_turn(%(turn_id)s, %(attempt)s);
+
 -- name: delete_turn
 DELETE FROM agent_turns WHERE turn_id = %(turn_id)s AND attempt = %(attempt)s;
 
@@ -53,7 +56,8 @@ WITH orphans AS (
 )
 UPDATE agent_turns AS t SET process_id = %(process_id)s, attempt = t.attempt + 1
   FROM orphans WHERE t.turn_id = orphans.turn_id
-RETURNING t.turn_id, t.thread_id, t.task_id, t.attempt, t.status, t.request, orphans.owner_key, orphans.caller;
+RETURNING t.turn_id, t.thread_id, t.task_id, t.attempt, t.answered, t.status, t.request,
+          orphans.owner_key, orphans.caller;
 
 -- name: find_summary
 SELECT summary FROM persistent_memory WHERE thread_id = %(thread_id)s AND owner_key = %(owner_key)s;

@@ -1,5 +1,6 @@
 """The rows behind turns and process leases. Every function takes a connection; the service opens transactions."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from agent_runtime.errors import TurnSuperseded
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres import Connection
 from groundwork.sql import Queries
+
+logger = logging.getLogger(__name__)
 
 sql = Queries("agent_runtime.turns")
 
@@ -27,10 +30,11 @@ class EnqueuedTurn:
 
 @dataclass(frozen=True)
 class OrphanedTurn:
-    """A turn that this process has just taken over, with everything needed to run it."""
+    """A turn that this process has just taken over, with everything needed to run it. `request` is `None` when
+    this release cannot read what the turn's process had stored."""
 
     turn: Turn
-    request: TurnRequest
+    request: TurnRequest | None
     queued: bool
 
 
@@ -79,6 +83,12 @@ async def hold_turn(conn: Connection, turn: Turn) -> None:
         await conn.execute(sql.hold_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
 
 
+async def hold_answered_turn(conn: Connection, turn: Turn) -> None:
+    """Like `hold_turn`, and notes with what the transaction writes that the graph has taken the turn's answer."""
+    async with turn_fence():
+        await conn.execute(sql.hold_answered_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
+
+
 async def delete_turn(conn: Connection, turn: Turn) -> None:
     """Ends the turn's stay in the queue. Raises `TurnSuperseded` when it is not ours any more."""
     cursor = await conn.execute(sql.delete_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
@@ -109,9 +119,17 @@ async def take_over_turns(
     orphans = []
     for row in sorted(await cursor.fetchall(), key=lambda row: row["turn_id"]):
         queued = row.pop("status") == "queued"
-        request = TurnRequest.from_bytes(row.pop("request"), row["thread_id"], row["task_id"])
+        request = _read_request(row.pop("request"), row["thread_id"], row["task_id"])
         orphans.append(OrphanedTurn(Turn(**row), request, queued))
     return orphans
+
+
+def _read_request(data: bytes, thread_id: str, task_id: str) -> TurnRequest | None:
+    try:
+        return TurnRequest.from_bytes(data, thread_id, task_id)
+    except (LookupError, TypeError, ValueError):
+        logger.exception("the request of task %s cannot be read", task_id)
+        return None
 
 
 async def find_summary(conn: Connection, turn: Turn) -> str | None:

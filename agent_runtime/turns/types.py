@@ -48,7 +48,8 @@ class TurnRequest:
 
 @dataclass(frozen=True)
 class Turn:
-    """A turn as this process holds it. `attempt` is its fence: a write under an older one is refused."""
+    """A turn as this process holds it. `attempt` is its fence: a write under an older one is refused. `answered`
+    says that an earlier attempt has stored what the graph made of the answer that this turn brings."""
 
     turn_id: int
     thread_id: str
@@ -56,6 +57,7 @@ class Turn:
     owner_key: int
     caller: str
     attempt: int
+    answered: bool = False
 
 
 Announce = Callable[[], None]

@@ -4,9 +4,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from langgraph.graph import END, START, MessagesState, StateGraph
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
@@ -14,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from admin_api import MountedAgent
 from groundwork.postgres import Pool
 from tests.admin_api.answers import serve
+from tests.stock_graphs import say
 
 Talk = Callable[..., Awaitable[None]]
 
@@ -51,18 +49,9 @@ async def client(agent: MountedAgent) -> AsyncIterator[httpx.AsyncClient]:
 def talk(pool: Pool) -> Talk:
     """A turn of a host's own graph, with the stock saver: `await talk(agent, thread_id, text, ...)`."""
 
-    async def answer(state: MessagesState) -> dict[str, list[AIMessage]]:
-        return {"messages": [AIMessage(f"You said {state['messages'][-1].text}")]}
-
-    builder = StateGraph(MessagesState)
-    builder.add_node("answer", answer)
-    builder.add_edge(START, "answer")
-    builder.add_edge("answer", END)
-
     async def talk(agent: MountedAgent, thread_id: str, *texts: str) -> None:
-        graph = builder.compile(checkpointer=AsyncPostgresSaver(pool))
         for text in texts or ("hello",):
             await agent.threads.claim(thread_id)
-            await graph.ainvoke({"messages": [HumanMessage(text)]}, {"configurable": {"thread_id": thread_id}})
+            await say(pool, thread_id, text)
 
     return talk

@@ -28,6 +28,7 @@ NO_OBJECTS = [
     b'{"a": 1}x',
     b'{"a": 1, "a": 2}',
     b'{"a": NaN}',
+    b'{"window_size": 1%s}' % (b"0" * 4000),  # JSON, but nothing that every parser reads alike
     b"\xff",
     b"[" * 100_000,
     b'{"a":' * 100_000,
@@ -42,7 +43,7 @@ WRONG_CHANGES: list[tuple[dict[str, Any], list[str]]] = [
     ({"window_size": [1]}, ["window_size"]),
     ({"window_size": 0}, ["window_size"]),
     ({"window_size": 10_001}, ["window_size"]),
-    ({"window_size": 10**4000}, ["window_size"]),
+    ({"window_size": 10**200}, ["window_size"]),
     ({"summarize_threshold": 0}, ["summarize_threshold"]),
     ({"summarize_threshold": 100_001}, ["summarize_threshold"]),
     ({"summarize": 1}, ["summarize"]),

@@ -28,7 +28,8 @@ class BackgroundAgent:
 
     def wait_for(self, call: Callable[..., Coroutine[Any, Any, Result]], *args: object) -> Result:
         """The result of `call(*args)`, run where the agent runs."""
-        return self.portal.call(call, *args)
+        result: Result = self.portal.call(call, *args)
+        return result
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, note
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -17,6 +17,11 @@ from tests.agents import SCRIPTED, text_message
 from tests.contract.background import BackgroundAgent, background_agent, some
 
 Json = Any
+
+Known = dict[str, str]
+"""Names that stand in the calls below, and what they stand for."""
+
+EXAMPLES = 300
 
 INTERNAL_ERROR = -32603
 
@@ -35,7 +40,13 @@ SCALARS = st.one_of(
     TEXT,
     st.sampled_from(["", "\x00", "\ud800", "x" * 300, "TASK_STATE_WORKING", "2026-01-01T00:00:00Z", "-1"]),
 )
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4))
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4)
+)
+
+
+# The agent's own threads may use it while hypothesis looks.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 
 
 @pytest.fixture
@@ -45,10 +56,11 @@ def agent(tmp_path: Path, database_url: str) -> Iterator[BackgroundAgent]:
 
 
 @pytest.fixture
-def task_ids(agent: BackgroundAgent) -> list[str]:
-    """A task that is done, and one that waits for an answer."""
+def known(agent: BackgroundAgent) -> list[Known]:
+    """What a call can name that is there: a task that is done, or one that waits for an answer."""
     sent = [agent.wait_for(agent.agent.send, text) for text in ("say hello", "ask why?")]
-    return [answer["task"]["id"] for answer in sent]
+    # A receiver of notifications that refuses them all, once.
+    return [{"TASK": answer["task"]["id"], "RECEIVER": f"{agent.url}/nowhere"} for answer in sent]
 
 
 @pytest.fixture
@@ -58,32 +70,39 @@ def client(agent: BackgroundAgent) -> Iterator[httpx.Client]:
 
 
 def test_every_body_gets_an_answer_of_json_rpc(
-    client: httpx.Client, task_ids: list[str], caplog: pytest.LogCaptureFixture
+    client: httpx.Client, known: list[Known], caplog: pytest.LogCaptureFixture
 ) -> None:
-    @given(rpc_calls(task_ids).flatmap(mangled), st.sampled_from(["1.0", "0.3", "", "7", "é"]))
-    @some(300)
-    def check(body: bytes, version: str) -> None:
+    @given(rpc_calls(known))
+    @some(EXAMPLES)
+    def check(call: tuple[bytes, str]) -> None:
+        body, version = call
+        note(f"{body!r} as {version!r}")
         headers = {"Content-Type": "application/json", "A2A-Version": version.encode()}
         status, answer = send(client, "POST", "/", content=body, headers=headers)
         assert status < 500
         assert answer["jsonrpc"] == "2.0"
-        assert ("result" in answer) != ("error" in answer)
+        # The SDK leaves the empty result of this one method away.
+        assert "error" in answer or "result" in answer or b"tasks/pushNotificationConfig/delete" in body
         if "error" in answer:
+            assert "result" not in answer
             assert isinstance(answer["error"]["code"], int)
-            if answer["error"]["code"] == INTERNAL_ERROR: print("INTERNAL", version, body[:600], answer)
             assert answer["error"]["message"]
+            # What the SDK says to a method of 0.3 under another version: 0.3 has no code for it.
+            is_of_0_3 = "Expected version '0.3'" in answer["error"]["message"]
+            assert is_of_0_3 or answer["error"]["code"] != INTERNAL_ERROR
 
     check()
     assert crashes(caplog) == []
 
 
 def test_every_request_gets_an_answer_of_the_rest_binding(
-    client: httpx.Client, task_ids: list[str], caplog: pytest.LogCaptureFixture
+    client: httpx.Client, known: list[Known], caplog: pytest.LogCaptureFixture
 ) -> None:
-    @given(rest_calls(task_ids))
-    @some(300)
+    @given(rest_calls(known))
+    @some(EXAMPLES)
     def check(call: tuple[str, str, dict[str, str], bytes]) -> None:
         method, path, query, body = call
+        note(f"{method} {path} {query} {body!r}")
         headers = {"Content-Type": "application/json", "A2A-Version": "1.0"}
         status, answer = send(client, method, path, params=query, content=body, headers=headers)
         assert status < 500
@@ -109,52 +128,61 @@ def send(client: httpx.Client, method: str, path: str, **request: Any) -> tuple[
 
 
 def crashes(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    """What was logged as an error. The SDK logs its refusals as errors, too; those are the caller's."""
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    return [record.getMessage() for record in errors if not record.name.startswith("a2a.")]
 
 
-def rpc_calls(task_ids: list[str]) -> SearchStrategy[Json]:
-    """Calls of every method of both versions, most of them spoilt somewhere."""
-    methods = st.sampled_from([*RPC_METHODS, "Dance", ""])
-    calls = st.tuples(methods, st.sampled_from(task_ids)).map(lambda call: rpc_call(*call))
-    return calls | calls.flatmap(spoilt) | VALUES
+@st.composite
+def rpc_calls(draw: DrawFn, known: list[Known]) -> tuple[bytes, str]:
+    """A body, and the version of the protocol that comes with it: right, or wrong in one way or another."""
+    method = draw(st.sampled_from([*RPC_METHODS, "Dance"]))
+    params = filled_in(RPC_METHODS.get(method, {}), draw(st.sampled_from(known)))
+    call: Json = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    match draw(st.sampled_from(["right", "right", "params", "params", "params", "params", "call", "anything"])):
+        case "params":
+            call["params"] = draw(spoilt(params))
+        case "call":
+            call = draw(spoilt(call))
+        case "anything":
+            call = draw(VALUES)
+    its_own = "0.3" if "/" in method else "1.0"
+    return draw(mangled(call)), draw(st.sampled_from([its_own] * 8 + ["1.0", "", "7", "é"]))
 
 
-def rpc_call(method: str, task_id: str) -> Json:
-    params = RPC_METHODS.get(method, {})
-    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": with_task(params, task_id)}
+@st.composite
+def rest_calls(draw: DrawFn, known: list[Known]) -> tuple[str, str, dict[str, str], bytes]:
+    """Method, path, query and body, right or wrong."""
+    names = draw(st.sampled_from(known))
+    method, template, content = draw(st.sampled_from(REST_ROUTES))
+    path = template.format(id=draw(in_path(names["TASK"])), config=draw(in_path("push")))
+    if method != "POST":
+        return method, path, draw(QUERIES), b""
+    body = filled_in(content, names)
+    return method, path, draw(QUERIES), draw(mangled(draw(st.just(body) | spoilt(body))))
 
 
-def rest_calls(task_ids: list[str]) -> SearchStrategy[tuple[str, str, dict[str, str], bytes]]:
-    # A slash is no part of a name in a path, and what is only dots is a direction.
-    names = st.sampled_from(task_ids) | TEXT.filter(lambda text: "/" not in text and text.strip("."))
-    queries = st.dictionaries(st.sampled_from(QUERY_NAMES) | st.text(max_size=5), st.text(max_size=20), max_size=3)
-
-    @st.composite
-    def calls(draw: DrawFn) -> tuple[str, str, dict[str, str], bytes]:
-        method, template, content = draw(st.sampled_from(REST_ROUTES))
-        path = template.format(id=in_path(draw(names)), config=in_path(draw(names)))
-        if method != "POST":
-            return method, path, draw(queries), b""
-        body = with_task(content, draw(st.sampled_from(task_ids)))
-        return method, path, draw(queries), draw(mangled(draw(st.just(body) | spoilt(body))))
-
-    return calls()
-
-
-def in_path(name: str) -> str:
-    return quote(name, safe="", errors="surrogatepass")
+def in_path(name: str) -> SearchStrategy[str]:
+    """The name, mostly, or another one. A slash is no part of a name, and what is only dots is a direction."""
+    others = TEXT.filter(lambda text: "/" not in text and text.strip("."))
+    names = st.sampled_from([name] * 4 + [""]).flatmap(lambda given: st.just(given) if given else others)
+    return names.map(lambda name: quote(name, safe="", errors="surrogatepass"))
 
 
 @st.composite
 def spoilt(draw: DrawFn, value: Json) -> Json:
     """`value` with one thing in it replaced, left out or added, at any depth."""
-    if not isinstance(value, dict | list) or not value or draw(st.integers(0, 5)) == 0:
+    if not isinstance(value, dict | list):
         return draw(VALUES)
+    if not value:
+        return draw(st.dictionaries(TEXT, VALUES, min_size=1, max_size=2) | VALUES)
     spoilt_value: Json = dict(value) if isinstance(value, dict) else list(value)
     key = draw(st.sampled_from(list(value) if isinstance(value, dict) else range(len(value))))
-    match draw(st.sampled_from(["inside", "inside", "inside", "left out", "added"])):
+    match draw(st.sampled_from(["inside", "inside", "inside", "replaced", "left out", "added"])):
         case "inside":
             spoilt_value[key] = draw(spoilt(value[key]))
+        case "replaced":
+            spoilt_value[key] = draw(VALUES)
         case "left out":
             del spoilt_value[key]
         case "added" if isinstance(value, dict):
@@ -185,16 +213,16 @@ def mangled(draw: DrawFn, value: Json) -> bytes:
             return body
 
 
-def with_task(content: Json, task_id: str) -> Json:
-    """The content with the task's id for every `TASK` in it, and a message id that is new."""
+def filled_in(content: Json, known: Known) -> Json:
+    """The content with what the names in it stand for."""
     if isinstance(content, dict):
-        return {key: with_task(value, task_id) for key, value in content.items()}
+        return {key: filled_in(value, known) for key, value in content.items()}
     if isinstance(content, list):
-        return [with_task(value, task_id) for value in content]
-    return task_id if content == "TASK" else content
+        return [filled_in(value, known) for value in content]
+    return known.get(content, content) if isinstance(content, str) else content
 
 
-PUSH = {"id": "push", "url": "http://127.0.0.1:9/", "token": "t", "authentication": {"scheme": "Bearer"}}
+PUSH = {"id": "push", "url": "RECEIVER", "token": "t", "authentication": {"scheme": "Bearer"}}
 
 MESSAGE = text_message(
     "say hello", contextId="context", metadata={"a": [1]}, extensions=["x"], referenceTaskIds=["TASK"]
@@ -207,7 +235,7 @@ SENT_WITH_PARTS = {
             {"text": "say", "metadata": {}},
             {"data": {"a": [None, 1.5, {"b": "c"}]}, "mediaType": "application/json"},
             {"raw": "AAE=", "filename": "a.bin"},
-            {"url": "http://127.0.0.1:9/a", "filename": "b"},
+            {"url": "http://127.0.0.1/a", "filename": "b"},
         ],
     ),
     "configuration": {"returnImmediately": True, "taskPushNotificationConfig": PUSH},
@@ -246,7 +274,7 @@ RPC_METHODS: dict[str, Json] = {
     "tasks/get": {"id": "TASK", "historyLength": 1},
     "tasks/cancel": {"id": "TASK"},
     "tasks/resubscribe": {"id": "TASK"},
-    "tasks/pushNotificationConfig/set": {"taskId": "TASK", "pushNotificationConfig": {"url": PUSH["url"]}},
+    "tasks/pushNotificationConfig/set": {"taskId": "TASK", "pushNotificationConfig": {"url": "RECEIVER"}},
     "tasks/pushNotificationConfig/get": {"id": "TASK", "pushNotificationConfigId": "push"},
     "tasks/pushNotificationConfig/list": {"id": "TASK"},
     "tasks/pushNotificationConfig/delete": {"id": "TASK", "pushNotificationConfigId": "push"},
@@ -268,4 +296,9 @@ REST_ROUTES: list[tuple[str, str, Json]] = [
     ("DELETE", "/a2a/tasks/{id}/pushNotificationConfigs/{config}", None),
     ("GET", "/a2a/extendedAgentCard", None),
 ]
-QUERY_NAMES = [*LISTED, "tenant", "id", "metadata"]
+QUERIES = st.dictionaries(
+    st.sampled_from([*LISTED, "tenant", "id"]) | st.text(max_size=5),
+    st.sampled_from(["1", "0", "-1", "true", "TASK_STATE_COMPLETED", "2026-01-01T00:00:00Z"])
+    | st.text(max_size=20),
+    max_size=2,
+)

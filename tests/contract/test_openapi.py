@@ -3,19 +3,22 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from schemathesis import Case, CheckContext, GenerationMode, Response
-from schemathesis.checks import load_all_checks, positive_data_acceptance
+from schemathesis.checks import positive_data_acceptance
 from schemathesis.schemas import APIOperation, BaseSchema
 
-from tests.contract.background import BackgroundAgent, background_agent
+from tests.contract.background import BackgroundAgent, background_agent, some
+
+Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
+AnyCase: TypeAlias = Case[Any]
 
 EXAMPLES = 10
 """How many requests of each kind, as documented and not, are made to each operation."""
@@ -32,6 +35,10 @@ AGENTS = ("test-agent", "another-agent")
 HEALTH_ROUTES = ("/healthz", "/readyz", "/metrics")
 
 
+# The agent's own threads may use it while hypothesis looks.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
+
+
 @pytest.fixture(params=STATES)
 def agent(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Iterator[BackgroundAgent]:
     state = STATES[request.param]
@@ -45,15 +52,17 @@ def test_every_route_answers_as_the_document_says(
     schema = schemathesis.openapi.from_url(f"{agent.url}/openapi.json")
     validate(schema.raw_schema)
     for operation in operations_of(schema):
-        converse(agent)
+        if "/threads" in operation.path:
+            converse(agent)
         fuzz(operation, GenerationMode.POSITIVE)
         if [*operation.iter_parameters(), *operation.body]:
             fuzz(operation, GenerationMode.NEGATIVE)
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def operations_of(schema: BaseSchema) -> list[APIOperation]:
-    return [found.ok() for found in schema.get_all_operations()]
+def operations_of(schema: BaseSchema) -> list[Operation]:
+    # What is an `Err` instead has no `ok`: the document is valid, so there is none.
+    return [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
 
 
 def converse(agent: BackgroundAgent) -> None:
@@ -63,21 +72,15 @@ def converse(agent: BackgroundAgent) -> None:
             agent.wait_for(agent.agent.ask, f"hello {thread_id}", thread_id)
 
 
-def fuzz(operation: APIOperation, mode: GenerationMode) -> None:
+def fuzz(operation: Operation, mode: GenerationMode) -> None:
     """Sends what the document allows, or something close to it that it does not."""
     strategy = operation.as_strategy(generation_mode=mode)
     if mode is GenerationMode.POSITIVE:
         strategy = strategy.flatmap(with_known_names)
 
     @given(strategy)
-    @settings(
-        max_examples=EXAMPLES,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    def check(case: Case) -> None:
+    @some(EXAMPLES)
+    def check(case: AnyCase) -> None:
         case.call_and_validate(
             additional_checks=[answers_in_the_envelope],
             # Some rules are stricter than a schema can be: a cursor is one that was issued, an agent id of a
@@ -88,10 +91,10 @@ def fuzz(operation: APIOperation, mode: GenerationMode) -> None:
     check()
 
 
-def with_known_names(case: Case) -> st.SearchStrategy[Case]:
+def with_known_names(case: AnyCase) -> st.SearchStrategy[AnyCase]:
     """The case as it is, or with names of things that are there: what is made up rarely is."""
 
-    def put(names: tuple[str, str, str]) -> Case:
+    def put(names: tuple[str, str, str]) -> AnyCase:
         thread_id, old_id, new_id = names
         if "thread_id" in case.path_parameters:
             case.path_parameters["thread_id"] = quote(thread_id, safe="")
@@ -103,7 +106,7 @@ def with_known_names(case: Case) -> st.SearchStrategy[Case]:
     return st.just(case) | st.tuples(st.sampled_from(THREADS), agents, agents).map(put)
 
 
-def answers_in_the_envelope(context: CheckContext, response: Response, case: Case) -> None:
+def answers_in_the_envelope(context: CheckContext, response: Response, case: AnyCase) -> None:
     """The admin API's own promise: one shape for every answer, and no code that is not documented."""
     if case.operation.path in HEALTH_ROUTES:
         return

@@ -8,6 +8,7 @@ import pytest
 
 from agent_runtime.testing import AgentUnderTest, running_agent
 from scaffold.plan import Template
+from tests.curl import PRINTED_ADDRESS, blocks, events, run_shell
 from tests.scaffold.project import environment, new_agent
 
 every_template = pytest.mark.parametrize("template", list(Template))
@@ -29,25 +30,24 @@ def test_its_own_tests_pass_as_generated(project: Path):
 
 
 @pytest.fixture
-def agent(project: Path) -> Iterator[AgentUnderTest]:
-    with running_agent(project, PYTHONPATH=environment()["PYTHONPATH"]) as agent:
+def agent(project: Path, database_url: str) -> Iterator[AgentUnderTest]:
+    """With a database of the tests' server, which saves the time to make another one."""
+    settings = {"MEMORY_BACKEND": "postgres", "POSTGRES_DSN": database_url}
+    with running_agent(project, PYTHONPATH=environment()["PYTHONPATH"], **settings) as agent:
         yield agent
 
 
 @every_template
 def test_the_curl_lines_of_its_readme_work(project: Path, agent: AgentUnderTest):
-    lines = curl_lines((project / "README.md").read_text())
-    assert len(lines) == 12
-    for line in lines:
-        here = line.replace("http://127.0.0.1:8000/", f"{agent.url}/").replace(
-            "curl", "curl -sS --fail-with-body", 1
-        )
-        done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{here}\n{done.stdout}{done.stderr}"
-        assert '"success":false' not in done.stdout
-        assert '"error":{' not in done.stdout
+    commands = curl_lines((project / "README.md").read_text("utf-8").replace(PRINTED_ADDRESS, agent.url))
+    assert len(commands) == 12
+    for command, answer in zip(commands, run_shell(commands, project), strict=True):
+        assert answer.status == 0, f"{command}\n{answer.text}"
+        assert all(event.get("success", "result" in event) for event in events(answer.text)), answer.text
 
 
 def curl_lines(readme: str) -> list[str]:
-    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL))
-    return re.findall(r"^curl .*?(?=^curl |^#|\Z|^[a-z])", blocks, re.MULTILINE | re.DOTALL)
+    found = re.findall(
+        r"^curl .*?(?=^curl |^#|\Z|^[a-z])", "".join(blocks(readme, "sh")), re.MULTILINE | re.DOTALL
+    )
+    return [line.replace("curl", "curl -sS --fail-with-body", 1) for line in found]

@@ -139,3 +139,16 @@ async def test_urls_that_may_not_be_called_are_refused_when_they_are_set(pool: P
         params = {"taskId": task["id"], "url": "http://8.8.8.8/", "token": "a\r\nX-Evil: 1"}
         assert (await agent.rpc("CreateTaskPushNotificationConfig", params))["error"]["code"] == -32602
         assert len(agent.script.requests) == 1
+
+
+async def test_a_config_for_a_task_that_is_just_being_deleted_is_refused_as_for_one_that_is_gone(
+    fresh: Served, pool: Pool
+) -> None:
+    task = await fresh.start("say something")
+    await fresh.until(task["id"], "COMPLETED")
+    params = {"taskId": task["id"], "id": "mine", "url": "http://127.0.0.1:1/"}
+    async with pool.connection() as conn, conn.transaction():
+        await conn.execute("DELETE FROM a2a_tasks")
+        setting = asyncio.create_task(fresh.rpc("CreateTaskPushNotificationConfig", params))
+        await asyncio.sleep(0.3)
+    assert (await setting)["error"]["code"] == -32001

@@ -58,7 +58,7 @@ def completion(choice: dict[str, Any]) -> dict[str, Any]:
 def server() -> Iterator[ThreadingHTTPServer]:
     with ThreadingHTTPServer(("127.0.0.1", 0), ChatCompletions) as server:
         server.requests = []  # type: ignore[attr-defined]
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
 

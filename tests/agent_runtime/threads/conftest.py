@@ -3,12 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from langgraph.graph import END, START, MessagesState, StateGraph
 
 from agent_runtime.threads.service import Threads
 from groundwork.postgres import Connection, Pool
+from tests.stock_graphs import say
 
 Talk = Callable[..., Awaitable[None]]
 
@@ -33,20 +31,11 @@ def others(pool: Pool) -> Threads:
 
 @pytest.fixture
 def talk(pool: Pool) -> Talk:
-    """Runs a graph that repeats what it is told, with the stock saver: `await talk(thread_id, text, ...)`."""
-
-    async def answer(state: MessagesState) -> dict[str, list[AIMessage]]:
-        return {"messages": [AIMessage(f"You said {state['messages'][-1].text}")]}
-
-    builder = StateGraph(MessagesState)
-    builder.add_node("answer", answer)
-    builder.add_edge(START, "answer")
-    builder.add_edge("answer", END)
+    """Turns of a graph that repeats what it is told: `await talk(thread_id, text, ...)`."""
 
     async def talk(thread_id: str, *texts: str) -> None:
-        graph = builder.compile(checkpointer=AsyncPostgresSaver(pool))
         for text in texts or ("hello",):
-            await graph.ainvoke({"messages": [HumanMessage(text)]}, {"configurable": {"thread_id": thread_id}})
+            await say(pool, thread_id, text)
 
     return talk
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.graph import MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
-from agent_runtime.project import CardSpec, McpServer, Project
-from agent_runtime.tools.connections import Connections, open_connections
+from agent_runtime.project import McpServer
+from agent_runtime.tools.connections import Connections
 from agent_runtime.tools.standing import Timing
+from tests.agent_runtime.tools.connecting import call_tool, connected_to, eventually
 from tests.mcp_servers import McpProcess, start_mcp_server, stdio_command
 
 QUICK = Timing(
@@ -47,12 +48,8 @@ def http_server(server_of_this_module: McpProcess) -> McpProcess:
     return server_of_this_module
 
 
-@asynccontextmanager
-async def connected(*servers: McpServer, timing: Timing = QUICK) -> AsyncIterator[Connections]:
-    named = {server.name: server for server in servers}
-    project = Project(Path(), "graph:graph", CardSpec("test", "test"), mcp=named)
-    async with open_connections(project, timing=timing) as connections:
-        yield connections
+def connected(*servers: McpServer, timing: Timing = QUICK) -> AbstractAsyncContextManager[Connections]:
+    return connected_to(*servers, timing=timing)
 
 
 def over_http(server: McpProcess, **options: Any) -> McpServer:
@@ -67,18 +64,6 @@ def over_stdio(tmp_path: Path, **env: str) -> McpServer:
 
 async def call(connections: Connections, name: str, /, **arguments: Any) -> ToolMessage:
     return await call_tool(next(tool for tool in connections.tools if tool.name == name), **arguments)
-
-
-async def call_tool(tool: Any, /, **arguments: Any) -> ToolMessage:
-    answer = await tool.ainvoke({"type": "tool_call", "id": "1", "name": tool.name, "args": arguments})
-    assert isinstance(answer, ToolMessage)
-    return answer
-
-
-async def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 def effects_of(server: McpProcess) -> Path:

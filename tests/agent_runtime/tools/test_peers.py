@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -22,9 +21,10 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent_runtime.project import CardSpec, Peer, Project
-from agent_runtime.tools.connections import Connections, open_connections
+from agent_runtime.project import Peer
+from agent_runtime.tools.connections import Connections
 from agent_runtime.tools.standing import Timing
+from tests.agent_runtime.tools.connecting import call_tool, connected_to, eventually
 from tests.servers import run_server
 
 QUICK = Timing(
@@ -130,27 +130,16 @@ async def running_peer(**options: Any) -> AsyncIterator[tuple[PeerAgent, str]]:
         yield agent, base
 
 
-@asynccontextmanager
-async def connected(url: str, token: str | None = None, timing: Timing = QUICK) -> AsyncIterator[Connections]:
-    peers = {"echo": Peer("echo", url, token)}
-    project = Project(Path(), "graph:graph", CardSpec("t", "t"), peers=peers, secrets=(token,) if token else ())
-    async with open_connections(project, timing=timing) as connections:
-        yield connections
+def connected(
+    url: str, token: str | None = None, timing: Timing = QUICK
+) -> AbstractAsyncContextManager[Connections]:
+    return connected_to(Peer("echo", url, token), timing=timing, secrets=[token] if token else [])
 
 
 async def ask(connections: Connections, message: str, **arguments: Any) -> ToolMessage:
     (tool,) = connections.tools
     assert tool.name == "ask_echo"
-    call = {"type": "tool_call", "id": "1", "name": tool.name, "args": {"message": message, **arguments}}
-    answer = await tool.ainvoke(call)
-    assert isinstance(answer, ToolMessage)
-    return answer
-
-
-async def eventually(holds: Callable[[], object], seconds: float = 5) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.02)
+    return await call_tool(tool, message=message, **arguments)
 
 
 @pytest.mark.parametrize(("binding", "version"), [("JSONRPC", "1.0"), ("JSONRPC", "0.3"), ("HTTP+JSON", "1.0")])

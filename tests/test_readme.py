@@ -1,0 +1,53 @@
+"""The tour of the README: its commands as they stand there, on an agent that they have made, and their answers."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.curl import PRINTED_ADDRESS, blocks, compare_answers, examples, run_shell
+from tests.processes import ROOT, agent_process
+
+README = (ROOT / "README.md").read_text("utf-8")
+SERVE = "agent-runtime serve"
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The environment of somebody who has activated the one that the distribution is installed in."""
+    return {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+
+
+@pytest.fixture
+def project(data_directory: Path, environment: dict[str, str]) -> Path:
+    *preparation, serve = blocks(README, "bash")
+    assert serve.strip() == SERVE
+    answers = run_shell(preparation, data_directory, environment)
+    assert [answer.status for answer in answers] == [0] * len(preparation), answers
+    return data_directory / "my-agent"
+
+
+async def test_every_command_of_the_tour_answers_as_is_shown(project: Path, environment: dict[str, str]):
+    async with agent_process(project, agent_id="my-agent") as agent:
+        readme = README.replace(PRINTED_ADDRESS, agent.url)
+        tour = [example for block in blocks(readme, "console") for example in examples(block)]
+        answers = await asyncio.to_thread(run_shell, [example.command for example in tour], project, environment)
+    for example, answer in zip(tour, answers, strict=True):
+        try:
+            assert answer.status == 0
+            if example.answer or answer.text:
+                compare_answers(example.answer, answer.text)
+        except (AssertionError, ValueError) as problem:
+            log = agent.log.read_text("utf-8")
+            raise AssertionError(
+                f"$ {example.command}\n{answer.text[:2000]}\n{problem}\n\n{log[-4000:]}"
+            ) from None
+
+
+def test_the_lines_that_mount_the_admin_api_are_those_of_the_example():
+    example = (ROOT / "examples" / "mount_on_your_own_app.py").read_text("utf-8")
+    (lines,) = [block for block in blocks(README, "python") if "admin_router" in block]
+    written = [line.strip() for line in example.splitlines()]
+    assert [line for line in lines.splitlines() if line not in written] == []
