@@ -5,8 +5,16 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from agent_runtime.turns.outputs import Outcome
+from agent_runtime.turns.outputs import Completed, Failed, NeedsInput, Outcome, Rejected, Replied
 from groundwork.postgres import Pool
+
+_OUTCOMES: dict[type[Outcome], str] = {
+    Completed: "completed",
+    Replied: "replied",
+    NeedsInput: "input_required",
+    Rejected: "rejected",
+    Failed: "failed",
+}
 
 _POOL_STATS = {
     "pool_size": "Connections the pool has open.",
@@ -27,8 +35,11 @@ class AgentMetrics:
             "agent_turn_seconds", "How long turns ran, their wait in a queue apart.", registry=self.registry
         )
 
-    def turn_ended(self, outcome: Outcome, seconds: float) -> None:
-        self._turns.labels(type(outcome).__name__.lower()).inc()
+    def turn_ended(self, outcome: Outcome) -> None:
+        self._turns.labels(_OUTCOMES[type(outcome)]).inc()
+
+    def turn_ran(self, seconds: float) -> None:
+        """A turn ran for so long in this process, whether it has ended or goes on elsewhere."""
         self._seconds.observe(seconds)
 
     def watch_turns(self, in_flight: Callable[[], float]) -> None:

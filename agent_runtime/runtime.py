@@ -59,6 +59,7 @@ class AgentRuntime:
     summaries: Summaries
     a2a: A2AServer
     metrics: AgentMetrics
+    grace: "Grace"
 
     @property
     def agent_id(self) -> str | None:
@@ -88,6 +89,13 @@ class AgentRuntime:
     def connection_status(self) -> dict[str, dict[str, dict[str, object]]]:
         return self.connections.status()
 
+    def begin_stop(self) -> None:
+        """The process is told to stop: nothing new begins, and those who wait for a turn are told in time to ask
+        for its task later, before the server cuts their connections."""
+        self.grace.begin()
+        self.turns.stop_accepting()
+        asyncio.get_running_loop().call_later(0.9 * self.grace.seconds, self.a2a.feed.close)
+
     async def check_ready(self) -> None:
         """Raises `DatabaseUnavailable` when the agent could not take a turn now."""
         await check_database(self.pool)
@@ -111,6 +119,7 @@ async def open_runtime(
     memory = LiveMemoryConfig(settings.memory)
     card_url = CardUrl(public_url, env_file)
     metrics = AgentMetrics()
+    grace = Grace(settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(open_database(settings, project.directory))
         pool = await stack.enter_async_context(
@@ -129,7 +138,7 @@ async def open_runtime(
             open_connections(project, open_transport=_guarded_transport(settings, project))
         )
         summaries = Summaries(pool, lambda: model, memory)
-        stack.push_async_exit(_draining(summaries, settings.shutdown_grace_seconds))
+        stack.push_async_exit(_draining(summaries, grace))
         a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url))
         runner = _GraphRunner(settings, graph, model, pool, memory, connections, summaries, metrics)
         turns = Turns(pool, lease, a2a.recorder, runner.run, after=runner.after, lost=a2a.turn_lost)
@@ -138,7 +147,7 @@ async def open_runtime(
         metrics.watch_pool(pool)
         await stack.enter_async_context(running("turn-dispatch", turns.dispatch()))
         await stack.enter_async_context(running("turn-sweep", turns.sweep()))
-        stack.push_async_exit(_draining(turns, settings.shutdown_grace_seconds))
+        stack.push_async_exit(_draining(turns, grace))
         threads = Threads(pool, agent_id, forget=turns.forget, process_id=lease.process_id)
         yield AgentRuntime(
             settings,
@@ -153,6 +162,7 @@ async def open_runtime(
             summaries,
             a2a,
             metrics,
+            grace,
         )
 
 
@@ -160,11 +170,27 @@ class _Drainable(Protocol):
     async def drain(self, seconds: float) -> None: ...
 
 
-def _draining(work: _Drainable, seconds: float) -> Callable[..., Awaitable[None]]:
+class Grace:
+    """The time that a process told to stop gives to what it is doing: one span for everything together."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._ends_at: float | None = None
+
+    def begin(self) -> None:
+        if self._ends_at is None:
+            self._ends_at = time.monotonic() + self.seconds
+
+    def left(self) -> float:
+        self.begin()
+        return max(0.0, (self._ends_at or 0.0) - time.monotonic())
+
+
+def _draining(work: _Drainable, grace: Grace) -> Callable[..., Awaitable[None]]:
     """An exit that lets work end, unless we are told to stop at once, which arrives as a cancellation."""
 
     async def drain(kind: type[BaseException] | None, *_: object) -> None:
-        await work.drain(0 if kind is asyncio.CancelledError else seconds)
+        await work.drain(0 if kind is asyncio.CancelledError else grace.left())
 
     return drain
 
@@ -210,11 +236,13 @@ class _GraphRunner:
         durability = self._settings.checkpoint_durability
         started = time.monotonic()
         run = GraphRun(self._graph, turn, context, saver=saver, durability=durability, put=put)
-        result = await run.run(request)
-        self._metrics.turn_ended(result.outcome, time.monotonic() - started)
-        return result
+        try:
+            return await run.run(request)
+        finally:
+            self._metrics.turn_ran(time.monotonic() - started)
 
     def after(self, turn: Turn, result: RunResult) -> None:
+        self._metrics.turn_ended(result.outcome)
         if self._remembers and isinstance(result.outcome, Completed):
             self._summaries.consider(turn.thread_id, turn.owner_key, result.messages)
 

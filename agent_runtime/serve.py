@@ -1,6 +1,7 @@
 """`agent-runtime serve`: settings and a directory in, a running process out."""
 
 import logging
+import os
 from pathlib import Path
 from socket import socket
 
@@ -13,6 +14,7 @@ from agent_runtime.runtime import AgentRuntime, open_runtime
 from agent_runtime.settings import AgentSettings
 from groundwork.logs import configure_logging
 from groundwork.serving import Listener, bind, serve
+from groundwork.settings import secrets_in
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +27,9 @@ async def serve_agent(
     Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
     """
     project = load_project(directory)
-    configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *project.secrets])
+    configure_logging(
+        settings.log_level, settings.log_format, [*settings.secrets, *project.secrets, *secrets_in(os.environ)]
+    )
     with bind(settings.host, settings.port) as agent_socket:
         public_url = settings.public_agent_url or _address(agent_socket)
         async with open_runtime(
@@ -36,11 +40,11 @@ async def serve_agent(
                     admin = Listener(create_admin_app(runtime, [_admin(runtime)]), admin_socket)
                     agent = Listener(create_app(runtime), agent_socket)
                     _announce(runtime, agent_socket, admin_socket)
-                    await serve([agent, admin], settings.shutdown_grace_seconds)
+                    await serve([agent, admin], settings.shutdown_grace_seconds, runtime.begin_stop)
             else:
                 agent = Listener(create_app(runtime, [_admin(runtime)]), agent_socket)
                 _announce(runtime, agent_socket, agent_socket)
-                await serve([agent], settings.shutdown_grace_seconds)
+                await serve([agent], settings.shutdown_grace_seconds, runtime.begin_stop)
 
 
 def _admin(runtime: AgentRuntime) -> APIRouter:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,14 +46,17 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-async def serve(listeners: Sequence[Listener], grace_seconds: float) -> None:
+async def serve(
+    listeners: Sequence[Listener], grace_seconds: float, on_stop: Callable[[], None] = lambda: None
+) -> None:
     """Serves until SIGINT or SIGTERM, then stops accepting and lets open requests end, for `grace_seconds`.
 
+    `on_stop` is called at the first signal: what must not begin any more can be told so before the wait.
     A second signal stops at once: the requests that are still open are cut, and the caller is cancelled so
     that it closes what it has opened without waiting for work to end.
     """
     servers = [_server(listener, grace_seconds) for listener in listeners]
-    with _stopping_on_signals(servers):
+    with _stopping_on_signals(servers, on_stop):
         await asyncio.gather(
             *(server.serve(sockets=[listener.socket]) for server, listener in zip(servers, listeners, strict=True))
         )
@@ -82,7 +85,7 @@ def _server(listener: Listener, grace_seconds: float) -> _Server:
 
 
 @contextmanager
-def _stopping_on_signals(servers: Sequence[_Server]) -> Iterator[None]:
+def _stopping_on_signals(servers: Sequence[_Server], on_stop: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     this_task = asyncio.current_task()
 
@@ -97,6 +100,7 @@ def _stopping_on_signals(servers: Sequence[_Server]) -> Iterator[None]:
         logger.info("stopping: no new requests, the running ones may end")
         for server in servers:
             server.should_exit = True
+        on_stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)

@@ -1,5 +1,7 @@
 """Reading settings so that a mistake costs one clear line, not a traceback."""
 
+import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -7,6 +9,8 @@ from pydantic_settings import BaseSettings
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)
 
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)S?$", re.IGNORECASE)
+_SHORTEST_SECRET = 8
 _SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "DSN", "KEY", "DATABASE_URL")
 
 
@@ -20,6 +24,18 @@ def load_settings(kind: type[_Settings]) -> _Settings:
         return kind()
     except ValidationError as error:
         raise BadSetting(_explain(error)) from None
+
+
+def secrets_in(environment: Mapping[str, str]) -> list[str]:
+    """Values of variables that are secrets by their names: model providers' keys, tokens, passwords.
+
+    Short values are left out: hiding every `1` would make the log useless.
+    """
+    return [
+        value
+        for name, value in environment.items()
+        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET
+    ]
 
 
 def _explain(error: ValidationError) -> str:

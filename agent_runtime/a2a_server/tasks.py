@@ -99,13 +99,19 @@ def fold(task: Task, event: Event) -> None:
     says while it works does not.
     """
     if isinstance(event, TaskArtifactUpdateEvent):
-        append_artifact_to_task(task, event)
+        if not _only_closes(event):
+            append_artifact_to_task(task, event)
     elif isinstance(event, TaskStatusUpdateEvent):
         task.status.CopyFrom(event.status)
         if event.status.state in INTERRUPTED and event.status.HasField("message"):
             task.history.append(event.status.message)
     elif isinstance(event, Task):
         task.CopyFrom(event)
+
+
+def _only_closes(event: TaskArtifactUpdateEvent) -> bool:
+    """Whether a chunk has nothing to add, and only says that the artifact is whole."""
+    return event.append and all(part.HasField("text") and not part.text for part in event.artifact.parts)
 
 
 def copy_of(task: Task) -> Task:

@@ -116,12 +116,16 @@ class Turns:
             await self._logged(self._reconcile(), "looking for orphaned turns")
             await asyncio.sleep(self._lease.seconds / 5)
 
+    def stop_accepting(self) -> None:
+        """From now on nothing new is begun here: no message is accepted, no turn started or taken over."""
+        self._stopping = True
+
     async def drain(self, seconds: float) -> None:
         """Takes no new turn, lets the running ones end for so long, then stops them where they are.
 
         What has not ended stays in the database and is resumed by the next process of this agent.
         """
-        self._stopping = True
+        self.stop_accepting()
         await asyncio.gather(*self._unfinished, return_exceptions=True)
         tasks = [task for _, task in self._running.values()]
         try:

@@ -151,3 +151,17 @@ async def test_a_second_signal_stops_at_once_and_the_turn_is_resumed_later(
     (directory / "release-it").touch()
     async with agent_process(directory, postgres_dsn=database_url) as agent:
         assert (await outcome(agent, task_id))["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
+async def test_who_waits_for_a_turn_at_shutdown_is_told_that_it_goes_on(tmp_path: Path, database_url: str) -> None:
+    directory = write_project(tmp_path, SCRIPTED)
+    async with agent_process(directory, postgres_dsn=database_url, shutdown_grace_seconds=2) as agent:
+        waiting = asyncio.create_task(
+            call(agent, "SendMessage", {"message": text_message("hold it", contextId="one")})
+        )
+        while not (directory / "journal").exists():
+            await asyncio.sleep(0.05)
+        started = time.monotonic()
+        assert await asyncio.to_thread(agent.terminate) == 0
+        assert time.monotonic() - started < 6
+        assert "shutting down; the turn goes on" in (await waiting)["error"]["message"]
