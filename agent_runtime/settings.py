@@ -7,7 +7,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator,
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent_runtime.memory.config import MemoryConfig
-from groundwork.postgres import passwords_in
+from groundwork.postgres import is_dsn, passwords_in
 
 _HOST = re.compile(r"\[[0-9a-fA-F:.]+\](:\d{1,5})?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|[^:\[\]/@?#\\\s]+(:\d{1,5})?")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -88,10 +88,17 @@ class AgentSettings(BaseSettings):
     def _ignore_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("public_agent_url")
+    @field_validator("public_agent_url", "registry_url", "model_base_url")
     @classmethod
-    def _card_url(cls, value: str) -> str:
+    def _absolute_url(cls, value: str) -> str:
         return check_public_url(value) if value else value
+
+    @field_validator("postgres_dsn")
+    @classmethod
+    def _dsn_can_be_read(cls, value: SecretStr) -> SecretStr:
+        if not is_dsn(value.get_secret_value()):
+            raise ValueError("accepted: postgresql://user:password@host:port/database, or key=value pairs")
+        return value
 
     @field_validator("model")
     @classmethod
@@ -111,9 +118,10 @@ class AgentSettings(BaseSettings):
         address = self.admin_address[0]
         if address in LOOPBACK_HOSTS or self.admin_token.get_secret_value() or self.admin_allow_unauthenticated:
             return self
+        variable = "ADMIN_HOST" if self.admin_host else "HOST"
         raise ValueError(
-            f"the admin API would be open to everybody on {address}: set ADMIN_TOKEN, or bind to 127.0.0.1,"
-            " or say ADMIN_ALLOW_UNAUTHENTICATED=true"
+            f"{variable}={address!r}: the admin API would be open to everybody there; set ADMIN_TOKEN, or bind to"
+            " 127.0.0.1, or say ADMIN_ALLOW_UNAUTHENTICATED=true"
         )
 
     @property

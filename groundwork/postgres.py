@@ -149,6 +149,15 @@ def _passwords(dsn: str) -> dict[str, str]:
     return {name: str(parts[name]) for name in ("password", "sslpassword") if parts.get(name)}
 
 
+def is_dsn(text: str) -> bool:
+    """Whether the text can be read as a connection string; nothing is connected to."""
+    try:
+        psycopg.conninfo.conninfo_to_dict(text)
+    except psycopg.ProgrammingError:
+        return False
+    return True
+
+
 def passwords_in(dsn: str) -> list[str]:
     """The password of a DSN, if it has one."""
     try:
