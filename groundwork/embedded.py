@@ -53,7 +53,7 @@ async def open_throwaway() -> AsyncIterator[str]:
         async with _server(parent / "postgres", durable=False) as dsn:
             yield dsn
     finally:
-        await _in_thread(lambda: shutil.rmtree(parent))
+        await _in_thread(lambda: _remove(parent))
 
 
 class _Stake:
@@ -149,6 +149,13 @@ async def _in_thread(work: Callable[[], _Result]) -> _Result:
         raise
 
 
+def _remove(directory: Path) -> None:
+    """Removes a directory that another process may be removing as well, taking it for abandoned."""
+    while directory.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(directory)
+
+
 def _remove_abandoned() -> None:
     """Removes throwaway servers whose processes were killed."""
     for parent in Path(tempfile.gettempdir()).glob(f"{_THROWAWAY_PREFIX}*"):
@@ -164,4 +171,4 @@ def _remove_abandoned() -> None:
                     stop_server(directory)
                 finally:
                     stake.close()
-            shutil.rmtree(parent)
+            _remove(parent)

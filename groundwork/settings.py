@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)
@@ -45,14 +44,14 @@ def _explain(error: ValidationError) -> str:
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ")
     # A value that may be of several kinds has an error for each.
-    same = [_message(other) for other in errors if other["loc"][:1] == first["loc"][:1]]
+    same = [_message(other["type"], other["msg"]) for other in errors if other["loc"][:1] == first["loc"][:1]]
     variable = str(first["loc"][0]).upper()
     shown = "(hidden)" if any(word in variable for word in _SECRET_WORDS) else repr(first["input"])
     return f"{variable}={shown}: {', or '.join(dict.fromkeys(same))}"
 
 
-def _message(error: ErrorDetails) -> str:
-    if error["type"] == "bool_parsing":
+def _message(kind: str, text: str) -> str:
+    if kind == "bool_parsing":
         return "accepted are true and false"
-    message = error["msg"].removeprefix("Value error, ")
+    message = text.removeprefix("Value error, ")
     return f"{message[0].lower()}{message[1:]}"

@@ -47,11 +47,12 @@ async def test_a_thread_deleted_in_the_middle_of_its_turn_leaves_no_row_anywhere
         turn = asyncio.create_task(agent.rpc("SendMessage", _message("hold it")))
         await begun(agent, "hold it")
         await delete(agent, "doomed")
-        agent.release("it")
         assert "error" in await asyncio.wait_for(turn, 10)
         await asyncio.sleep(0.3)
-        assert await rows_of(pool, "doomed") == {}
+        agent.release("it")  # nobody is waiting for it any more
+        await asyncio.sleep(0.1)
         assert "end hold it" not in agent.journal()
+        assert await rows_of(pool, "doomed") == {}
 
 
 async def test_a_turn_on_another_replica_cannot_bring_a_deleted_thread_back(
