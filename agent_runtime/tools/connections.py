@@ -4,17 +4,19 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.tools import BaseTool
 
 from agent_runtime.project import Project
 from agent_runtime.tools.http import OpenTransport
 from agent_runtime.tools.masking import Mask
-from agent_runtime.tools.mcp import McpConnection
 from agent_runtime.tools.naming import with_unique_names
 from agent_runtime.tools.peers import PeerConnection
 from agent_runtime.tools.standing import Timing
+
+if TYPE_CHECKING:
+    from agent_runtime.tools.mcp import McpConnection
 
 logger = logging.getLogger(__name__)
 
@@ -25,23 +27,27 @@ class Connections:
     def __init__(self, project: Project, timing: Timing, open_transport: OpenTransport | None = None) -> None:
         mask = Mask(project.secrets)
         self.tools: tuple[BaseTool, ...] = ()
-        self._mcp = [
-            McpConnection(
-                server,
-                mask=mask,
-                timing=timing,
-                changed=self._gather,
-                open_transport=open_transport,
-            )
-            for server in project.mcp.values()
-        ]
+        self._mcp = self._mcp_connections(project, mask, timing, open_transport)
         self._peers = [
             PeerConnection(peer, mask=mask, timing=timing, changed=self._gather, open_transport=open_transport)
             for peer in project.peers.values()
         ]
 
+    def _mcp_connections(
+        self, project: Project, mask: Mask, timing: Timing, open_transport: OpenTransport | None
+    ) -> "list[McpConnection]":
+        if not project.mcp:
+            return []
+        # Here, because the MCP library takes a third of a second to import, which most agents need not wait for.
+        from agent_runtime.tools.mcp import McpConnection
+
+        return [
+            McpConnection(server, mask=mask, timing=timing, changed=self._gather, open_transport=open_transport)
+            for server in project.mcp.values()
+        ]
+
     @property
-    def sources(self) -> list[McpConnection | PeerConnection]:
+    def sources(self) -> "list[McpConnection | PeerConnection]":
         return [*self._mcp, *self._peers]
 
     def status(self) -> dict[str, dict[str, dict[str, Any]]]:

@@ -23,9 +23,9 @@ from google.protobuf.json_format import MessageToDict, ParseError
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field
 
+from agent_runtime.tools.cutting import cut
 from agent_runtime.tools.masking import Mask
 from agent_runtime.tools.naming import tool_name
-from agent_runtime.tools.results import cut
 from agent_runtime.tools.standing import Timing
 
 _LONGEST_DESCRIPTION = 2000

@@ -1,4 +1,4 @@
-"""What a tool gives back, kept to a size that a conversation can hold."""
+"""What an MCP tool gives back, kept to a size that a conversation can hold."""
 
 import json
 
@@ -13,17 +13,9 @@ from mcp.types import (
     TextResourceContents,
 )
 
-LONGEST_TEXT = 1024 * 1024
+from agent_runtime.tools.cutting import LONGEST_TEXT, cut
+
 LONGEST_BLOB = 8 * 1024 * 1024
-
-
-def cut(text: str, longest: int = LONGEST_TEXT) -> str:
-    """The text, or as much of it as fits in `longest` bytes of UTF-8 with a note that says so."""
-    encoded = text.encode(errors="replace")
-    if len(encoded) <= longest:
-        return text
-    kept = encoded[:longest].decode(errors="ignore")
-    return f"{kept}\n[cut: the whole text has {len(encoded)} bytes, {longest} are shown]"
 
 
 def failure(text: str) -> CallToolResult:
