@@ -1,5 +1,6 @@
 """The agent's A2A routes: JSON-RPC at the root, HTTP+JSON below `/a2a`, and the card."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from a2a.server.request_handlers.request_handler import RequestHandler
@@ -18,6 +19,11 @@ from agent_runtime.a2a_server.guard import JsonGuard, Refused, answer_to
 from groundwork.asgi import BodyLimit
 
 RPC_PATH = "/"
+
+# These log every malformed request as an error, with a traceback and pieces of what was sent: a stranger could fill
+# the log. What is wrong on our side is logged by `edge`.
+for _name in ("a2a.server.routes.jsonrpc_dispatcher", "a2a.compat.v0_3.jsonrpc_adapter"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 def add_a2a_routes(
