@@ -20,8 +20,8 @@ from groundwork.asgi import BodyLimit
 
 RPC_PATH = "/"
 
-# These log every malformed request as an error, with a traceback and pieces of what was sent: a stranger could fill
-# the log. What is wrong on our side is logged by `edge`.
+# These log every malformed request as an error, with a traceback and pieces of what was sent: a stranger could
+# fill the log. What is wrong on our side is logged by `edge`.
 for _name in ("a2a.server.routes.jsonrpc_dispatcher", "a2a.compat.v0_3.jsonrpc_adapter"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
