@@ -1,5 +1,5 @@
 -- An agent id owns threads through owner keys: a rename or a merge moves keys from one id to another, one
--- row however many threads there are. A key never changes on a thread.
+-- row however many threads there are. A thread keeps its key, unless it is adopted from an agent without an id.
 CREATE TABLE agent_owners (
     owner_key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     agent_id text COLLATE "C" NOT NULL,
