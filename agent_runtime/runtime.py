@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 from langchain_core.language_models import BaseChatModel
@@ -247,8 +247,8 @@ class _GraphRunner:
             self._summaries.consider(turn.thread_id, turn.owner_key, result.messages)
 
 
-def _compiled(graph: object) -> Graph:
-    return graph.compile() if isinstance(graph, StateGraph) else graph  # type: ignore[return-value]
+def _compiled(graph: StateGraph[Any, Any, Any, Any] | Graph) -> Graph:
+    return graph.compile() if isinstance(graph, StateGraph) else graph
 
 
 def _guarded_transport(settings: AgentSettings, project: Project) -> OpenTransport | None:
