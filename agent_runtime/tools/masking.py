@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
-_HIDDEN = "***"
+from groundwork.logs import HIDDEN
+
 _SHORTEST_SECRET = 4  # replacing a shorter one everywhere would garble the text and hide nothing
 _LONGEST_LINE = 300
 _URL = re.compile(r"https?://[^\s'\"<>()]+")
@@ -19,7 +20,7 @@ class Mask:
     def __call__(self, text: str) -> str:
         text = _URL.sub(lambda match: mask_url(match[0]), text)
         for secret in self._secrets:
-            text = text.replace(secret, _HIDDEN)
+            text = text.replace(secret, HIDDEN)
         return text
 
     def error(self, error: BaseException) -> str:
@@ -34,9 +35,9 @@ def mask_url(url: str) -> str:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
     except ValueError:
-        return _HIDDEN
-    credentials = f"{_HIDDEN}@" if "@" in parts.netloc else ""
-    return urlunsplit((parts.scheme, credentials + host, parts.path, _HIDDEN if parts.query else "", ""))
+        return HIDDEN
+    credentials = f"{HIDDEN}@" if "@" in parts.netloc else ""
+    return urlunsplit((parts.scheme, credentials + host, parts.path, HIDDEN if parts.query else "", ""))
 
 
 def describe(error: BaseException) -> str:

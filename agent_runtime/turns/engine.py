@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from agent_runtime.errors import AgentStopping, ThreadWaitsForInput, TurnSuperseded
+from agent_runtime.memory.store import find_summary
 from agent_runtime.threads.store import claim_thread
 from agent_runtime.turns import store
 from agent_runtime.turns.graph_run import Put, RunResult
@@ -277,7 +278,7 @@ class Turns:
                 async with self._pool.connection() as conn, conn.transaction():
                     await store.start_turn(conn, turn)
                     announce = await self._recorder.started(conn, turn)
-                    summary = await store.find_summary(conn, turn)
+                    summary = await _summary_of(conn, turn)
         except TurnSuperseded:
             self._lost(turn.task_id)
         except ThreadWaitsForInput as waiting:
@@ -306,7 +307,7 @@ class Turns:
                     orphans = await store.take_over_turns(
                         conn, self._lease.process_id, self._lease.agent_id, list(lost)
                     )
-                    summaries = [await store.find_summary(conn, orphan.turn) for orphan in orphans]
+                    summaries = [await _summary_of(conn, orphan.turn) for orphan in orphans]
         for orphan, summary in zip(orphans, summaries, strict=True):
             logger.warning("resuming turn %s of thread %s", orphan.turn.turn_id, orphan.turn.thread_id)
             held = HeldTurn(orphan.turn, orphan.request)
@@ -338,3 +339,9 @@ class Turns:
         except Exception:  # whatever became of one turn, the others need this loop
             logger.exception("%s failed, and is tried again", what)
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _summary_of(conn: Connection, turn: Turn) -> str | None:
+    """The thread's long-term summary, for a turn that was accepted some time ago or by another process."""
+    thread = await find_summary(conn, turn.thread_id, turn.owner_key)
+    return thread.summary.text or None if thread else None

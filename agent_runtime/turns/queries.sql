@@ -59,9 +59,6 @@ UPDATE agent_turns AS t SET process_id = %(process_id)s, attempt = t.attempt + 1
 RETURNING t.turn_id, t.thread_id, t.task_id, t.attempt, t.answered, t.status, t.request,
           orphans.owner_key, orphans.caller;
 
--- name: find_summary
-SELECT summary FROM persistent_memory WHERE thread_id = %(thread_id)s AND owner_key = %(owner_key)s;
-
 -- name: renew_lease
 INSERT INTO agent_processes (process_id, agent_id, lease_until)
 VALUES (%(process_id)s, %(agent_id)s, now() + make_interval(secs => %(seconds)s))

@@ -21,9 +21,11 @@ _RESUME = "__resume__"
 
 
 class TurnSaver(AsyncPostgresSaver):
-    """The library's saver with a few differences. It belongs to one run, so runs do not queue for one lock
-    (langgraph#7259); and a write holds the turn's row in the same transaction, so nothing can be written
-    for a turn that was cancelled, deleted with its thread, or taken over by another process.
+    """The library's saver with four differences. It belongs to one run, so runs do not queue for one lock
+    (langgraph#7259). A write holds the turn's row in the same transaction, so nothing can be written for a
+    turn that was cancelled, deleted with its thread, or taken over by another process. The write by which the
+    graph takes an answer is noted in that row. And its checkpoints come after those it has read, whatever the
+    clocks say.
 
     Raises `TurnSuperseded` and `DatabaseUnavailable` from the methods that LangGraph calls.
     """

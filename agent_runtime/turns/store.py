@@ -132,12 +132,6 @@ def _read_request(data: bytes, thread_id: str, task_id: str) -> TurnRequest | No
         return None
 
 
-async def find_summary(conn: Connection, turn: Turn) -> str | None:
-    cursor = await conn.execute(sql.find_summary, {"thread_id": turn.thread_id, "owner_key": turn.owner_key})
-    row = await cursor.fetchone()
-    return None if row is None else str(row["summary"])
-
-
 async def renew_lease(conn: Connection, process_id: UUID, agent_id: str, seconds: float) -> None:
     await conn.execute(sql.renew_lease, {"process_id": process_id, "agent_id": agent_id, "seconds": seconds})
 
