@@ -1,11 +1,12 @@
 """The one shape of every answer: `success`, `data`, `error`."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
+
+from groundwork.json_body import to_json
 
 Data = TypeVar("Data")
 
@@ -59,11 +60,3 @@ def failure(
 ) -> EnvelopeResponse:
     error = {"code": code, "message": message, **details}
     return EnvelopeResponse({"success": False, "data": None, "error": error}, status, headers)
-
-
-def to_json(content: object) -> bytes:
-    """UTF-8 that a terminal shows as it is; half a surrogate pair, which UTF-8 lacks, leaves as `\\ud800`.
-
-    Raises `ValueError` for NaN and the infinities, which JSON lacks.
-    """
-    return json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")

@@ -22,6 +22,7 @@ from agent_runtime.errors import (
     ThreadNotOurs,
     ThreadOfAnotherCaller,
 )
+from groundwork.hosts import HeaderRefused
 from groundwork.logs import request_id as current_request_id
 from groundwork.postgres import DatabaseUnavailable
 
@@ -63,14 +64,6 @@ class Unauthorized(RequestError):
     """A token is required, and missing or wrong."""
 
     headers: Mapping[str, str] = {"WWW-Authenticate": 'Bearer realm="admin API"'}
-
-
-class HeaderRefused(RequestError):
-    """Without a token, only requests that name us and come from our own pages are taken; `field` is the header."""
-
-    def __init__(self, header: str, message: str) -> None:
-        super().__init__(message)
-        self.field = header
 
 
 class RuntimeUnavailable(RequestError):

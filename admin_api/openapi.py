@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from admin_api.envelope import FailureEnvelope
-from admin_api.errors import HeaderRefused, InvalidParameters, answer_for
+from admin_api.errors import InvalidParameters, answer_for
+from groundwork.hosts import HeaderRefused
 from groundwork.postgres import DatabaseUnavailable
 
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"

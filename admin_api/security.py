@@ -1,31 +1,25 @@
 """Who may use the admin API: whoever has the token, or, without one, whoever is on this machine."""
 
 import hmac
-import re
 from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_address
 
 from starlette.requests import Request
 
-from admin_api.errors import HeaderRefused, Unauthorized
-
-_BEARER = re.compile(rb"bearer +([^\s].*?) *", re.IGNORECASE)
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+from admin_api.errors import Unauthorized
+from groundwork.bearer import bearer_token
+from groundwork.hosts import OwnHosts
 
 
 class Admission:
     """Lets a request in, or raises `Unauthorized` or `HeaderRefused`.
 
-    With a token, the token decides alone: a browser adds no `Authorization` header by itself. Without one,
-    a page of another site must not reach the API through its visitor's browser, so the request has to name
-    us in `Host` (against DNS rebinding) and come from one of our own pages if it comes from a page at all
-    (against cross-site requests). Ours are loopback addresses, the address the connection arrived at, and
-    `allowed_hosts`: names, or `name:port` for that port alone.
+    With a token, the token decides alone: a browser adds no `Authorization` header by itself. Without one, the
+    request has to be one that no other site's page could have made (see `groundwork.hosts`).
     """
 
     def __init__(self, token: str, allowed_hosts: Iterable[str]) -> None:
         self._token = token.encode()
-        self._allowed = {_parse_allowed(host) for host in allowed_hosts}
+        self._own_hosts = OwnHosts(allowed_hosts, setting="ADMIN_ALLOWED_HOSTS")
 
     @property
     def needs_token(self) -> bool:
@@ -35,87 +29,11 @@ class Admission:
         if self._token:
             self._check_token(request)
         else:
-            self._check_host(request)
-            self._check_origin(request)
+            self._own_hosts.check(request)
 
     def _check_token(self, request: Request) -> None:
-        # The bytes as they arrived: a token need not be Latin-1, and compare_digest refuses such text.
-        given = [value for name, value in request.scope["headers"] if name == b"authorization"]
-        bearer = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
-        if bearer is None:
+        given = bearer_token(request)
+        if given is None:
             raise Unauthorized("this API needs the header Authorization: Bearer <ADMIN_TOKEN>")
-        if not hmac.compare_digest(bearer[1], self._token):
+        if not hmac.compare_digest(given, self._token):
             raise Unauthorized("the bearer token is not the one this agent was given as ADMIN_TOKEN")
-
-    def _check_host(self, request: Request) -> None:
-        hosts = request.headers.getlist("host")
-        if len(hosts) == 1 and self._is_ours(hosts[0], request):
-            return
-        raise HeaderRefused(
-            "Host",
-            "the Host header does not name this agent; accepted are loopback addresses and ADMIN_ALLOWED_HOSTS",
-        )
-
-    def _check_origin(self, request: Request) -> None:
-        for origin in request.headers.getlist("origin"):
-            if not self._is_own_origin(origin, request.headers["host"]):
-                raise HeaderRefused(
-                    "Origin",
-                    "the Origin header names another site; accepted are this agent's own and ADMIN_ALLOWED_HOSTS",
-                )
-        if request.headers.get("sec-fetch-site", "").lower() == "cross-site":
-            raise HeaderRefused("Sec-Fetch-Site", "the request comes from a page of another site")
-
-    def _is_ours(self, host: str, request: Request) -> bool:
-        name, port = _split(host)
-        return _is_loopback(name) or name == _address_of(request) or self._is_allowed(name, port)
-
-    def _is_own_origin(self, origin: str, host: str) -> bool:
-        scheme, _, rest = origin.partition("://")
-        usual_port = _DEFAULT_PORTS.get(scheme.lower())
-        if usual_port is None:
-            return False  # "null", and what is not of the web
-        name, port = _split(rest)
-        own_name, own_port = _split(host)
-        is_same = name == own_name and (port or usual_port) == (own_port or usual_port)
-        return is_same or self._is_allowed(name, port or usual_port)
-
-    def _is_allowed(self, name: str, port: int | None) -> bool:
-        return (name, None) in self._allowed or (port is not None and (name, port) in self._allowed)
-
-
-def _parse_allowed(host: str) -> tuple[str, int | None]:
-    name, port = _split(f"[{host}]" if host.count(":") > 1 and "[" not in host else host)
-    if not name:
-        raise ValueError(f"{host!r} is not a host; accepted: a name or an address, with or without a port")
-    return name, port
-
-
-def _split(host: str) -> tuple[str, int | None]:
-    """`Example.org.:8000` as `("example.org", 8000)`, `[::1]` as `("::1", None)`; nonsense matches nothing."""
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]/@?#\\\s]+))(?::([0-9]{1,5}))?", host)
-    if match is None:
-        return ("", None)
-    name = (match[1] or match[2]).lower().removesuffix(".")
-    return (name, int(match[3]) if match[3] else None)
-
-
-def _is_loopback(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _address_of(request: Request) -> str | None:
-    """The address the connection came in at, when it is one: a name here could be the caller's own choice."""
-    server = request.scope.get("server")
-    try:
-        address = ip_address(server[0]) if server else None
-    except ValueError:
-        return None
-    # A socket for both families shows an IPv4 address as ::ffff:192.0.2.1, its callers do not.
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return str(mapped or address)

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from typing_extensions import TypedDict
 
 from admin_api.deps import OwnedThreads, OwnThreads, ThreadId
-from admin_api.envelope import NO_STORE, Envelope, ok, to_json
+from admin_api.envelope import NO_STORE, Envelope, ok
 from admin_api.errors import MissingThreadId
 from admin_api.openapi import THREAD_ID, failures, parameters
 from admin_api.parameters import DECIMAL, STRICT, NoQuery, query_of
@@ -24,6 +24,7 @@ from agent_runtime.errors import (
 )
 from agent_runtime.threads.erasure import Erasure
 from agent_runtime.threads.messages import describe_message
+from groundwork.json_body import to_json
 
 router = APIRouter(prefix="/api/v1/memory/threads", route_class=AdminRoute, tags=["threads"])
 

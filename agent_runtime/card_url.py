@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +24,15 @@ class CardUrl:
     """The URL in force. Read `url` when a card is made, never keep a copy.
 
     `env_file` is the `.env` that the settings were read from; None when there was none, or when the
-    environment itself sets `PUBLIC_AGENT_URL` and would win over the file at the next start.
+    environment itself sets `PUBLIC_AGENT_URL` and would win over the file at the next start. Whoever is in
+    `on_change` is called when another URL has come into force.
     """
 
     def __init__(self, initial: str, env_file: Path | None) -> None:
         self._url = initial
         self._env_file = env_file
         self._writing = threading.Lock()
+        self.on_change: list[Callable[[], None]] = []
 
     @property
     def url(self) -> str:
@@ -42,6 +45,9 @@ class CardUrl:
         except ValueError as error:
             raise InvalidValue("url", f"url {error}") from None
         previous, self._url = self._url, url
+        if url != previous:
+            for listener in self.on_change:
+                listener()
         return CardUrlChange(url, previous, await asyncio.to_thread(self._persist))
 
     def _persist(self) -> bool:

@@ -1,9 +1,8 @@
 """The command `agent-runtime`. Modules that take time to import are imported where they are needed."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from dotenv import load_dotenv
 
 from agent_runtime.errors import AgentError
+from groundwork.command import CANNOT, busy, complain, run
 from groundwork.settings import BadSetting, load_settings
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ app = typer.Typer(
 threads_app = typer.Typer(help="Threads in the agent's database.", no_args_is_help=True)
 app.add_typer(threads_app, name="threads")
 
-CANNOT_START = 2
-"""Exit status when the settings, the project, the address or the database make a start impossible."""
+PROGRAM = "agent-runtime"
 
 
 @app.command()
@@ -44,14 +43,14 @@ def serve(
 def migrate() -> None:
     """Bring the database schema to this release, and do nothing else."""
 
-    async def run() -> None:
+    async def work() -> None:
         from agent_runtime.database import prepare_database
 
         async with _pool(_settings()) as pool:
             await prepare_database(pool)
         _say("The schema is up to date.")
 
-    _run(run())
+    _run(work())
 
 
 @threads_app.command()
@@ -61,13 +60,13 @@ def adopt(
 ) -> None:
     """Claim threads that have checkpoints but no owner: another LangGraph program wrote them."""
 
-    async def run() -> None:
+    async def work() -> None:
         async with _threads() as threads:
-            with _busy("Looking for threads without an owner"):
+            with busy("Looking for threads without an owner"):
                 count = await threads.adopt(prefix, dry_run=dry_run)
         _say(f"{count} threads {'would be adopted' if dry_run else 'adopted'}.")
 
-    _run(run())
+    _run(work())
 
 
 @threads_app.command()
@@ -76,14 +75,14 @@ def sweep(
 ) -> None:
     """Remove checkpoint blobs and writes whose thread has neither a checkpoint nor an owner."""
 
-    async def run() -> None:
+    async def work() -> None:
         async with _threads() as threads:
-            with _busy("Looking for orphaned rows"):
+            with busy("Looking for orphaned rows"):
                 counts = await threads.sweep_orphans(dry_run=dry_run)
         for table, count in counts.items():
             _say(f"{table}: {count} orphaned rows {'found' if dry_run else 'removed'}.")
 
-    _run(run())
+    _run(work())
 
 
 @app.command()
@@ -113,7 +112,7 @@ def _settings() -> "AgentSettings":
         return load_settings(AgentSettings)
     except BadSetting as error:
         _complain(str(error))
-        raise typer.Exit(CANNOT_START) from None
+        raise typer.Exit(CANNOT) from None
 
 
 @asynccontextmanager
@@ -143,35 +142,7 @@ async def _threads() -> AsyncIterator["Threads"]:
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Runs a command to its end; what makes it impossible is said in one line, without a traceback."""
-    from groundwork.embedded import EmbeddedPostgresFailed
-    from groundwork.migrations import SchemaLockTimeout, SchemaTooNew
-    from groundwork.postgres import DatabaseUnavailable
-    from groundwork.serving import AddressInUse
-
-    impossible = (
-        AgentError,
-        AddressInUse,
-        DatabaseUnavailable,
-        EmbeddedPostgresFailed,
-        SchemaLockTimeout,
-        SchemaTooNew,
-    )
-    try:
-        return asyncio.run(work)
-    except impossible as error:
-        _complain(str(error))
-        raise typer.Exit(CANNOT_START) from None
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Exit(130) from None
-
-
-def _busy(what: str) -> AbstractContextManager[object]:
-    """Shows on a terminal that the work goes on; says nothing anywhere else."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return console.status(f"{what} …") if console.is_terminal else nullcontext()
+    return run(PROGRAM, work, (AgentError,))
 
 
 def _say(text: str) -> None:
@@ -179,7 +150,7 @@ def _say(text: str) -> None:
 
 
 def _complain(text: str) -> None:
-    typer.echo(f"agent-runtime: {' '.join(text.split())}", err=True)
+    complain(PROGRAM, text)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """What an agent counts, for Prometheus."""
 
 from collections.abc import Callable
-from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from agent_runtime.turns.outputs import Completed, Failed, NeedsInput, Outcome, Rejected, Replied
+from groundwork.pool_metrics import watch_pool
 from groundwork.postgres import Pool
 
 _OUTCOMES: dict[type[Outcome], str] = {
@@ -14,12 +14,6 @@ _OUTCOMES: dict[type[Outcome], str] = {
     NeedsInput: "input_required",
     Rejected: "rejected",
     Failed: "failed",
-}
-
-_POOL_STATS = {
-    "pool_size": "Connections the pool has open.",
-    "pool_available": "Connections nobody is using.",
-    "requests_waiting": "Callers waiting for a connection.",
 }
 
 
@@ -35,6 +29,10 @@ class AgentMetrics:
             "agent_turn_seconds", "How long turns ran, their wait in a queue apart.", registry=self.registry
         )
 
+        self._heartbeats = Counter(
+            "agent_heartbeats", "Heartbeats sent to the registry, by outcome.", ["outcome"], registry=self.registry
+        )
+
     def turn_ended(self, outcome: Outcome) -> None:
         self._turns.labels(_OUTCOMES[type(outcome)]).inc()
 
@@ -42,15 +40,16 @@ class AgentMetrics:
         """A turn ran for so long in this process, whether it has ended or goes on elsewhere."""
         self._seconds.observe(seconds)
 
+    def heartbeat_sent(self, outcome: str) -> None:
+        self._heartbeats.labels(outcome).inc()
+
+    def watch_registration(self, registered: Callable[[], bool]) -> None:
+        gauge = Gauge("agent_registered", "1 while the registry has this process.", registry=self.registry)
+        gauge.set_function(lambda: float(registered()))
+
     def watch_turns(self, in_flight: Callable[[], float]) -> None:
         gauge = Gauge("agent_turns_in_flight", "Turns running or queued in this process.", registry=self.registry)
         gauge.set_function(in_flight)
 
     def watch_pool(self, pool: Pool) -> None:
-        for name, text in _POOL_STATS.items():
-            gauge = Gauge(f"agent_{name}", text, registry=self.registry)
-            gauge.set_function(partial(_pool_stat, pool, name))
-
-
-def _pool_stat(pool: Pool, name: str) -> float:
-    return pool.get_stats().get(name, 0)
+        watch_pool(pool, "agent", self.registry)

@@ -23,6 +23,9 @@ from agent_runtime.toml_tables import Table, expand, read_table
 logger = logging.getLogger(__name__)
 
 PROJECT_FILE = "agent.toml"
+REGISTRY_NAME = "registry"
+"""What `/status` shows the agent's registry as, among the peers, none of which can have the name."""
+
 Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
 
 _TEXT_MODES = ("text/plain",)
@@ -190,6 +193,8 @@ class _Outside:
 
     def peer(self, name: str, table: Table) -> Peer:
         _check_source_name(name, table)
+        if name == REGISTRY_NAME:
+            table.refuse("", "the name is taken: /status shows the agent's registry under it; choose another one")
         url = self._url(table)
         token = self._expand(table, "token", table.text("token")).strip() if table.has("token") else ""
         if not token.isprintable() or not token.isascii():

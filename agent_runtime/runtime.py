@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,8 @@ from agent_runtime.graph.model import build_model
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
-from agent_runtime.project import Project, load_graph
+from agent_runtime.project import REGISTRY_NAME, Project, load_graph
+from agent_runtime.registry_link.link import RegistryLink, open_registry_link
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import Connections, open_connections
@@ -35,6 +37,7 @@ from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.background import running
 from groundwork.embedded import open_embedded, open_throwaway
 from groundwork.fetch import CheckingTransport, OutgoingPolicy
+from groundwork.grace import Grace
 from groundwork.postgres import Pool, check_database, describe, mask_password, open_pool
 
 logger = logging.getLogger(__name__)
@@ -59,7 +62,9 @@ class AgentRuntime:
     summaries: Summaries
     a2a: A2AServer
     metrics: AgentMetrics
-    grace: "Grace"
+    registry: RegistryLink | None
+    """Whether the agent is registered, and where; `None` when it has no registry."""
+    grace: Grace
 
     @property
     def agent_id(self) -> str | None:
@@ -87,12 +92,17 @@ class AgentRuntime:
         return bool(self.settings.registry_url)
 
     def connection_status(self) -> dict[str, dict[str, dict[str, object]]]:
-        return self.connections.status()
+        states = self.connections.status()
+        if self.registry is not None:
+            states["a2a"][REGISTRY_NAME] = self.registry.state()
+        return states
 
     def begin_stop(self) -> None:
-        """The process is told to stop: nothing new begins, and those who wait for a turn are told in time to ask
-        for its task later, before the server cuts their connections."""
+        """The process is told to stop: nothing new begins, the registry is told at once, and those who wait for a
+        turn are told in time to ask for its task later, before the server cuts their connections."""
         self.grace.begin()
+        if self.registry is not None:
+            self.registry.leave()
         self.turns.stop_accepting()
         asyncio.get_running_loop().call_later(0.9 * self.grace.seconds, self.a2a.feed.close)
 
@@ -110,7 +120,7 @@ async def open_runtime(
     env_file: Path | None = None,
     migrate: bool = True,
 ) -> AsyncIterator[AgentRuntime]:
-    """Opens an agent and closes it in reverse: turns are drained first, the database goes last.
+    """Opens an agent and closes it in reverse: it leaves its registry, turns are drained, the database goes last.
 
     Raises `BadProject`, `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaTooNew`.
     """
@@ -149,6 +159,15 @@ async def open_runtime(
         await stack.enter_async_context(running("turn-sweep", turns.sweep()))
         stack.push_async_exit(_draining(turns, grace))
         threads = Threads(pool, agent_id, forget=turns.forget, process_id=lease.process_id)
+        registry = await stack.enter_async_context(
+            open_registry_link(
+                settings,
+                project,
+                card_url=card_url,
+                check_ready=partial(check_database, pool),
+                metrics=metrics,
+            )
+        )
         yield AgentRuntime(
             settings,
             project,
@@ -162,28 +181,13 @@ async def open_runtime(
             summaries,
             a2a,
             metrics,
+            registry,
             grace,
         )
 
 
 class _Drainable(Protocol):
     async def drain(self, seconds: float) -> None: ...
-
-
-class Grace:
-    """The time that a process told to stop gives to what it is doing: one span for everything together."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._ends_at: float | None = None
-
-    def begin(self) -> None:
-        if self._ends_at is None:
-            self._ends_at = time.monotonic() + self.seconds
-
-    def left(self) -> float:
-        self.begin()
-        return max(0.0, (self._ends_at or 0.0) - time.monotonic())
 
 
 def _draining(work: _Drainable, grace: Grace) -> Callable[..., Awaitable[None]]:

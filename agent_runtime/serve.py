@@ -12,8 +12,9 @@ from agent_runtime.app import create_admin_app, create_app
 from agent_runtime.project import load_project
 from agent_runtime.runtime import AgentRuntime, open_runtime
 from agent_runtime.settings import AgentSettings
+from groundwork.background import running
 from groundwork.logs import configure_logging
-from groundwork.serving import Listener, bind, serve
+from groundwork.serving import Listener, bind, serve, url_of
 from groundwork.settings import secrets_in
 
 logger = logging.getLogger(__name__)
@@ -31,10 +32,11 @@ async def serve_agent(
         settings.log_level, settings.log_format, [*settings.secrets, *project.secrets, *secrets_in(os.environ)]
     )
     with bind(settings.host, settings.port) as agent_socket:
-        public_url = settings.public_agent_url or _address(agent_socket)
-        async with open_runtime(
-            settings, project, public_url=public_url, env_file=env_file, migrate=migrate
-        ) as runtime:
+        public_url = settings.public_agent_url or url_of(agent_socket)
+        async with (
+            open_runtime(settings, project, public_url=public_url, env_file=env_file, migrate=migrate) as runtime,
+            running("announce-registry", _announce_registry(runtime)),
+        ):
             if settings.admin_has_own_listener:
                 with bind(*settings.admin_address) as admin_socket:
                     admin = Listener(create_admin_app(runtime, [_admin(runtime)]), admin_socket)
@@ -59,13 +61,16 @@ def _admin(runtime: AgentRuntime) -> APIRouter:
 
 def _announce(runtime: AgentRuntime, agent: socket, admin: socket) -> None:
     logger.info("agent      %s", runtime.agent_id or "(AGENT_ID is not set: conversations are not kept)")
-    logger.info("card       %s, advertised as %s", _address(agent), runtime.card_url.url)
-    logger.info("admin API  %s/api/v1/status", _address(admin))
+    logger.info("card       %s, advertised as %s", url_of(agent), runtime.card_url.url)
+    logger.info("admin API  %s/api/v1/status", url_of(admin))
     logger.info("data       %s", runtime.database)
     logger.info("model      %s", runtime.settings.model or "built-in offline model (MODEL is not set)")
-    logger.info("registry   %s", runtime.settings.registry_url or "none (REGISTRY_URL is not set)")
 
 
-def _address(listening: socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+async def _announce_registry(runtime: AgentRuntime) -> None:
+    """The last line of the announcement; beside the serving, which does not wait for a registry."""
+    if runtime.registry is None:
+        logger.info("registry   none (REGISTRY_URL is not set)")
+    else:
+        outcome = await runtime.registry.reached(within_seconds=1)
+        logger.info("registry   %s (%s)", runtime.registry.url, outcome)

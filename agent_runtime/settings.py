@@ -37,7 +37,7 @@ class AgentSettings(BaseSettings):
     model_base_url: str = ""
     registry_url: str = ""
     registry_token: SecretStr = SecretStr("")
-    registry_heartbeat_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
+    registry_heartbeat_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 10
     internal_runtime_control_enabled: bool = False
     admin_token: SecretStr = SecretStr("")
     admin_allow_unauthenticated: bool = False
@@ -92,6 +92,21 @@ class AgentSettings(BaseSettings):
     @classmethod
     def _absolute_url(cls, value: str) -> str:
         return check_public_url(value) if value else value
+
+    @field_validator("registry_url")
+    @classmethod
+    def _paths_can_follow(cls, value: str) -> str:
+        if "?" in value:
+            raise ValueError("must not have a query; accepted is a URL with or without a path")
+        return value
+
+    @field_validator("registry_token")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr) -> SecretStr:
+        token = value.get_secret_value()
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError("accepted: printable ASCII without blanks, as it is sent in a header")
+        return value
 
     @field_validator("postgres_dsn")
     @classmethod

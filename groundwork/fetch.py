@@ -119,7 +119,7 @@ async def fetch(
     Redirects of a GET are followed, others are returned as they are; to another origin, only harmless headers go
     along. Raises a `FetchFailed`.
     """
-    target = _check_url(url)
+    target = check_url(url)
     sent = httpx.Headers(headers)
     sent["Accept-Encoding"] = "gzip"  # what can be unpacked within a bound
     try:
@@ -147,7 +147,7 @@ async def check_address_allowed(url: str, policy: OutgoingPolicy) -> None:
 
     It does not replace the check at the time of the request: the name may resolve to something else by then.
     """
-    target = _check_url(url)
+    target = check_url(url)
     if policy.denies(target.host):
         try:
             async with asyncio.timeout(policy.timeout_seconds):
@@ -188,7 +188,8 @@ class CheckingTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def _check_url(url: str) -> httpx.URL:
+def check_url(url: str) -> httpx.URL:
+    """Raises `InvalidUrl`."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError):

@@ -1,4 +1,4 @@
-"""JSON from outside, read strictly: what two parsers could understand differently is refused."""
+"""JSON from outside, read strictly: what two parsers could understand differently is refused; and JSON we send."""
 
 import json
 import math
@@ -78,3 +78,11 @@ def _int(text: str) -> int:
     if len(text) > MAX_INT_DIGITS:
         raise BadJson(f"a number has more than {MAX_INT_DIGITS} digits")
     return int(text)
+
+
+def to_json(content: object) -> bytes:
+    """UTF-8 that a terminal shows as it is; half a surrogate pair, which UTF-8 lacks, leaves as `\\ud800`.
+
+    Raises `ValueError` for NaN and the infinities, which JSON lacks.
+    """
+    return json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")

@@ -26,6 +26,16 @@ class Listener:
     socket: socket.socket
 
 
+def http_url(host: str, port: int) -> str:
+    """The URL of a server that listens there."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def url_of(listening: socket.socket) -> str:
+    """The URL of a server behind the socket."""
+    return http_url(*listening.getsockname()[:2])
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A socket that listens on the address; port 0 takes a free one. Raises `AddressInUse`.
 
@@ -56,10 +66,35 @@ async def serve(
     that it closes what it has opened without waiting for work to end.
     """
     servers = [_server(listener, grace_seconds) for listener in listeners]
-    with _stopping_on_signals(servers, on_stop):
-        await asyncio.gather(
-            *(server.serve(sockets=[listener.socket]) for server, listener in zip(servers, listeners, strict=True))
-        )
+
+    def stop() -> None:
+        logger.info("stopping: no new requests, the running ones may end")
+        for server in servers:
+            server.should_exit = True
+        on_stop()
+
+    def cut() -> None:
+        for server in servers:
+            server.force_exit = True
+
+    _at_signals(stop, cut)
+    await asyncio.gather(
+        *(server.serve(sockets=[listener.socket]) for server, listener in zip(servers, listeners, strict=True))
+    )
+
+
+async def until_signal(on_stop: Callable[[], None] = lambda: None) -> None:
+    """Returns at SIGINT or SIGTERM, for processes that serve nothing; `on_stop` is called then. A second signal
+    cancels the caller."""
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        logger.info("stopping: what is running may end")
+        on_stop()
+        stopped.set()
+
+    _at_signals(stop, lambda: None)
+    await stopped.wait()
 
 
 class _Server(uvicorn.Server):
@@ -84,25 +119,25 @@ def _server(listener: Listener, grace_seconds: float) -> _Server:
     return _Server(config)
 
 
-@contextmanager
-def _stopping_on_signals(servers: Sequence[_Server], on_stop: Callable[[], None]) -> Iterator[None]:
+def _at_signals(stop: Callable[[], None], cut: Callable[[], None]) -> None:
+    """Calls `stop` at the first signal, and at the second one `cut`, and cancels the caller.
+
+    The handlers stay until the loop ends: a second Ctrl-C must also cut short what is closed after serving.
+    """
     loop = asyncio.get_running_loop()
     this_task = asyncio.current_task()
+    told = False
 
-    def stop() -> None:
-        if all(server.should_exit for server in servers):
-            logger.warning("stopping at once")
-            for server in servers:
-                server.force_exit = True
-            if this_task is not None:
-                this_task.cancel()
+    def at_signal() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            stop()
             return
-        logger.info("stopping: no new requests, the running ones may end")
-        for server in servers:
-            server.should_exit = True
-        on_stop()
+        logger.warning("stopping at once")
+        cut()
+        if this_task is not None:
+            this_task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    # The handlers stay until the loop ends: a second Ctrl-C must also cut short what is closed after serving.
-    yield
+        loop.add_signal_handler(number, at_signal)

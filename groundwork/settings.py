@@ -7,6 +7,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
+from groundwork.logs import redact
+
 _Settings = TypeVar("_Settings", bound=BaseSettings)
 
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)S?$", re.IGNORECASE)
@@ -46,7 +48,7 @@ def _explain(error: ValidationError) -> str:
     # A value that may be of several kinds has an error for each.
     same = [_message(other["type"], other["msg"]) for other in errors if other["loc"][:1] == first["loc"][:1]]
     variable = str(first["loc"][0]).upper()
-    shown = "(hidden)" if any(word in variable for word in _SECRET_WORDS) else repr(first["input"])
+    shown = "(hidden)" if any(word in variable for word in _SECRET_WORDS) else redact(repr(first["input"]))
     return f"{variable}={shown}: {', or '.join(dict.fromkeys(same))}"
 
 

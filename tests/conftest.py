@@ -20,6 +20,11 @@ from groundwork.postgres import Pool, open_pool
 
 _MARK = "STARTED_BY_TESTS"
 
+_OUR_SETTINGS = (
+    *("AGENT_", "ADMIN_", "A2A_", "MEMORY_", "POSTGRES_", "REGISTRY_", "MODEL"),
+    *("JAMJET_", "DATABASE_URL", "LOG_LEVEL", "LOG_FORMAT", "RUST_LOG", "DENY_PRIVATE_NETWORKS"),
+)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_running() -> Iterator[None]:
@@ -96,7 +101,7 @@ def data_directory() -> Iterator[Path]:
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the developer's shell or `.env` reaches a test; each runs in a directory of its own."""
     for name in list(os.environ):
-        if name.startswith(("AGENT_", "ADMIN_", "A2A_", "MEMORY_", "POSTGRES_", "REGISTRY_", "JAMJET_", "MODEL")):
+        if name.startswith(_OUR_SETTINGS):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

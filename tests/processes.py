@@ -1,4 +1,4 @@
-"""Agents as processes of their own, for tests that kill them."""
+"""Agents and registries as processes of their own, for tests that kill them."""
 
 import asyncio
 import os
@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 
 
 @dataclass
-class AgentProcess:
-    """`agent-runtime serve` in a directory, ready to be spoken to."""
+class ServiceProcess:
+    """`agent-runtime serve` or `registry serve` in a directory, ready to be spoken to."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -41,46 +41,63 @@ def free_port() -> int:
         return port
 
 
-def agent_environment(**settings: object) -> dict[str, str]:
-    """The environment of a served agent: nothing of this shell's settings, and the repository's packages."""
+def environment(**settings: object) -> dict[str, str]:
+    """The environment of a served process: nothing of this shell's settings, and the repository's packages."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return kept | {"PYTHONPATH": str(ROOT)} | {name.upper(): str(value) for name, value in settings.items()}
 
 
 @asynccontextmanager
-async def agent_process(directory: Path, **settings: object) -> AsyncIterator[AgentProcess]:
+async def agent_process(directory: Path, **settings: object) -> AsyncIterator[ServiceProcess]:
     """Starts an agent and waits until it is ready; ends it with the block if it still runs."""
     port = free_port()
-    log = directory / f"agent-{port}.log"
     given = {"agent_id": "test-agent", "turn_lease_seconds": 1, "shutdown_grace_seconds": 5} | settings
-    with log.open("wb") as output:
+    async with _service("agent_runtime.cli", directory, port, given | {"port": port}) as agent:
+        yield agent
+
+
+@asynccontextmanager
+async def registry_process(directory: Path, **settings: object) -> AsyncIterator[ServiceProcess]:
+    """Starts a registry and waits until it is ready; ends it with the block if it still runs."""
+    port = int(str(settings.get("jamjet_port", 0))) or free_port()
+    given = {"shutdown_grace_seconds": 5} | settings
+    async with _service("registry", directory, port, given | {"jamjet_port": port}) as registry:
+        yield registry
+
+
+@asynccontextmanager
+async def _service(
+    module: str, directory: Path, port: int, settings: dict[str, object]
+) -> AsyncIterator[ServiceProcess]:
+    log = directory / f"{module}-{port}.log"
+    with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "agent_runtime.cli", "serve"],
+            [sys.executable, "-m", module, "serve"],
             cwd=directory,
-            env=agent_environment(**given, port=port),
+            env=environment(**settings),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    agent = AgentProcess(f"http://127.0.0.1:{port}", process, log)
+    service = ServiceProcess(f"http://127.0.0.1:{port}", process, log)
     try:
-        await _ready(agent)
-        yield agent
+        await _ready(service)
+        yield service
     finally:
         if process.poll() is None:
-            agent.terminate()
+            service.terminate()
 
 
-async def _ready(agent: AgentProcess, timeout: float = 30) -> None:
+async def _ready(service: ServiceProcess, timeout: float = 30) -> None:
     deadline = asyncio.get_running_loop().time() + timeout
     async with httpx.AsyncClient() as http:
         while asyncio.get_running_loop().time() < deadline:
-            if agent.process.poll() is not None:
+            if service.process.poll() is not None:
                 break
             try:
-                if (await http.get(f"{agent.url}/readyz")).status_code == 200:
+                if (await http.get(f"{service.url}/readyz")).status_code == 200:
                     return
             except httpx.TransportError:
                 await asyncio.sleep(0.05)
-    raise AssertionError(f"the agent did not come up:\n{agent.log.read_text()}")
+    raise AssertionError(f"it did not come up:\n{service.log.read_text()}")

@@ -35,13 +35,14 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def run_server(app: ASGIApp) -> AsyncIterator[str]:
-    """Serves `app`, its lifespan included, on a free port of 127.0.0.1; yields the base URL, without a slash.
+async def run_server(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+    """Serves `app`, its lifespan included, on 127.0.0.1, port 0 being any free one; yields the base URL, without a
+    slash.
 
     At the end the server is shut down the way a process would be: no new connections, then whatever is
     still running gets two seconds. Raises `StartupFailed`.
     """
-    with bind("127.0.0.1", 0) as listener:
+    with bind("127.0.0.1", port) as listener:
         server = _Server(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="test-server")
         try:

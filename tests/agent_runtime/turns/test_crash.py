@@ -11,7 +11,7 @@ import httpx
 from agent_runtime.turns.engine import MAX_ATTEMPTS
 from groundwork.postgres import Pool
 from tests.agents import SCRIPTED, text_message, write_project
-from tests.processes import AgentProcess, agent_process
+from tests.processes import ServiceProcess, agent_process
 
 # Counts how often the first step runs; the second one kills the process the first time it is reached.
 TWO_STEPS = """
@@ -42,7 +42,7 @@ graph.add_edge(START, "first")
 """
 
 
-async def call(agent: AgentProcess, method: str, params: dict[str, Any]) -> dict[str, Any]:
+async def call(agent: ServiceProcess, method: str, params: dict[str, Any]) -> dict[str, Any]:
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     async with httpx.AsyncClient(timeout=20) as http:
         response = await http.post(agent.url, json=body, headers={"A2A-Version": "1.0"})
@@ -50,13 +50,13 @@ async def call(agent: AgentProcess, method: str, params: dict[str, Any]) -> dict
     return answer
 
 
-async def send_and_go(agent: AgentProcess, text: str, context: str) -> str:
+async def send_and_go(agent: ServiceProcess, text: str, context: str) -> str:
     params = {"message": text_message(text, contextId=context), "configuration": {"returnImmediately": True}}
     task_id: str = (await call(agent, "SendMessage", params))["result"]["task"]["id"]
     return task_id
 
 
-async def outcome(agent: AgentProcess, task_id: str) -> dict[str, Any]:
+async def outcome(agent: ServiceProcess, task_id: str) -> dict[str, Any]:
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         task: dict[str, Any] = (await call(agent, "GetTask", {"id": task_id}))["result"]
@@ -66,7 +66,7 @@ async def outcome(agent: AgentProcess, task_id: str) -> dict[str, Any]:
     raise AssertionError(f"task {task_id} is still {task['status']['state']}")
 
 
-async def conversation(agent: AgentProcess, context: str) -> list[str]:
+async def conversation(agent: ServiceProcess, context: str) -> list[str]:
     async with httpx.AsyncClient() as http:
         response = await http.get(f"{agent.url}/api/v1/memory/threads/{context}/messages")
     return [message["content"] for message in response.json()["data"]["messages"]]

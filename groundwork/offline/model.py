@@ -1,4 +1,4 @@
-"""The chat model that is there when `MODEL` is empty: it needs no key, no network and no download."""
+"""The offline model as LangChain has chat models: whole answers, or word by word."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import NonNegativeFloat
 
-from agent_runtime.graph.offline_answers import answer_to, forced_tool
+from groundwork.offline.answers import WHO_I_AM, answer_to, forced_tool
 
 _WORD = re.compile(r"\s*\S+|\s+\Z")
 
@@ -43,10 +43,11 @@ class OfflineChatModel(BaseChatModel):
       the window and the summary, and from nothing else;
     * anything else: it repeats what was said, and how many messages it can see.
 
-    `delay_seconds` is waited before each token.
+    `delay_seconds` is waited before each token. `introduction` is what it says of itself.
     """
 
     delay_seconds: NonNegativeFloat = 0.0
+    introduction: str = WHO_I_AM
 
     @property
     def _llm_type(self) -> str:
@@ -68,7 +69,7 @@ class OfflineChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        answer = _answer(messages, kwargs)
+        answer = self._answer(messages, kwargs)
         time.sleep(self.delay_seconds * len(_words(answer)))
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
@@ -79,7 +80,7 @@ class OfflineChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        answer = _answer(messages, kwargs)
+        answer = self._answer(messages, kwargs)
         await asyncio.sleep(self.delay_seconds * len(_words(answer)))
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
@@ -90,7 +91,7 @@ class OfflineChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        for chunk in _chunks(_answer(messages, kwargs)):
+        for chunk in _chunks(self._answer(messages, kwargs)):
             time.sleep(self.delay_seconds)
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -103,18 +104,18 @@ class OfflineChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        for chunk in _chunks(_answer(messages, kwargs)):
+        for chunk in _chunks(self._answer(messages, kwargs)):
             await asyncio.sleep(self.delay_seconds)
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
 
-
-def _answer(messages: Sequence[BaseMessage], bound: dict[str, Any]) -> AIMessage:
-    tools = bound.get("tools") or []
-    answer = answer_to(messages, tools, forced_tool(tools, bound.get("tool_choice")))
-    answer.response_metadata = {"model_name": "offline"}
-    return answer
+    def _answer(self, messages: Sequence[BaseMessage], bound: dict[str, Any]) -> AIMessage:
+        tools = bound.get("tools") or []
+        forced = forced_tool(tools, bound.get("tool_choice"))
+        answer = answer_to(messages, tools, forced, self.introduction)
+        answer.response_metadata = {"model_name": "offline"}
+        return answer
 
 
 def _chunks(answer: AIMessage) -> Iterator[ChatGenerationChunk]:

@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from agent_runtime.memory.summaries import INSTRUCTIONS
+from groundwork.summarizing import INSTRUCTIONS
 
 LONGEST_SUMMARY = 2000
 LONGEST_LINE = 100

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
 
-from agent_runtime.graph.offline_arguments import arguments_from
-from agent_runtime.graph.offline_summary import facts_in, is_summary_request, summarize
+from groundwork.offline.arguments import arguments_from
+from groundwork.offline.summary import facts_in, is_summary_request, summarize
 
 Tool = dict[str, Any]
 """A bound tool, as `convert_to_openai_tool` describes it."""
@@ -42,7 +42,9 @@ def forced_tool(tools: Sequence[Tool], tool_choice: Any) -> Tool | None:
     return _find(tools, name)
 
 
-def answer_to(messages: Sequence[BaseMessage], tools: Sequence[Tool], forced: Tool | None) -> AIMessage:
+def answer_to(
+    messages: Sequence[BaseMessage], tools: Sequence[Tool], forced: Tool | None, introduction: str = WHO_I_AM
+) -> AIMessage:
     """The answer to a prompt; `OfflineChatModel` says in which order things are understood."""
     said = _last_said(messages)
     if is_summary_request(messages):
@@ -53,7 +55,7 @@ def answer_to(messages: Sequence[BaseMessage], tools: Sequence[Tool], forced: To
         return AIMessage("\n".join(_tell(result, messages) for result in results))
     if _CALL.search(said):
         return _call_as_told(said, tools)
-    return AIMessage(_introduced(_converse(said, messages, tools), messages))
+    return AIMessage(_introduced(_converse(said, messages, tools, introduction), messages, introduction))
 
 
 def _last_said(messages: Sequence[BaseMessage]) -> str:
@@ -133,17 +135,17 @@ def _called_name(result: ToolMessage, messages: Sequence[BaseMessage]) -> str:
 # Conversation
 
 
-def _introduced(answer: str, messages: Sequence[BaseMessage]) -> str:
+def _introduced(answer: str, messages: Sequence[BaseMessage], introduction: str) -> str:
     """In the first answer it sees of itself, the model says what it is."""
-    introduced = WHO_I_AM in answer or any(isinstance(message, AIMessage) for message in messages)
-    return answer if introduced else f"{answer}\n\n({WHO_I_AM})"
+    introduced = introduction in answer or any(isinstance(message, AIMessage) for message in messages)
+    return answer if introduced else f"{answer}\n\n({introduction})"
 
 
-def _converse(said: str, messages: Sequence[BaseMessage], tools: Sequence[Tool]) -> str:
+def _converse(said: str, messages: Sequence[BaseMessage], tools: Sequence[Tool], introduction: str) -> str:
     if count := _COUNT.search(said):
         return " ".join(str(number) for number in range(1, min(int(count[1]), MOST_TOKENS) + 1))
     if _WHO.search(said):
-        return f"{WHO_I_AM}\n\n{_how_to_call(tools)}"
+        return f"{introduction}\n\n{_how_to_call(tools)}"
     if _RECALL_ALL.search(said):
         return _all_facts(facts_in(messages))
     if asked := _RECALL.search(said):

@@ -16,10 +16,10 @@ from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field, ValidationError
 
-from agent_runtime.graph import OfflineChatModel
-from agent_runtime.graph.offline_answers import WHO_I_AM
-from agent_runtime.memory.summaries import INSTRUCTIONS
 from agent_runtime.memory.window import build_prompt
+from groundwork.offline.answers import WHO_I_AM
+from groundwork.offline.model import OfflineChatModel
+from groundwork.summarizing import INSTRUCTIONS
 
 model = OfflineChatModel()
 

@@ -1,0 +1,118 @@
+"""The one connection between an agent process and its registry: who opens it, and what is shown of it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from agent_runtime.card_url import CardUrl
+from agent_runtime.metrics import AgentMetrics
+from agent_runtime.project import Project
+from agent_runtime.registry_link.card import build_registry_card
+from agent_runtime.registry_link.client import RegistryClient
+from agent_runtime.registry_link.health import HealthWatch
+from agent_runtime.registry_link.registration import Registration
+from agent_runtime.settings import AgentSettings
+from agent_runtime.tools.masking import mask_url
+from agent_runtime.tools.standing import Standing
+from groundwork.background import running
+
+logger = logging.getLogger(__name__)
+
+_NO_AGENT_ID = "AGENT_ID is not set, and an agent is registered by its id"
+_LONGEST_CALL_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class RegistryLink:
+    """An agent's registry, by its `url` as it may be shown. Without an AGENT_ID there is no `registration`."""
+
+    url: str
+    standing: Standing
+    registration: Registration | None
+
+    def state(self) -> dict[str, Any]:
+        return self.standing.as_json(url=self.url)
+
+    def leave(self) -> None:
+        """The process is told to stop, and tells the registry at once, not when its last turn has ended."""
+        if self.registration is not None:
+            self.registration.leave()
+
+    async def reached(self, within_seconds: float) -> str:
+        """How it stands after the first attempt, in words, waiting for it no longer than that."""
+        if self.registration is None:
+            return f"not registered: {self.standing.last_error}"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_seconds):
+                await self.registration.settled()
+        if self.standing.status == "connected":
+            return f"registered as {self.registration.agent_id}"
+        problem = self.standing.last_error or "no answer so far"
+        return f"not reached yet: {problem}; the agent serves meanwhile and tries again"
+
+
+@asynccontextmanager
+async def open_registry_link(
+    settings: AgentSettings,
+    project: Project,
+    *,
+    card_url: CardUrl,
+    check_ready: Callable[[], Awaitable[None]],
+    metrics: AgentMetrics,
+) -> AsyncIterator[RegistryLink | None]:
+    """Registers the agent and keeps it registered while the block runs; `None` when there is no registry.
+
+    Never waits for the registry and never raises because of it. At the end a goodbye takes a bounded time, and
+    none in a process that is told to stop at once.
+    """
+    if not settings.registry_url:
+        yield None
+        return
+    url, standing = mask_url(settings.registry_url), Standing()
+    metrics.watch_registration(lambda: standing.status == "connected")
+    if settings.agent_id is None:
+        logger.warning("the agent is not registered: %s", _NO_AGENT_ID)
+        standing.unavailable(_NO_AGENT_ID)
+        yield RegistryLink(url, standing, None)
+        return
+    card_at = _card_builder(settings, settings.agent_id, project)
+    interval = settings.registry_heartbeat_seconds
+    health = HealthWatch(check_ready, interval)
+    async with _client(settings) as client, running("registry-health", health.watch()):
+        registration = Registration(client, card_at, card_url, health, standing, metrics, interval)
+        async with _kept(registration):
+            yield RegistryLink(url, standing, registration)
+
+
+def _card_builder(settings: AgentSettings, agent_id: str, project: Project) -> Callable[[str], dict[str, Any]]:
+    return partial(
+        build_registry_card,
+        project.card,
+        agent_id,
+        bearer=bool(settings.a2a_callers),
+        tools_consumed=tuple(project.mcp),
+    )
+
+
+def _client(settings: AgentSettings) -> RegistryClient:
+    # A call that takes longer than a heartbeat's interval would cost the next one.
+    timeout = min(_LONGEST_CALL_SECONDS, max(1.0, settings.registry_heartbeat_seconds))
+    token = settings.registry_token.get_secret_value()
+    return RegistryClient(settings.registry_url, token, timeout_seconds=timeout)
+
+
+@asynccontextmanager
+async def _kept(registration: Registration) -> AsyncIterator[None]:
+    """Registered while the block runs. At its end there is time for a goodbye, unless a cancellation ends it."""
+
+    async def say_goodbye(kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not asyncio.CancelledError:
+            await registration.farewell()
+
+    async with running("registration", registration.run()), AsyncExitStack() as stack:
+        stack.push_async_exit(say_goodbye)
+        yield

@@ -1,0 +1,48 @@
+"""What our command lines have in common: how they end, and what they say when they cannot."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import typer
+
+CANNOT = 2
+"""Exit status when the settings, the address, the database or the like make a command impossible."""
+
+
+def complain(program: str, text: str) -> None:
+    """One line on stderr, whatever the text."""
+    typer.echo(f"{program}: {' '.join(text.split())}", err=True)
+
+
+def run(program: str, work: Coroutine[Any, Any, Any], impossible: tuple[type[Exception], ...] = ()) -> Any:
+    """Runs a command to its end. What makes it impossible, `impossible` and what every service of ours can run
+    into, is said in one line, without a traceback. Raises `typer.Exit`."""
+    from groundwork.embedded import EmbeddedPostgresFailed
+    from groundwork.migrations import SchemaLockTimeout, SchemaTooNew
+    from groundwork.postgres import DatabaseUnavailable
+    from groundwork.serving import AddressInUse
+
+    everywhere: tuple[type[Exception], ...] = (
+        AddressInUse,
+        DatabaseUnavailable,
+        EmbeddedPostgresFailed,
+        SchemaLockTimeout,
+        SchemaTooNew,
+    )
+    try:
+        return asyncio.run(work)
+    except impossible + everywhere as error:
+        complain(program, str(error))
+        raise typer.Exit(CANNOT) from None
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(130) from None
+
+
+def busy(what: str) -> AbstractContextManager[object]:
+    """Shows on a terminal that the work goes on; says nothing anywhere else."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.status(f"{what} …") if console.is_terminal else nullcontext()
