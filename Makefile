@@ -6,7 +6,7 @@ python := .venv/bin/python
 pytest := $(python) -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pgbouncer test-newest lint format lock clean
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest lint format lock clean
 
 # A Python that was set up for something else must not reach into the environment.
 unexport PYTHONHOME
@@ -27,6 +27,9 @@ test: venv  ## run all tests; ARGS="-k summary" runs some
 test-pgbouncer: venv  ## run all tests through PgBouncer in transaction mode
 	@$(python) scripts/with_pgbouncer.py $(pytest) $(ARGS)
 
+test-jamjet: venv  ## run the tests of JamJet's client with the newest one (needs Python 3.12 or 3.13)
+	@$(python) scripts/with_newest_jamjet.py $(pytest) tests/contract/test_jamjet_clients.py $(ARGS)
+
 test-newest:  ## run all tests with the newest packages instead of the locked ones
 	@sh scripts/test-newest.sh $(ARGS)
 
@@ -43,5 +46,5 @@ lock:  ## resolve requirements.lock again; ARGS=--upgrade takes the newest versi
 	@"$$(sh scripts/find-python.sh)" scripts/lock.py $(ARGS)
 
 clean:  ## remove the environment and everything else that is made again by itself
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .venv-jamjet build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

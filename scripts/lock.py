@@ -1,8 +1,8 @@
-"""Writes requirements.lock and scaffold/templates/constraints.txt from pyproject.toml.
+"""Writes requirements.lock, requirements-jamjet.lock and scaffold/templates/constraints.txt from pyproject.toml.
 
 One lock serves every supported Python and platform: it is resolved for all of them at once, carries the hashes
-of every file of a version, and names no package index. Versions that are locked already stay as they are;
-`--upgrade` and `--upgrade-package NAME` change that.
+of every file of a version, and names no package index. The newest JamJet client has one of its own. Versions
+that are locked already stay as they are; `--upgrade` and `--upgrade-package NAME` change that.
 """
 
 import re
@@ -14,13 +14,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
+JAMJET_LOCK = ROOT / "requirements-jamjet.lock"
 CONSTRAINTS = ROOT / "scaffold" / "templates" / "constraints.txt"
 
-RESOLVE = ["--universal", "--python-version", "3.11", "--all-extras", "--no-annotate", "--no-header", "--quiet"]
+PROJECT = ["pyproject.toml", "--all-extras", "--python-version", "3.11"]
+NEWEST_JAMJET = ["--group", "jamjet", "--python-version", "3.12"]
+RESOLVE = ["--universal", "--no-annotate", "--no-header", "--quiet"]
 NO_ADDRESSES = ["--no-emit-index-url", "--no-emit-find-links"]
 
 LOCK_HEADER = """\
 # Every package of this repository at the version it was tested with, development tools included.
+# Made by `make lock` from pyproject.toml; do not edit.
+"""
+JAMJET_LOCK_HEADER = """\
+# The newest of JamJet's own clients, which the registry is also tested with.
 # Made by `make lock` from pyproject.toml; do not edit.
 """
 CONSTRAINTS_HEADER = """\
@@ -31,10 +38,12 @@ CONSTRAINTS_HEADER = """\
 def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         uv = install_uv(Path(directory))
-        compile_requirements(uv, LOCK, LOCK_HEADER, ["--generate-hashes", "--group", "dev", *arguments])
+        hashed = ["--generate-hashes", *arguments]
+        compile_requirements(uv, LOCK, LOCK_HEADER, [*PROJECT, "--group", "dev", *hashed])
+        compile_requirements(uv, JAMJET_LOCK, JAMJET_LOCK_HEADER, [*NEWEST_JAMJET, *hashed])
         CONSTRAINTS.parent.mkdir(parents=True, exist_ok=True)
         CONSTRAINTS.unlink(missing_ok=True)
-        compile_requirements(uv, CONSTRAINTS, CONSTRAINTS_HEADER, ["--constraints", str(LOCK)])
+        compile_requirements(uv, CONSTRAINTS, CONSTRAINTS_HEADER, [*PROJECT, "--constraints", str(LOCK)])
 
 
 def install_uv(directory: Path) -> Path:
@@ -45,9 +54,9 @@ def install_uv(directory: Path) -> Path:
 
 
 def compile_requirements(uv: Path, output: Path, header: str, arguments: list[str]) -> None:
-    """Resolves pyproject.toml into `output`. Raises `SystemExit` when an address got into it."""
+    """Resolves what the arguments name into `output`. Raises `SystemExit` when an address got into it."""
     subprocess.run(
-        [uv, "pip", "compile", "pyproject.toml", *RESOLVE, *NO_ADDRESSES, *arguments, "--output-file", output],
+        [uv, "pip", "compile", *RESOLVE, *NO_ADDRESSES, *arguments, "--output-file", output],
         cwd=ROOT,
         check=True,
         stdout=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = ["groundwork", "agent_runtime", "admin_api", "scaffold"]
+OURS = ["groundwork", "agent_runtime", "admin_api", "registry", "scaffold"]
 TEMPLATES = ROOT / "scaffold" / "templates"
 
 _NAME = re.compile(r"^[\w.-]+")
@@ -25,6 +25,11 @@ def pyproject():
 @pytest.fixture(scope="module")
 def lock():
     return (ROOT / "requirements.lock").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def jamjet_lock():
+    return (ROOT / "requirements-jamjet.lock").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +54,8 @@ def test_the_lock_holds_everything_that_is_declared(pyproject, lock):
     assert _names(wanted) - _versions(lock).keys() == set()
 
 
-def test_everything_in_the_lock_is_pinned_by_hash(lock):
-    requirements = re.findall(r"^[^\s#].*(?:\n[ \t]+.*)*", lock, re.MULTILINE)
+def test_everything_in_the_locks_is_pinned_by_hash(lock, jamjet_lock):
+    requirements = re.findall(r"^[^\s#].*(?:\n[ \t]+.*)*", f"{lock}\n{jamjet_lock}", re.MULTILINE)
     assert [entry for entry in requirements if "==" not in entry or "--hash=sha256:" not in entry] == []
 
 
@@ -61,8 +66,8 @@ def test_a_scaffolded_project_starts_from_the_locked_versions(lock, constraints)
     assert {name: version for name, version in pinned.items() if locked[name] != version} == {}
 
 
-def test_the_lock_and_the_constraints_name_no_address(lock, constraints):
-    assert re.findall(r"://|--index|--extra-index|--find-links| @ ", lock + constraints) == []
+def test_the_locks_and_the_constraints_name_no_address(lock, jamjet_lock, constraints):
+    assert re.findall(r"://|--index|--extra-index|--find-links| @ ", lock + jamjet_lock + constraints) == []
 
 
 def _imported_modules(package: Path) -> set[str]:

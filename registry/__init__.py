@@ -1,0 +1,1 @@
+"""The central registry: JamJet's REST API, on PostgreSQL."""

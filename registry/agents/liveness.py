@@ -1,0 +1,133 @@
+"""What a registry does about time: it shows that it works itself, notices who is overdue, and clears away."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import psycopg
+
+from groundwork.background import running
+from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
+from registry.access import Principal
+from registry.agents import store
+from registry.audit.store import append_entry
+from registry.metrics import RegistryMetrics
+from registry.settings import RegistrySettings
+
+logger = logging.getLogger(__name__)
+
+_PULSE_SECONDS = 1.0
+_LONGEST_GAP_SECONDS = 2.5
+_COUNT_SECONDS = 10.0
+_PURGE_SECONDS = 60.0
+_PURGE_BATCH = 500
+
+
+class Liveness:
+    """What the loops do in each round. Any number of registries may do it on one database at the same time."""
+
+    def __init__(self, pool: Pool, settings: RegistrySettings, metrics: RegistryMetrics) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._metrics = metrics
+
+    async def begin(self) -> None:
+        """This registry begins to work. While none did, nobody could be heard: see `store.keep_pulse`."""
+        await self._keep_pulse(longest_gap=0)
+
+    async def watch(self) -> None:
+        """Shows that this registry works, and tells the log who became overdue and who is back."""
+        await self._keep_pulse(longest_gap=_LONGEST_GAP_SECONDS)
+        with database_errors():
+            async with self._pool.connection() as conn:
+                noted = await store.note_overdue(conn)
+        for agent in noted:
+            _tell(agent)
+
+    async def count(self) -> None:
+        with database_errors():
+            async with self._pool.connection() as conn:
+                counts = await store.count_by_status(conn)
+        self._metrics.set_agents(counts)
+
+    async def purge(self) -> None:
+        """Removes processes that nobody has heard of for long, and agents of whose processes none is left."""
+        while await self._purge_batch():
+            pass
+
+    @property
+    def purge_round_seconds(self) -> float:
+        return min(_PURGE_SECONDS, self._settings.jamjet_purge_seconds / 10)
+
+    async def _keep_pulse(self, longest_gap: float) -> None:
+        with database_errors():
+            async with self._pool.connection() as conn:
+                gap_seconds, spared = await store.keep_pulse(conn, longest_gap)
+        if spared:
+            logger.info(
+                "no registry worked for %.1f seconds: %d processes of agents have a whole period to be heard of",
+                gap_seconds,
+                spared,
+            )
+
+    async def _purge_batch(self) -> bool:
+        """Whether there may be more to remove."""
+        seconds = self._settings.jamjet_purge_seconds
+        with database_errors():
+            async with self._pool.connection() as conn, conn.transaction():
+                instances = await store.purge_instances(conn, seconds, _PURGE_BATCH)
+                agents = await store.purge_agents(conn, seconds, _PURGE_BATCH)
+                for agent in agents:
+                    await _record_purge(conn, agent)
+        if instances or agents:
+            logger.info("removed %d silent processes and %d agents without any", instances, len(agents))
+        return _PURGE_BATCH in (instances, len(agents))
+
+
+@asynccontextmanager
+async def watching_agents(
+    pool: Pool, settings: RegistrySettings, metrics: RegistryMetrics
+) -> AsyncIterator[Liveness]:
+    """Runs the loops with the block. Raises `DatabaseUnavailable` when they cannot even begin."""
+    liveness = Liveness(pool, settings, metrics)
+    await liveness.begin()
+    loops = {
+        "agents-watch": repeat(liveness.watch, _PULSE_SECONDS, "the agents are not watched"),
+        "agents-count": repeat(liveness.count, _COUNT_SECONDS, "the agents are not counted"),
+        "agents-purge": repeat(liveness.purge, liveness.purge_round_seconds, "silent agents stay"),
+    }
+    async with AsyncExitStack() as stack:
+        for name, loop in loops.items():
+            await stack.enter_async_context(running(name, loop))
+        yield liveness
+
+
+async def repeat(work: Callable[[], Awaitable[None]], seconds: float, otherwise: str) -> None:
+    """Works every so many seconds, for ever. What keeps it from working is logged once until it works again."""
+    works = True
+    while True:
+        try:
+            await work()
+            works = True
+        except DatabaseUnavailable as error:
+            if works:
+                logger.warning("%s for now: %s", otherwise, error)
+            works = False
+        except psycopg.Error:
+            if works:
+                logger.exception("%s", otherwise)
+            works = False
+        await asyncio.sleep(seconds)
+
+
+async def _record_purge(conn: Connection, agent: store.PurgedAgent) -> None:
+    registry = Principal(agent.tenant_id, "operator", "registry", "system")
+    await append_entry(conn, registry, "agent_purged", f"agent:{agent.agent_id}", uri=agent.uri)
+
+
+def _tell(agent: store.NotedAgent) -> None:
+    if agent.is_overdue:
+        logger.warning("agent %s of tenant %s is overdue", agent.agent_id, agent.tenant_id)
+    elif agent.status == "active":
+        logger.info("agent %s of tenant %s is heard of again", agent.agent_id, agent.tenant_id)

@@ -1,0 +1,228 @@
+"""Agents as they are asked for, stored and shown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from registry.agents.cards import describe_card
+from registry.agents.lifecycle import Status
+from registry.checks import Body, Limit, Query
+from registry.times import rfc3339
+
+Health = Literal["ok", "failing"]
+Origin = Literal["registered", "discovered"]
+
+DEFAULT_HEARTBEAT_SECONDS = 10.0
+UNNAMED = ""
+"""The incarnation of all processes of an agent that give none."""
+
+
+class Departure(Body):
+    """Which process of the agent it is; none: whoever it is that runs the agent."""
+
+    incarnation: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+
+
+class SignOfLife(Departure):
+    """Which process it is, and how often it means to be heard of."""
+
+    heartbeat_seconds: Annotated[float, Field(ge=0.1, le=86_400)] | None = None
+
+
+class Heartbeat(SignOfLife):
+    health: Health = "ok"
+    reason: str | None = None
+
+
+class DiscoverBody(Body):
+    url: Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+_Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Filters(Query):
+    """Which agents a list is of."""
+
+    status: Status | None = None
+    skill: _Name | None = None
+    protocol: _Name | None = None
+    alive: Literal["true", "false"] | None = None
+
+
+class AgentsQuery(Filters):
+    limit: Limit | None = None
+    cursor: Annotated[str, Field(max_length=2048)] | None = None
+
+
+class SearchQuery(Query):
+    """`skills` are separated by commas; an agent that has one of them is found."""
+
+    skills: Annotated[str, Field(min_length=1, max_length=4096)]
+    trust_domain: _Name | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which agents are wanted; None: whichever they have. `skills` are those of which an agent has one."""
+
+    status: Status | None = None
+    skills: Sequence[str] | None = None
+    protocol: str | None = None
+    alive: bool | None = None
+    trust_domain: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An agent's row, as far as what may become of it depends on it."""
+
+    agent_id: str
+    uri: str
+    status: Status
+    origin: Origin
+    card_url: str | None
+    has_instances: bool
+    has_left: bool
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A process of an agent. One that is not `living` has been silent for too long."""
+
+    incarnation: str
+    living: bool
+    health: Health
+    health_reason: str
+    last_heartbeat_at: datetime | None
+    joined_at: datetime
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent that is shown. It is alive when it is active, and one of its processes lives and is healthy."""
+
+    agent_id: str
+    status: Status
+    alive: bool
+    health: Health | None
+    """Of the processes that live; None when none does."""
+    card: dict[str, Any]
+    registered_at: datetime
+    updated_at: datetime
+    last_heartbeat_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Registered:
+    agent_id: str
+    created: bool
+    status: Status
+
+
+@dataclass(frozen=True)
+class AgentPage:
+    agents: list[Agent]
+    next_cursor: str | None
+
+
+class RegisteredAnswer(TypedDict):
+    agent_id: str
+    created: bool
+    status: Status
+
+
+class StatusAnswer(TypedDict):
+    agent_id: str
+    status: Status
+
+
+class HeartbeatAnswer(TypedDict):
+    agent_id: str
+    ok: bool
+    status: Status
+
+
+class DeletedAnswer(TypedDict):
+    agent_id: str
+    deleted: bool
+
+
+class InstanceAnswer(TypedDict):
+    incarnation: str | None
+    alive: bool
+    health: Health
+    health_reason: str | None
+    last_heartbeat: str | None
+    joined_at: str
+
+
+class CapabilitiesAnswer(TypedDict):
+    skills: list[dict[str, Any]]
+    protocols: list[str]
+    tools_provided: list[str]
+    tools_consumed: list[str]
+
+
+class AgentAnswer(TypedDict):
+    id: str
+    agent_id: str
+    status: Status
+    alive: bool
+    registered_at: str
+    updated_at: str
+    last_heartbeat: str | None
+    card: Annotated[dict[str, Any], Field(description="As it was given.")]
+    uri: str
+    url: str
+    name: str
+    description: str
+    version: str
+    autonomy: str
+    auth: dict[str, Any]
+    capabilities: CapabilitiesAnswer
+
+
+class AgentDetailAnswer(AgentAnswer):
+    health: Annotated[Health | None, Field(description="Of the processes that live; null when none does.")]
+    instances: Annotated[list[InstanceAnswer], Field(description="The latest first, and no more than a hundred.")]
+
+
+class AgentsAnswer(TypedDict):
+    agents: list[AgentAnswer]
+    next_cursor: NotRequired[Annotated[str | None, Field(description="Only on a page; null on the last one.")]]
+
+
+def describe_agent(agent: Agent) -> dict[str, Any]:
+    """The agent as clients of all kinds look for it: with its card inside, and the card's parts beside it."""
+    return {
+        "id": agent.agent_id,
+        "agent_id": agent.agent_id,
+        "status": agent.status,
+        "alive": agent.alive,
+        "registered_at": rfc3339(agent.registered_at),
+        "updated_at": rfc3339(agent.updated_at),
+        "last_heartbeat": rfc3339(agent.last_heartbeat_at),
+        "card": agent.card,
+        **describe_card(agent.card),
+    }
+
+
+def describe_in_detail(agent: Agent, instances: Sequence[Instance]) -> dict[str, Any]:
+    shown: list[Mapping[str, Any]] = [_describe_instance(instance) for instance in instances]
+    return {**describe_agent(agent), "health": agent.health, "instances": shown}
+
+
+def _describe_instance(instance: Instance) -> dict[str, Any]:
+    return {
+        "incarnation": instance.incarnation or None,
+        "alive": instance.living and instance.health == "ok",
+        "health": instance.health,
+        "health_reason": instance.health_reason or None,
+        "last_heartbeat": rfc3339(instance.last_heartbeat_at),
+        "joined_at": rfc3339(instance.joined_at),
+    }

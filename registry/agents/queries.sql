@@ -1,0 +1,227 @@
+-- name: find_agent_at
+-- The agent that is registered with this URI; the oldest, should there be several.
+SELECT agent_id FROM agents WHERE tenant_id = %(tenant_id)s AND uri = %(uri)s
+ ORDER BY registered_at, agent_id LIMIT 1;
+
+-- name: find_agent_of_card
+-- The agent whose card was found at this URL before, or that has this URI; of several, the one with the card's id.
+SELECT agent_id FROM agents
+ WHERE tenant_id = %(tenant_id)s AND (card_url = %(card_url)s OR uri = %(uri)s)
+ ORDER BY agent_id = coalesce(%(agent_id)s, '') DESC, card_url = %(card_url)s DESC NULLS LAST, registered_at, agent_id
+ LIMIT 1;
+
+-- name: lock_agent
+-- Changes of one agent come one after the other; its heartbeats do not wait for them.
+SELECT agent_id, uri, status, origin, card_url, has_instances, has_left FROM agents
+ WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s
+   FOR NO KEY UPDATE;
+
+-- name: count_agents
+SELECT count(*) AS agents FROM agents WHERE tenant_id = %(tenant_id)s;
+
+-- name: has_agent
+SELECT EXISTS (SELECT FROM agents WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s) AS found;
+
+-- name: put_agent
+-- An entry that is there keeps its status. Of what is discovered, the active are looked at again.
+INSERT INTO agents AS a (
+    tenant_id, agent_id, uri, origin, card, card_url, skills, protocols, has_instances
+) VALUES (
+    %(tenant_id)s, %(agent_id)s, %(uri)s, %(origin)s, %(card)s, %(card_url)s, %(skills)s, %(protocols)s,
+    %(has_instances)s
+)
+ON CONFLICT (tenant_id, agent_id) DO UPDATE
+   SET uri = excluded.uri, origin = excluded.origin, card = excluded.card, card_url = excluded.card_url,
+       skills = excluded.skills, protocols = excluded.protocols,
+       has_instances = a.has_instances OR excluded.has_instances,
+       next_probe_at = CASE WHEN excluded.origin = 'discovered' AND a.status = 'active' THEN now() END,
+       updated_at = now()
+RETURNING a.status;
+
+-- name: set_status
+-- A discovered agent is looked at while it is active, for the first time at once.
+UPDATE agents
+   SET status = %(status)s, has_left = %(has_left)s, updated_at = now(),
+       next_probe_at = CASE WHEN origin = 'discovered' AND %(status)s = 'active' THEN coalesce(next_probe_at, now()) END
+ WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s;
+
+-- name: delete_agent
+DELETE FROM agents WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s;
+
+-- name: list_agents
+-- At least one agent, and no more than there is memory for their cards, which are taken as they are stored.
+SELECT page.agent_id, page.status, page.alive, page.health, page.card, page.registered_at, page.updated_at,
+       page.last_heartbeat_at, page.has_more
+  FROM (SELECT a.*,
+               sum(pg_column_size(a.card)) OVER by_id - pg_column_size(a.card) AS bytes_before,
+               lead(a.agent_id) OVER by_id IS NOT NULL AS has_more
+          FROM seen_agents a
+         WHERE a.tenant_id = %(tenant_id)s AND a.agent_id > %(after)s
+           AND (%(status)s::text IS NULL OR a.status = %(status)s)
+           AND (%(skills)s::text[] IS NULL OR a.skills && %(skills)s)
+           AND (%(protocol)s::text IS NULL OR a.protocols @> ARRAY[%(protocol)s::text])
+           AND (%(alive)s::boolean IS NULL OR a.alive = %(alive)s)
+           AND (%(trust_domain)s::text IS NULL
+                OR coalesce(a.card ->> 'trust_domain', a.card -> 'labels' ->> 'trust_domain') = %(trust_domain)s)
+        WINDOW by_id AS (ORDER BY a.agent_id)
+         ORDER BY a.agent_id LIMIT %(limit)s
+       ) AS page
+ WHERE page.bytes_before < %(bytes)s
+ ORDER BY page.agent_id;
+
+-- name: find_agent
+SELECT agent_id, status, alive, health, card, registered_at, updated_at, last_heartbeat_at
+  FROM seen_agents
+ WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s;
+
+-- name: list_instances
+SELECT incarnation, alive_until > now() AS living, health, health_reason, last_heartbeat_at, joined_at
+  FROM agent_instances
+ WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s
+ ORDER BY alive_until DESC, incarnation LIMIT %(limit)s;
+
+-- name: note_sign_of_life
+-- Other than by a heartbeat: health stays what the process has last said of itself.
+INSERT INTO agent_instances AS i (tenant_id, agent_id, incarnation, heartbeat_seconds, alive_until)
+VALUES (
+    %(tenant_id)s, %(agent_id)s, %(incarnation)s, coalesce(%(heartbeat_seconds)s, %(default_seconds)s),
+    clock_timestamp() + silence_allowed(coalesce(%(heartbeat_seconds)s, %(default_seconds)s))
+)
+ON CONFLICT (tenant_id, agent_id, incarnation) DO UPDATE
+   SET heartbeat_seconds = coalesce(%(heartbeat_seconds)s, i.heartbeat_seconds),
+       alive_until = clock_timestamp() + silence_allowed(coalesce(%(heartbeat_seconds)s, i.heartbeat_seconds));
+
+-- name: beat
+-- The common case for many at once: processes that live and are as healthy as before. One whose time has run out has
+-- to register again; of those without a name, the one that beats need not be the one that was silent. A row that
+-- somebody else works on is passed over, so that statements like this one never wait for each other.
+WITH beats AS MATERIALIZED (
+    SELECT * FROM unnest(
+        %(tenant_ids)s::text[], %(agent_ids)s::text[], %(incarnations)s::text[], %(heartbeat_seconds)s::float8[],
+        %(healths)s::text[], %(reasons)s::text[]
+    ) AS b (tenant_id, agent_id, incarnation, heartbeat_seconds, health, reason)
+), usual AS MATERIALIZED (
+    SELECT i.tenant_id, i.agent_id, i.incarnation, a.status, b.heartbeat_seconds, b.reason
+      FROM beats b
+      JOIN agent_instances i USING (tenant_id, agent_id, incarnation, health)
+      JOIN agents a USING (tenant_id, agent_id)
+     WHERE i.alive_until > now() OR i.incarnation = ''
+       FOR NO KEY UPDATE OF i SKIP LOCKED
+)
+UPDATE agent_instances i
+   SET heartbeat_seconds = coalesce(u.heartbeat_seconds, i.heartbeat_seconds),
+       alive_until = now() + silence_allowed(coalesce(u.heartbeat_seconds, i.heartbeat_seconds)),
+       last_heartbeat_at = now(), health_reason = u.reason
+  FROM usual u
+ WHERE i.tenant_id = u.tenant_id AND i.agent_id = u.agent_id AND i.incarnation = u.incarnation
+RETURNING i.tenant_id, i.agent_id, i.incarnation, i.health, u.status;
+
+-- name: lock_instance
+SELECT incarnation, alive_until > clock_timestamp() AS living, health, health_reason, last_heartbeat_at, joined_at
+  FROM agent_instances
+ WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND incarnation = %(incarnation)s
+   FOR NO KEY UPDATE;
+
+-- name: put_heartbeat
+INSERT INTO agent_instances AS i (
+    tenant_id, agent_id, incarnation, heartbeat_seconds, alive_until, last_heartbeat_at, health, health_reason
+) VALUES (
+    %(tenant_id)s, %(agent_id)s, %(incarnation)s, coalesce(%(heartbeat_seconds)s, %(default_seconds)s),
+    clock_timestamp() + silence_allowed(coalesce(%(heartbeat_seconds)s, %(default_seconds)s)), clock_timestamp(),
+    %(health)s, %(reason)s
+)
+ON CONFLICT (tenant_id, agent_id, incarnation) DO UPDATE
+   SET heartbeat_seconds = coalesce(%(heartbeat_seconds)s, i.heartbeat_seconds),
+       alive_until = clock_timestamp() + silence_allowed(coalesce(%(heartbeat_seconds)s, i.heartbeat_seconds)),
+       last_heartbeat_at = excluded.last_heartbeat_at, health = excluded.health,
+       health_reason = excluded.health_reason;
+
+-- name: remove_instance
+DELETE FROM agent_instances
+ WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND incarnation = %(incarnation)s;
+
+-- name: has_living_instance
+SELECT EXISTS (
+       SELECT FROM agent_instances
+        WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND alive_until > clock_timestamp()
+       ) AS found;
+
+-- name: keep_pulse
+-- While no registry works, no agent can be heard. So when the last beat of the pulse is longer ago than the longest
+-- gap, whoever was alive then gets a whole period to be heard of again, and nobody who was not. Registries on one
+-- database take turns at the row: the first one after a gap grants the period, the others see no gap.
+WITH last AS MATERIALIZED (
+    SELECT beat_at, clock_timestamp() - beat_at AS gap FROM registry_pulse FOR UPDATE
+), beat AS (
+    UPDATE registry_pulse p SET beat_at = clock_timestamp() FROM last WHERE p.beat_at = last.beat_at
+), spared AS (
+    UPDATE agent_instances i
+       SET alive_until = greatest(i.alive_until, clock_timestamp() + silence_allowed(i.heartbeat_seconds))
+      FROM last
+     WHERE last.gap > make_interval(secs => %(longest_gap)s) AND i.alive_until > last.beat_at
+    RETURNING 1
+)
+SELECT extract(epoch FROM last.gap)::float8 AS gap_seconds, (SELECT count(*) FROM spared) AS spared FROM last;
+
+-- name: note_overdue
+-- Whoever became overdue, or is no longer, since this was last asked, by whichever registry. A row that another one
+-- works on is left to the next time.
+WITH changed AS (
+    SELECT a.tenant_id, a.agent_id FROM agents a
+     WHERE a.is_overdue <> (a.status = 'active' AND NOT EXISTS (
+           SELECT FROM agent_instances i
+            WHERE i.tenant_id = a.tenant_id AND i.agent_id = a.agent_id AND i.alive_until > now()))
+       FOR NO KEY UPDATE OF a SKIP LOCKED
+)
+UPDATE agents a SET is_overdue = NOT a.is_overdue
+  FROM changed c WHERE a.tenant_id = c.tenant_id AND a.agent_id = c.agent_id
+RETURNING a.tenant_id, a.agent_id, a.status, a.is_overdue;
+
+-- name: count_by_status
+SELECT status, alive, count(*) AS agents FROM seen_agents GROUP BY status, alive;
+
+-- name: purge_instances
+WITH silent AS MATERIALIZED (
+    SELECT tenant_id, agent_id, incarnation FROM agent_instances
+     WHERE alive_until < now() - make_interval(secs => %(silent_seconds)s)
+     LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+DELETE FROM agent_instances i USING silent s
+ WHERE i.tenant_id = s.tenant_id AND i.agent_id = s.agent_id AND i.incarnation = s.incarnation;
+
+-- name: purge_agents
+-- In the order of the tenants, as the audit log takes the locks of its chains.
+WITH left_behind AS MATERIALIZED (
+    SELECT a.tenant_id, a.agent_id FROM agents a
+     WHERE a.has_instances AND a.updated_at < now() - make_interval(secs => %(silent_seconds)s)
+       AND NOT EXISTS (
+           SELECT FROM agent_instances i WHERE i.tenant_id = a.tenant_id AND i.agent_id = a.agent_id)
+     ORDER BY a.tenant_id, a.agent_id LIMIT %(limit)s FOR UPDATE OF a SKIP LOCKED
+), gone AS (
+    DELETE FROM agents a USING left_behind l WHERE a.tenant_id = l.tenant_id AND a.agent_id = l.agent_id
+    RETURNING a.tenant_id, a.agent_id, a.uri
+)
+SELECT tenant_id, agent_id, uri FROM gone ORDER BY tenant_id, agent_id;
+
+-- name: claim_probes
+-- Agents whose cards are to be looked for now. Whoever claims one has it for most of the interval, also when it dies
+-- meanwhile. Those that are alive come first: the others may be many, and slow.
+WITH due AS MATERIALIZED (
+    SELECT a.tenant_id, a.agent_id
+      FROM agents a JOIN tenants t USING (tenant_id)
+     WHERE a.next_probe_at <= now() AND t.status = 'active'
+     ORDER BY EXISTS (
+           SELECT FROM agent_instances i
+            WHERE i.tenant_id = a.tenant_id AND i.agent_id = a.agent_id AND i.alive_until > now()) DESC,
+           a.next_probe_at
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE OF a SKIP LOCKED
+)
+UPDATE agents a SET next_probe_at = now() + make_interval(secs => %(seconds)s * (0.9 + 0.1 * random()))
+  FROM due d WHERE a.tenant_id = d.tenant_id AND a.agent_id = d.agent_id
+RETURNING a.tenant_id, a.agent_id, a.uri, a.card_url, a.card ->> 'id' AS card_id;
+
+-- name: update_probed_card
+UPDATE agents
+   SET uri = %(uri)s, card = %(card)s, skills = %(skills)s, protocols = %(protocols)s, updated_at = now()
+ WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND card <> %(card)s;

@@ -1,0 +1,96 @@
+"""The registry as an ASGI app."""
+
+import time
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from groundwork.asgi import BodyLimit, RequestId
+from groundwork.health import health_routes
+from registry.agents import routes as agents
+from registry.artifacts import routes as artifacts
+from registry.artifacts.service import MAX_BYTES as MAX_ARTIFACT_BYTES
+from registry.audit import routes as audit
+from registry.cron import routes as cron
+from registry.did import routes as did
+from registry.events import routes as events
+from registry.executions import routes as executions
+from registry.http_errors import JsonResponse, add_error_handlers, refuse_body
+from registry.jamjet import JamJetPrefix
+from registry.metrics import RegistryMetrics
+from registry.service import Registry
+from registry.tenants import routes as tenants
+from registry.tokens import routes as tokens
+from registry.work_items import routes as work_items
+from registry.workers import routes as workers
+from registry.workflows import routes as workflows
+
+VERSION = version("agent-sidecar")
+
+_ROUTERS = (
+    agents.router,
+    audit.router,
+    tenants.router,
+    tokens.router,
+    workers.router,
+    work_items.router,
+    workflows.router,
+    executions.router,
+    events.router,
+    cron.router,
+    artifacts.router,
+    did.router,
+)
+
+
+def create_app(registry: Registry) -> ASGIApp:
+    """The app that clients of the registry reach."""
+    app = FastAPI(title="Agent registry", version=VERSION, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.registry = registry
+    add_error_handlers(app)
+    app.add_api_route("/health", _health, tags=["operations"], summary="The process is up")
+    app.include_router(health_routes(registry.check_ready, registry.metrics.registry))
+    for router in _ROUTERS:
+        app.include_router(router)
+    limit = registry.settings.jamjet_max_body_bytes
+
+    def limit_for(scope: Scope) -> int:
+        return max(limit, MAX_ARTIFACT_BYTES) if scope["path"].startswith("/artifacts") else limit
+
+    counted = _Counted(BodyLimit(app, limit_for, refuse_body), registry.metrics)
+    return RequestId(JamJetPrefix(counted))
+
+
+async def _health() -> JsonResponse:
+    return JsonResponse({"status": "ok", "version": VERSION})
+
+
+class _Counted:
+    """Counts requests by route, status and time."""
+
+    def __init__(self, app: ASGIApp, metrics: RegistryMetrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status, started = 500, time.monotonic()
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_see)
+        finally:
+            route = getattr(scope.get("route"), "path", "(none)")
+            method = scope["method"] if scope["method"] in _METHODS else "(other)"
+            self.metrics.request_answered(method, route, status, time.monotonic() - started)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -1,0 +1,47 @@
+"""Routes of artifacts: bytes in, bytes out."""
+
+import re
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from registry.artifacts.service import MAX_BYTES
+from registry.deps import CurrentRegistry, Reader, RegistryRoute, Writer, read_bytes
+from registry.errors import NotFound, PayloadTooLarge
+from registry.http_errors import JsonResponse
+from registry.openapi import failures
+
+router = APIRouter(prefix="/artifacts", route_class=RegistryRoute, tags=["artifacts"])
+
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}(\s*;[ -~]{0,255})?", re.ASCII)
+_ANY = "application/octet-stream"
+_BYTES = {"content": {_ANY: {"schema": {"type": "string", "format": "binary"}}}}
+
+
+@router.post("", responses=failures(PayloadTooLarge), openapi_extra={"requestBody": {"required": True, **_BYTES}})
+async def put_artifact(principal: Writer, registry: CurrentRegistry, request: Request) -> Response:
+    """Keeps the body, of at most 8 MiB, under its SHA-256."""
+    content = await read_bytes(request)
+    if len(content) > MAX_BYTES:
+        raise PayloadTooLarge(MAX_BYTES)
+    given = request.headers.get("content-type", _ANY)
+    media_type = given if _MEDIA_TYPE.fullmatch(given) else _ANY
+    digest = await registry.artifacts.put(principal, media_type, content)
+    return JsonResponse({"hash": digest, "size": len(content), "media_type": media_type})
+
+
+@router.get(
+    "/{digest}",
+    responses={**failures(NotFound), 200: _BYTES},
+    response_class=Response,
+)
+async def get_artifact(principal: Reader, registry: CurrentRegistry, digest: str) -> Response:
+    """The bytes as they were left. A browser that is led here saves them and shows nothing."""
+    artifact = await registry.artifacts.get(principal, digest)
+    headers = {
+        "Content-Disposition": "attachment",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "private, max-age=31536000, immutable",
+    }
+    return Response(artifact.content, media_type=artifact.media_type, headers=headers)

@@ -1,0 +1,65 @@
+"""What can be asked of the audit log."""
+
+from collections.abc import Callable, Sequence
+from urllib.parse import quote
+
+from groundwork.postgres import Pool, database_errors
+from registry.access import PLATFORM_TENANT, Principal
+from registry.audit import store
+from registry.audit.chain import ChainChecks, ChainReport, Mark
+from registry.audit.models import AuditQuery, Page
+from registry.errors import NotFound
+
+_LONGEST_PATH = 1000
+_PROGRESS_EVERY = 1000
+
+
+class Audit:
+    """The audit log. Accepted writes are recorded by whoever makes them, in the same transaction."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def record_refusal(self, principal: Principal, method: str, path: str, reason: str) -> None:
+        """A write that was refused for lack of rights."""
+        # As it stands in a request: a path may hold any character, a text in the database may not.
+        path = quote(path, safe="/:@!$&'()*+,;=")[:_LONGEST_PATH]
+        with database_errors():
+            async with self._pool.connection() as conn, conn.transaction():
+                await store.append_entry(
+                    conn, principal, "write_refused", path, method=method, path=path, reason=reason
+                )
+
+    async def list_entries(self, tenant_id: str, query: AuditQuery) -> Page:
+        """A page of the tenant's entries, the newest first."""
+        with database_errors():
+            async with self._pool.connection() as conn:
+                return await store.list_entries(conn, tenant_id, query)
+
+    async def verify(
+        self,
+        tenant_id: str | None = None,
+        noted: Mark | None = None,
+        progress: Callable[[int, int], None] = lambda seen, total: None,
+    ) -> Sequence[ChainReport]:
+        """Recomputes the tenant's chain, or every one there is, as they are at one moment.
+
+        `noted` is of the tenant's chain, or of the platform's tenant. `progress` is told now and then how many
+        entries have been seen, and of how many. Raises `NotFound` for a tenant without entries that nothing is
+        noted of.
+        """
+        with database_errors():
+            async with self._pool.connection() as conn, store.one_snapshot(conn):
+                heads = await store.list_heads(conn, tenant_id)
+                total = sum(head.sequence for head in heads.values())
+                chains = ChainChecks(heads, {tenant_id or PLATFORM_TENANT: noted} if noted else {})
+                seen = 0
+                async for entry in store.stream_entries(conn, tenant_id):
+                    chains.see(entry)
+                    seen += 1
+                    if seen % _PROGRESS_EVERY == 0:
+                        progress(seen, total)
+        reports = chains.reports()
+        if tenant_id is not None and not reports:
+            raise NotFound(f"tenant {tenant_id} has no audit log")
+        return reports

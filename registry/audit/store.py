@@ -1,0 +1,96 @@
+"""The rows of the audit log: they are added and read, and nothing else."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from groundwork.logs import request_id
+from groundwork.postgres import Connection
+from groundwork.sql import Queries
+from registry.access import Principal
+from registry.audit.chain import Mark, StoredEntry
+from registry.audit.models import AuditQuery, Entry, Page
+
+sql = Queries("registry.audit")
+
+_BATCH = 2000
+
+
+async def append_entry(
+    conn: Connection,
+    principal: Principal,
+    event_type: str,
+    subject: str,
+    *,
+    tenant_id: str | None = None,
+    execution_id: str | None = None,
+    **detail: Any,
+) -> None:
+    """Adds an entry about `subject`, such as `agent:research-agent`, to the log of the principal's tenant, or of
+    `tenant_id`.
+
+    To be called last in the transaction of what the entry is about: other writers of the tenant wait from here to
+    the commit, so that the log has their order.
+    """
+    await conn.execute(
+        sql.append_entry,
+        {
+            "tenant_id": tenant_id or principal.tenant_id,
+            "event_type": event_type,
+            "actor_type": principal.actor_type,
+            "actor_id": principal.actor_id,
+            "role": principal.role,
+            "subject": subject,
+            "execution_id": execution_id,
+            "detail": Jsonb(detail),
+            "request_id": request_id.get(),
+        },
+    )
+
+
+async def list_entries(conn: Connection, tenant_id: str, query: AuditQuery) -> Page:
+    """A page of the tenant's entries, the newest first.
+
+    It takes as long in a long log as in a short one, but for a deep offset together with a filter, since the
+    entries before the page are passed one by one.
+    """
+    given = {"tenant_id": tenant_id, **query.model_dump()}
+    # Not prepared: for any values at all, PostgreSQL would not choose the index that is made for these.
+    extent = await (await conn.execute(sql.find_extent, given, prepare=False)).fetchone()
+    if extent is None:
+        return Page([], 0, query.limit, query.offset)
+    total = extent["total"]
+    if query.execution_id is query.actor_id is query.event_type is None:
+        # There are no gaps, so the page can be gone to.
+        given |= {"last_sequence": extent["last_sequence"] - query.offset, "offset": 0}
+    else:
+        given |= {"last_sequence": extent["last_sequence"]}
+    cursor = conn.cursor(row_factory=class_row(Entry))
+    entries = await (await cursor.execute(sql.list_entries, given, prepare=False)).fetchall()
+    return Page(entries, total, query.limit, query.offset)
+
+
+@asynccontextmanager
+async def one_snapshot(conn: Connection) -> AsyncIterator[None]:
+    """What is read in the block is as it was when it began, whatever is written meanwhile."""
+    async with conn.transaction():
+        await conn.execute(sql.use_one_snapshot)
+        yield
+
+
+async def list_heads(conn: Connection, tenant_id: str | None) -> Mapping[str, Mark]:
+    """The end of the tenant's chain, or of every tenant's."""
+    rows = await (await conn.execute(sql.list_heads, {"tenant_id": tenant_id})).fetchall()
+    return {row["tenant_id"]: Mark(row["sequence"], row["hash"]) for row in rows}
+
+
+async def stream_entries(conn: Connection, tenant_id: str | None) -> AsyncIterator[StoredEntry]:
+    """The entries of the tenant, or of all, chain by chain, without holding them all. Only in a transaction."""
+    async with conn.cursor(name="audit_entries", row_factory=class_row(StoredEntry)) as cursor:
+        cursor.itersize = _BATCH
+        await cursor.execute(sql.stream_entries, {"tenant_id": tenant_id})
+        async for entry in cursor:
+            yield entry

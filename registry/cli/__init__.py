@@ -1,0 +1,1 @@
+"""The command `registry`, a file for each group of commands."""

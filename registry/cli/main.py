@@ -1,0 +1,42 @@
+"""The command `registry`. Modules that take time to import are imported where they are needed."""
+
+import sys
+from pathlib import Path
+
+import typer
+from dotenv import load_dotenv
+
+from registry.cli import agents, audit, executions, serve, tenants, tokens, workflows
+
+app = typer.Typer(
+    help="Run the central registry of agents, and look after it.",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback ends up in logs, and there are tokens among the variables.
+    pretty_exceptions_show_locals=False,
+)
+app.command("serve")(serve.serve)
+app.command("worker")(serve.worker)
+app.command("migrate")(serve.migrate)
+app.command("run")(executions.run)
+app.command("inspect")(executions.inspect)
+app.command("events")(executions.events)
+app.command("approve")(executions.approve)
+app.command("cancel")(executions.cancel)
+app.add_typer(agents.app, name="agents")
+app.add_typer(audit.app, name="audit")
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(tokens.app, name="tokens")
+app.add_typer(workflows.app, name="workflows")
+
+
+def main() -> None:
+    """Entry point."""
+    load_dotenv(Path.cwd() / ".env")
+    app()
+
+
+def serve_for_jamjet() -> None:
+    """Entry point of `jamjet-server`, which `jamjet dev` starts, with settings and no arguments."""
+    load_dotenv(Path.cwd() / ".env")
+    app(["serve", *sys.argv[1:]])

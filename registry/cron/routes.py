@@ -1,0 +1,74 @@
+"""Routes of cron jobs."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.responses import Response
+
+from registry.checks import Body, Name
+from registry.cron.models import CronJob
+from registry.deps import CurrentRegistry, Reader, RegistryRoute, Writer, body_of
+from registry.errors import NotFound
+from registry.executions.models import show_execution_id
+from registry.http_errors import JsonResponse
+from registry.openapi import described, failures
+from registry.times import rfc3339
+
+router = APIRouter(prefix="/cron", route_class=RegistryRoute, tags=["cron"])
+
+
+class CronBody(Body):
+    name: Annotated[Name, Field(min_length=1)]
+    cron_expression: Annotated[str, Field(max_length=255)]
+    workflow_id: Annotated[str, Field(min_length=1, max_length=255)]
+    workflow_version: str | None = None
+    input: dict[str, Any] | None = None
+    enabled: bool = True
+
+
+@router.post("", status_code=201, responses=failures(NotFound), openapi_extra=described(body=CronBody))
+async def put_cron_job(
+    principal: Writer, registry: CurrentRegistry, body: Annotated[CronBody, body_of(CronBody)]
+) -> Response:
+    """Starts the workflow whenever the time fits, in UTC. One of the same name is replaced."""
+    job = await registry.cron_jobs.put(
+        principal,
+        name=body.name,
+        cron_expression=body.cron_expression,
+        workflow_id=body.workflow_id,
+        workflow_version=body.workflow_version,
+        given=body.input or {},
+        enabled=body.enabled,
+    )
+    return JsonResponse(_shown(job), 201)
+
+
+@router.get("", responses=failures())
+async def list_cron_jobs(principal: Reader, registry: CurrentRegistry) -> Response:
+    """The tenant's cron jobs, with how it went the last time."""
+    jobs = await registry.cron_jobs.list(principal)
+    return JsonResponse({"cron_jobs": [_shown(job) for job in jobs]})
+
+
+@router.delete("/{name}", responses=failures(NotFound))
+async def delete_cron_job(principal: Writer, registry: CurrentRegistry, name: str) -> Response:
+    """Executions that it has started go on."""
+    await registry.cron_jobs.delete(principal, name)
+    return JsonResponse({"name": name, "deleted": True})
+
+
+def _shown(job: CronJob) -> dict[str, Any]:
+    last = job.last_execution_id
+    return {
+        "name": job.name,
+        "cron_expression": job.cron_expression,
+        "workflow_id": job.workflow_id,
+        "workflow_version": job.workflow_version,
+        "input": job.input,
+        "enabled": job.enabled,
+        "next_run_at": rfc3339(job.next_run_at),
+        "last_run_at": rfc3339(job.last_run_at),
+        "last_execution_id": show_execution_id(last) if last else None,
+        "last_error": job.last_error,
+    }

@@ -1,0 +1,153 @@
+"""What workers do for the jobs of `jobs.py`."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from groundwork.postgres import Connection, DatabaseUnavailable, database_errors
+from registry.engine import waking
+from registry.engine.equipment import Equipment
+from registry.engine.graph import RunState
+from registry.engine.run import Run
+from registry.engine.visits import Event
+from registry.executions import store
+from registry.executions.models import Signal, Status, TakenUp, show_execution_id
+from registry.executions.store import ExecutionNotOurs
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 1.0
+"""How often a worker looks whether a long step still is its own to take."""
+
+
+class Driver:
+    """Takes executions as far as they go: to their end, or to where every way waits for something."""
+
+    def __init__(self, equipment: Equipment, in_hand: set[str]) -> None:
+        """`in_hand` is kept up to date with what is being driven, for others to see."""
+        self._equipment = equipment
+        self._in_hand = in_hand
+
+    async def drive(self, execution_id: str) -> None:
+        """Nothing happens for one that has ended, or waits and has heard nothing. Raises `DatabaseUnavailable`."""
+        key = UUID(execution_id)
+        async with self._connection() as conn:
+            taken = await store.take_up(conn, key, self._equipment.worker_id)
+            if taken is None:
+                return
+            compiled = await self._equipment.compiled(conn, taken.revision_id)
+        run = Run(self._equipment, taken, compiled)
+        self._in_hand.add(show_execution_id(key))
+        try:
+            async with self._while_ours(taken):
+                await self._travel(run, taken)
+        except ExecutionNotOurs:
+            logger.info("execution %s went on without this worker", execution_id)
+        finally:
+            self._in_hand.discard(show_execution_id(key))
+
+    async def _travel(self, run: Run, taken: TakenUp) -> None:
+        state: RunState | None = None
+        if taken.previous_status == "pending" or taken.previous_driver is not None:
+            state = await run.begin(is_new=taken.previous_driver is None)
+        while True:
+            ended = (state or {}).get("ended")
+            if ended:
+                await run.finalize(ended)
+            signals = await self._rest_or_go_on(taken, state)
+            if not signals:
+                return
+            state = await run.go_on(signals)
+
+    async def _rest_or_go_on(self, taken: TakenUp, state: RunState | None) -> list[Signal]:
+        """Lets go of the execution, unless something has come in for it meanwhile."""
+        async with self._connection() as conn:
+            await store.hold(conn, taken.execution_id, taken.fence)
+            ended = (state or {}).get("ended")
+            if ended:
+                await self._end(conn, taken, ended["status"], ended["error"])
+                return []
+            signals = await store.list_signals(conn, taken.execution_id)
+            if signals:
+                return signals
+            waits = {wait.kind for wait in await store.list_waits(conn, taken.execution_id)}
+            if waits:
+                asleep = waits <= {"approval", "event", "timer"}
+                await store.rest(conn, taken.execution_id, "paused" if asleep else "running")
+            else:
+                await self._end(conn, taken, "completed", None)
+            return []
+
+    async def _end(self, conn: Connection, taken: TakenUp, status: Status, error: str | None) -> None:
+        if status == "completed":
+            row = await store.find_execution(conn, taken.execution_id)
+            event = Event("workflow_completed", None, {"final_state": row.state if row else {}})
+        elif status == "limit_exceeded":
+            event = Event("strategy_limit_hit", None, {"reason": error})
+        else:
+            event = Event("workflow_failed", None, {"error": error})
+        await waking.finish(conn, self._equipment.jobs, taken.execution_id, status, event, error)
+
+    async def ring(self, wait_id: str) -> None:
+        async with self._connection() as conn:
+            await waking.ring(conn, self._equipment.jobs, UUID(wait_id))
+
+    async def expire(self, execution_id: str) -> None:
+        """The time of the execution is over, wherever it is."""
+        key = UUID(execution_id)
+        async with self._connection() as conn:
+            await store.lock_execution(conn, key)
+            reason = "the workflow's time is over"
+            event = Event("strategy_limit_hit", None, {"limit": "workflow_timeout", "reason": reason})
+            await waking.finish(conn, self._equipment.jobs, key, "limit_exceeded", event, reason)
+
+    async def report(self, execution_id: str) -> None:
+        async with self._connection() as conn:
+            child = await store.find_execution(conn, UUID(execution_id))
+            if child is not None:
+                await waking.report_to_parent(conn, self._equipment.jobs, child)
+
+    async def give_up(self, execution_id: str, error: str) -> None:
+        """Fails an execution that cannot be driven, so that it does not run for ever."""
+        key = UUID(execution_id)
+        async with self._connection() as conn:
+            await store.lock_execution(conn, key)
+            event = Event("workflow_failed", None, {"error": error})
+            await waking.finish(conn, self._equipment.jobs, key, "failed", event, error)
+
+    @asynccontextmanager
+    async def _while_ours(self, taken: TakenUp) -> AsyncIterator[None]:
+        """Cuts a long step short when the execution is cancelled or taken over: nothing of it could be written."""
+        task = asyncio.current_task()
+        lost = False
+
+        async def look() -> None:
+            nonlocal lost
+            while not lost:
+                await asyncio.sleep(_LOOK_SECONDS)
+                try:
+                    with database_errors():
+                        async with self._equipment.pool.connection() as conn:
+                            lost = not await store.is_held(conn, taken.execution_id, taken.fence)
+                except DatabaseUnavailable:
+                    continue  # the next write finds out
+            if task is not None:
+                task.cancel()
+
+        looking = asyncio.create_task(look(), name="still-ours")
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost and task is not None and task.uncancel() == 0:
+                raise ExecutionNotOurs from None
+            raise
+        finally:
+            looking.cancel()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with database_errors():
+            async with self._equipment.pool.connection() as conn, conn.transaction():
+                yield conn

@@ -1,0 +1,50 @@
+"""What a worker works with; opened with it, closed with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from groundwork.postgres import Connection, Pool
+from registry.engine.graph import CompiledGraph, compile_graph
+from registry.engine.jobs import Jobs
+from registry.engine.models import Models
+from registry.engine.plan import Plan
+from registry.engine.visits import Executor
+from registry.settings import RegistrySettings
+from registry.workflows import store as workflows
+from registry.workflows.parts import Part
+from registry.workflows.validation import read_workflow
+
+_GRAPHS_KEPT = 256
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A revision of a workflow, ready to run."""
+
+    plan: Plan
+    graph: CompiledGraph
+
+
+@dataclass
+class Equipment:
+    """The same for all executions that a worker takes up."""
+
+    settings: RegistrySettings
+    pool: Pool
+    jobs: Jobs
+    executors: Mapping[type[Part], Executor]
+    worker_id: str
+    models: Models
+    _compiled: dict[int, Compiled] = field(default_factory=dict)
+
+    async def compiled(self, conn: Connection, revision_id: int) -> Compiled:
+        """A revision never changes, so what was made of it is kept."""
+        found = self._compiled.get(revision_id)
+        if found is None:
+            stored = await workflows.get_revision(conn, revision_id)
+            plan = Plan(read_workflow(stored.document))
+            found = Compiled(plan, compile_graph(plan))
+            while len(self._compiled) >= _GRAPHS_KEPT:
+                self._compiled.pop(next(iter(self._compiled)))
+            self._compiled[revision_id] = found
+        return found

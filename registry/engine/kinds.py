@@ -1,0 +1,31 @@
+"""Which kinds of nodes do something outside the registry, and what their queue is called."""
+
+from collections.abc import Mapping
+
+from registry.workflows import kinds
+from registry.workflows.ir import Node
+from registry.workflows.parts import Part
+
+_OUTSIDE: Mapping[type[Part], str] = {
+    kinds.Model: "model",
+    kinds.Tool: "tool",
+    kinds.Finalizer: "tool",
+    kinds.McpTool: "tool",
+    kinds.A2ATask: "tool",
+    kinds.AgentCall: "general",
+    kinds.AgentTool: "general",
+    kinds.Coordinator: "general",
+    kinds.Eval: "general",
+}
+"""Their start is on record before they begin, and their time is bounded."""
+
+_OTHERS_WORK: Mapping[type[Part], str] = {kinds.PythonFn: "python_tool", kinds.JavaFn: "java_tool"}
+
+
+def works_outside(node: Node) -> bool:
+    return type(node.kind) in _OUTSIDE
+
+
+def queue_type(node: Node) -> str:
+    """As JamJet's runtime names the queues."""
+    return _OUTSIDE.get(type(node.kind)) or _OTHERS_WORK.get(type(node.kind)) or "general"

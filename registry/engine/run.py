@@ -1,0 +1,311 @@
+"""One worker's hold on one execution: it runs the graph as far as it goes, and records what comes of it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import Checkpoint
+from langgraph.types import Command
+
+from groundwork.postgres import Connection, DatabaseUnavailable
+from registry.engine.budgets import budget_patch
+from registry.engine.equipment import Compiled, Equipment
+from registry.engine.graph import SETTLE, Journey, RunState, graph_name
+from registry.engine.kinds import queue_type, works_outside
+from registry.engine.parking import park
+from registry.engine.plan import Decision
+from registry.engine.retries import next_attempt_after
+from registry.engine.saver import ExecutionSaver, Together
+from registry.engine.visits import (
+    Completed,
+    Event,
+    ExecutionRef,
+    Failed,
+    LimitExceeded,
+    Outcome,
+    Parked,
+    Visit,
+)
+from registry.executions import store
+from registry.executions.models import Signal, TakenUp
+from registry.executions.store import ExecutionNotOurs
+from registry.workflows.ir import Node
+from registry.workflows.kinds import Finalizer
+
+logger = logging.getLogger(__name__)
+
+MAX_STEPS = 10_000
+"""How many nodes an execution may run: a loop that never ends is ended here."""
+
+
+@dataclass
+class Record:
+    """What is to be written about a task of the graph, in the transaction of its own writes."""
+
+    events: list[Event]
+    patch: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 0
+    cost_usd: float = 0.0
+    tokens: int = 0
+    parked: tuple[Node, Parked] | None = None
+    written: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Run:
+    """Travels through the graph (see `graph.Traveller`) for as long as the execution is this worker's.
+
+    Raises `ExecutionNotOurs` from wherever it is when it no longer is, and `DatabaseUnavailable`.
+    """
+
+    def __init__(self, equipment: Equipment, taken: TakenUp, compiled: Compiled) -> None:
+        self._equipment = equipment
+        self._taken = taken
+        self._plan = compiled.plan
+        self._ref = ExecutionRef(taken.execution_id, taken.tenant_id, compiled.plan.workflow)
+        self._records: dict[str, Record] = {}
+        self._consumed: list[int] = []
+        self._finalized = False
+        self._cost_usd = taken.cost_usd
+        self._tokens = taken.tokens_used
+        self._saver = ExecutionSaver(equipment.pool, self)
+        self._graph = compiled.graph.copy(update={"checkpointer": self._saver})
+        self._config: RunnableConfig = {
+            "configurable": {"thread_id": str(taken.execution_id)},
+            "recursion_limit": 3 * MAX_STEPS,
+        }
+
+    async def begin(self, *, is_new: bool) -> RunState:
+        """Runs the graph from its start, or from where the worker before left it in the middle of a step."""
+        if is_new or await self._saver.aget_tuple(self._config) is None:
+            return await self._go({"values": self._taken.initial_input})
+        return await self._go(None)
+
+    async def go_on(self, signals: list[Signal]) -> RunState:
+        """Visits the nodes that have what they waited for."""
+        self._consumed = [signal.signal_id for signal in signals]
+        wakes = {signal.node_id: signal.payload for signal in signals}
+        return await self._go(Command(update={"wakes": wakes}, goto=[graph_name(name) for name in wakes]))
+
+    async def finalize(self, ended: Mapping[str, Any]) -> None:
+        """Runs the finalizers that are meant for failures, once; what becomes of them changes nothing more."""
+        if self._finalized:
+            return
+        self._finalized = True
+        names = [
+            name
+            for name, node in self._plan.workflow.nodes.items()
+            if isinstance(node.kind, Finalizer) and node.kind.run_on in ("failure", "always")
+        ]
+        if names:
+            await self._go(Command(update={"ended": dict(ended)}, goto=[graph_name(name) for name in names]))
+
+    async def _go(self, entry: Any) -> RunState:
+        state = await self._graph.ainvoke(entry, self._config, context=Journey(self), durability="sync")
+        return cast("RunState", state)
+
+    async def visit(self, node_id: str, state: RunState, task_id: str) -> Command[str]:
+        node = self._plan.node(node_id)
+        if state.get("ended") and not isinstance(node.kind, Finalizer):
+            return Command(update={"wakes": {node_id: None}})
+        wake = (state.get("wakes") or {}).get(node_id)
+        started = time.monotonic()
+        visit = await self._start(node, state, wake)
+        outcome = await self._outcome(visit)
+        return self._conclude(visit, outcome, task_id, round(1000 * (time.monotonic() - started)))
+
+    async def settle(self, state: RunState, task_id: str) -> Command[str]:
+        decision = self._plan.settle({key: mark for key, mark in state.get("marks", {}).items() if mark})
+        self._records[task_id] = Record(self._following(decision))
+        return Command(update={"marks": decision.marks}, goto=[graph_name(name) for name in decision.ready])
+
+    async def _start(self, node: Node, state: RunState, wake: Mapping[str, Any] | None) -> Visit:
+        """What the executor is given; that the node was started is on record before it does anything outside."""
+        attempt, round_ = 0, 1
+        if works_outside(node) or wake is not None:
+            async with self._equipment.pool.connection() as conn, conn.transaction():
+                await store.hold(conn, self._taken.execution_id, self._taken.fence)
+                counted = await store.count_visits(conn, self._taken.execution_id, node.node_id)
+                attempt, round_ = counted.failures, counted.rounds
+                if works_outside(node) and (wake is None or wake["kind"] == "retry"):
+                    attempt = max(counted.starts, counted.failures)  # a worker may have died over one
+                    started = Event("node_started", node.node_id, {"attempt": attempt, "worker_id": self._worker})
+                    await store.append_events(conn, self._taken.execution_id, [started])
+        return Visit(
+            execution=self._ref,
+            plan=self._plan,
+            node=node,
+            state=state.get("values", {}),
+            output=state.get("output"),
+            attempt=attempt,
+            wake=None if wake is not None and wake["kind"] == "retry" else wake,
+            idempotency_key=f"{self._taken.execution_id.hex}:{node.node_id}:{round_}",
+            equipment=self._equipment,
+        )
+
+    @property
+    def _worker(self) -> str:
+        return self._equipment.worker_id
+
+    async def _outcome(self, visit: Visit) -> Outcome:
+        """What becomes of the visit. A mistake in an executor costs the execution, not the worker."""
+        seconds = visit.node.timeout_seconds or visit.execution.workflow.timeouts.node_timeout
+        executor = self._equipment.executors[type(visit.node.kind)]
+        if not works_outside(visit.node):
+            seconds = None
+        try:
+            async with asyncio.timeout(seconds):
+                return await executor(visit)
+        except TimeoutError:
+            return Failed(f"the node took longer than {seconds:g} seconds", retryable=True, kind="timeout")
+        except (DatabaseUnavailable, ExecutionNotOurs):
+            raise
+        except Exception:
+            logger.exception("node %s of execution %s crashed", visit.node.node_id, self._taken.execution_id)
+            return Failed("internal error; the registry's log tells more")
+
+    def _conclude(self, visit: Visit, outcome: Outcome, task_id: str, milliseconds: int) -> Command[str]:
+        if isinstance(outcome, Failed):
+            outcome = self._tried_again(visit, outcome)
+        if isinstance(outcome, Completed):
+            return self._completed(visit, outcome, task_id, milliseconds)
+        node_id = visit.node.node_id
+        update: RunState = {"wakes": {node_id: None}}
+        if isinstance(outcome, Parked):
+            # What another process is to do begins when that process takes it.
+            begun = [] if outcome.kind == "work" else self._begun(visit)
+            self._records[task_id] = Record([*begun, *outcome.events], parked=(visit.node, outcome))
+            return Command(update=update)
+        record = Record([*self._begun(visit), *outcome.events], steps=1)
+        self._records[task_id] = record
+        if isinstance(outcome, LimitExceeded):
+            update["ended"] = {"status": "limit_exceeded", "error": outcome.reason}
+            return Command(update=update)
+        record.events.append(_failed(visit, outcome, retryable=False))
+        if outcome.goto is None:
+            update["ended"] = {"status": "failed", "error": f"node {node_id}: {outcome.error}"}
+            return Command(update=update)
+        return self._leaving(visit, outcome.goto, None, update, record)
+
+    def _completed(self, visit: Visit, outcome: Completed, task_id: str, milliseconds: int) -> Command[str]:
+        node_id = visit.node.node_id
+        self._cost_usd += float(outcome.usage.get("cost_usd") or 0)
+        self._tokens += sum(int(outcome.usage.get(name) or 0) for name in ("input_tokens", "output_tokens"))
+        patch = {**outcome.patch, **budget_patch(self._plan.workflow, self._cost_usd, self._tokens)}
+        record = Record(
+            [*self._begun(visit), *outcome.events],
+            patch=patch,
+            steps=1,
+            cost_usd=float(outcome.usage.get("cost_usd") or 0),
+            tokens=sum(int(outcome.usage.get(name) or 0) for name in ("input_tokens", "output_tokens")),
+        )
+        if not outcome.recorded:
+            data = {"output": outcome.output, "state_patch": patch, "duration_ms": milliseconds, **outcome.usage}
+            record.events.append(Event("node_completed", node_id, data))
+        self._records[task_id] = record
+        update: RunState = {"wakes": {node_id: None}, "values": patch, "output": outcome.output}
+        return self._leaving(visit, outcome.goto, outcome, update, record)
+
+    def _leaving(
+        self, visit: Visit, goto: str | None, outcome: Completed | None, update: RunState, record: Record
+    ) -> Command[str]:
+        patch = outcome.patch if outcome else {}
+        scope = {
+            "state": {**visit.state, **patch},
+            "output": outcome.output if outcome else None,
+            "env": {},
+        }
+        decision = self._plan.leave(visit.node.node_id, scope, goto=goto)
+        record.events += self._following(decision)
+        update["marks"] = decision.marks
+        names = [graph_name(name) for name in decision.ready]
+        return Command(update=update, goto=[*names, SETTLE] if decision.undecided else names)
+
+    def _tried_again(self, visit: Visit, failed: Failed) -> Outcome:
+        delay = next_attempt_after(self._plan.workflow, visit.node, failed, visit.attempt)
+        if delay is None:
+            return failed
+        again = Event(
+            "retry_scheduled",
+            visit.node.node_id,
+            {"attempt": visit.attempt + 1, "delay_ms": round(1000 * delay.total_seconds())},
+        )
+        events = [*failed.events, _failed(visit, failed, retryable=True), again]
+        return Parked("retry", {"attempt": visit.attempt + 1}, timeout=delay, events=events)
+
+    def _begun(self, visit: Visit) -> list[Event]:
+        """That a node was started, where it is not on record yet: a node that does nothing outside starts and
+        ends in one transaction."""
+        if works_outside(visit.node) or visit.wake is not None:
+            return []
+        return [Event("node_started", visit.node.node_id, {"attempt": 0, "worker_id": self._worker})]
+
+    def _following(self, decision: Decision) -> list[Event]:
+        skipped = [Event("node_skipped", name, {"reason": "branch not taken"}) for name in decision.skipped]
+        scheduled = [
+            Event("node_scheduled", name, {"queue_type": queue_type(self._plan.node(name))})
+            for name in decision.ready
+        ]
+        return [*skipped, *scheduled]
+
+    @asynccontextmanager
+    async def writing(self, task_id: str) -> AsyncIterator[Together]:
+        """Around the graph's writes for a task: what we write with them."""
+        record = self._records.get(task_id)
+        try:
+            yield partial(self._record, record)
+        except BaseException as error:
+            if record is not None:
+                record.written.set_exception(error)
+            raise
+        if record is not None:
+            record.written.set_result(None)
+            del self._records[task_id]
+
+    @asynccontextmanager
+    async def checkpointing(self, checkpoint: Checkpoint) -> AsyncIterator[Together]:
+        """Around a checkpoint: it must not be there before everything of the step that it ends."""
+        await asyncio.gather(*(record.written for record in self._records.values()))
+        yield partial(self._record_state, checkpoint["channel_values"].get("values"))
+
+    async def _record(self, record: Record | None, conn: Connection) -> None:
+        execution_id = self._taken.execution_id
+        await store.hold(conn, execution_id, self._taken.fence)
+        if self._consumed:
+            # The graph has them now: they are among what it is just writing.
+            await store.drop_signals(conn, self._consumed)
+            self._consumed = []
+        if record is None:
+            return
+        last = 0
+        if record.events:
+            last = await store.append_events(conn, execution_id, record.events)
+        if record.patch or record.steps:
+            await store.record_step(
+                conn,
+                execution_id,
+                patch=record.patch,
+                steps=record.steps,
+                cost_usd=record.cost_usd,
+                tokens=record.tokens,
+            )
+        if record.parked is not None:
+            await park(conn, self._equipment, self._ref, *record.parked, sequence=last)
+
+    async def _record_state(self, values: Mapping[str, Any] | None, conn: Connection) -> None:
+        await store.hold(conn, self._taken.execution_id, self._taken.fence)
+        if values is not None:
+            await store.set_state(conn, self._taken.execution_id, values)
+
+
+def _failed(visit: Visit, failed: Failed, *, retryable: bool) -> Event:
+    return Event(
+        "node_failed",
+        visit.node.node_id,
+        {"error": failed.error, "attempt": visit.attempt, "retryable": retryable},
+    )

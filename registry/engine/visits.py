@@ -1,0 +1,117 @@
+"""A visit of a node: what its executor is given, and what may come of it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from uuid import UUID
+
+from registry.workflows.ir import Node, Workflow
+from registry.workflows.parts import Part
+
+if TYPE_CHECKING:
+    from registry.engine.equipment import Equipment
+    from registry.engine.plan import Plan
+
+WaitKind = Literal["approval", "event", "timer", "retry", "work", "child"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in an execution, in the words of JamJet's runtime: `node_completed` and the like."""
+
+    type: str
+    node_id: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExecutionRef:
+    """The execution that a visit belongs to."""
+
+    execution_id: UUID
+    tenant_id: str
+    workflow: Workflow
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A node is being run. `attempt` counts from 0; `wake` is what the node has waited for, None at first.
+
+    `idempotency_key` is the same for every attempt at this visit, so that whoever is asked to do something can
+    tell whether it was done already.
+    """
+
+    execution: ExecutionRef
+    plan: "Plan"
+    node: Node
+    state: Mapping[str, Any]
+    output: Any
+    attempt: int
+    wake: Mapping[str, Any] | None
+    idempotency_key: str
+    equipment: "Equipment"
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What expressions and mappings of the node can refer to."""
+        return {"state": self.state, "output": self.output, "env": {}}
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The node is done. `patch` replaces keys of the state; `goto` is where the outcome sends the execution, the
+    node's own ways notwithstanding; `usage` is for the event: `gen_ai_model`, `input_tokens`, `cost_usd` ..."""
+
+    output: Any = None
+    patch: Mapping[str, Any] = field(default_factory=dict)
+    goto: str | None = None
+    events: Sequence[Event] = ()
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    recorded: bool = False
+    """Its event is written already, by whoever completed it from outside."""
+
+
+@dataclass(frozen=True)
+class Parked:
+    """The node waits for something. Nothing of it stays in memory; it is visited again with `wake`."""
+
+    kind: WaitKind
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    correlation_key: str | None = None
+    timeout: timedelta | None = None
+    events: Sequence[Event] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The node could not be done. A `retryable` failure is tried again as the node's retry policy says, and not
+    before `retry_after` seconds. `goto` is where to go on after the last attempt."""
+
+    error: str
+    retryable: bool = False
+    kind: str = "error"
+    """What the `retryable_on` of a policy names: `timeout`, `io_error`, `rate_limit`, `error`."""
+    retry_after: float | None = None
+    goto: str | None = None
+    events: Sequence[Event] = ()
+
+
+@dataclass(frozen=True)
+class LimitExceeded:
+    """The execution ends here with the status `limit_exceeded`."""
+
+    reason: str
+    events: Sequence[Event] = ()
+
+
+Outcome = Completed | Parked | Failed | LimitExceeded
+Executor = Callable[[Visit], Awaitable[Outcome]]
+SomeKind = TypeVar("SomeKind", bound=Part)
+
+
+def kind_of(visit: Visit, kind: type[SomeKind]) -> SomeKind:
+    """The node's kind, which the table of executors has chosen the executor by."""
+    found = visit.node.kind
+    assert isinstance(found, kind)
+    return found

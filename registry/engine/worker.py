@@ -1,0 +1,155 @@
+"""A worker: takes jobs from the queue until it is told to stop, and picks up what dead workers left."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import procrastinate
+from procrastinate import JobContext
+from procrastinate.worker import Worker
+
+from groundwork.background import running
+from groundwork.grace import Grace
+from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+from registry.cron.service import run_due_jobs
+from registry.engine.drive import Driver
+from registry.engine.equipment import Equipment
+from registry.engine.executors import EXECUTORS
+from registry.engine.jobs import DRIVE, EXPIRE, QUEUE, REPORT, RING, Jobs, register
+from registry.engine.models import open_models
+from registry.executions import store
+from registry.settings import RegistrySettings
+from registry.work_items.service import expire_leases
+from registry.workers.lease import open_worker_lease
+
+logger = logging.getLogger(__name__)
+
+LAST_ATTEMPT = 8
+"""After so many attempts an execution that crashes its worker's code is failed."""
+
+_SWEEP_SECONDS = 2.0
+_POLL_SECONDS = 1.0
+_ABANDONED_SECONDS = 30.0
+
+
+QUEUE_TYPES = ("general", "model", "tool")
+"""What our own workers do; functions of the users' own are for workers outside."""
+
+
+@asynccontextmanager
+async def open_worker(settings: RegistrySettings, pool: Pool, jobs: Jobs, grace: Grace) -> AsyncIterator[None]:
+    """Works while the block runs. At its end no new job is taken; the running ones get the time
+    that is left to reach the end of what they do, and what is left then goes back into the queue."""
+    worker_id, lease_seconds = _worker_id(), settings.jamjet_worker_lease_seconds
+    async with (
+        open_models(settings) as models,
+        open_worker_lease(pool, worker_id=worker_id, queue_types=QUEUE_TYPES, seconds=lease_seconds) as lease,
+    ):
+        equipment = Equipment(settings, pool, jobs, EXECUTORS, worker_id, models)
+        _register(jobs.app, Driver(equipment, lease.in_hand))
+        stopping = asyncio.Event()
+        working = asyncio.create_task(_work(jobs.app, settings, grace, stopping), name="worker")
+        async with running("abandoned-executions", _sweep(equipment, lease_seconds)):
+            try:
+                yield
+            finally:
+                stopping.set()
+                await working
+
+
+def _worker_id() -> str:
+    """Another one with every start, so that a worker is never taken for the one before it on the same machine."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _register(app: procrastinate.App, driver: Driver) -> None:
+    async def drive(context: JobContext, execution_id: str) -> None:
+        try:
+            await driver.drive(execution_id)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            logger.exception("execution %s could not be driven", execution_id)
+            if context.job.attempts + 1 < LAST_ATTEMPT:
+                raise
+            await driver.give_up(execution_id, "internal error; the registry's log tells more")
+
+    async def ring(context: JobContext, wait_id: str) -> None:
+        await driver.ring(wait_id)
+
+    async def expire(context: JobContext, execution_id: str) -> None:
+        await driver.expire(execution_id)
+
+    async def report(context: JobContext, execution_id: str) -> None:
+        await driver.report(execution_id)
+
+    for name, function in ((DRIVE, drive), (RING, ring), (EXPIRE, expire), (REPORT, report)):
+        register(app, name, function)
+
+
+async def _work(
+    app: procrastinate.App,
+    settings: RegistrySettings,
+    grace: Grace,
+    stopping: asyncio.Event,
+) -> None:
+    """Runs procrastinate's worker, again when the database was away."""
+    lease_seconds = settings.jamjet_worker_lease_seconds
+    while not stopping.is_set():
+        worker = Worker(
+            app,
+            queues=[QUEUE],
+            concurrency=settings.jamjet_worker_concurrency,
+            install_signal_handlers=False,
+            fetch_job_polling_interval=_POLL_SECONDS,
+            update_heartbeat_interval=lease_seconds / 3,
+            stalled_worker_timeout=lease_seconds,
+            delete_jobs="always",
+        )
+        stop = asyncio.create_task(_stop(worker, grace, stopping), name="worker-stop")
+        try:
+            await worker.run()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next one may do better
+            logger.warning("the worker stopped and begins anew: %s", error)
+        finally:
+            stop.cancel()
+        if not stopping.is_set():
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _stop(worker: Worker, grace: Grace, stopping: asyncio.Event) -> None:
+    await stopping.wait()
+    worker.shutdown_graceful_timeout = grace.left()
+    worker.stop()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
+
+
+async def _sweep(equipment: Equipment, lease_seconds: float) -> None:
+    """Puts back into the queue what workers had in hand when they died, and what fell between all chairs."""
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        try:
+            with database_errors():
+                await _requeue_stalled(equipment, lease_seconds)
+                await _requeue_abandoned(equipment)
+                async with equipment.pool.connection() as conn:
+                    await expire_leases(conn, equipment.jobs)
+                    await run_due_jobs(conn, equipment.jobs)
+        except (DatabaseUnavailable, procrastinate.exceptions.ConnectorException) as error:
+            logger.warning("could not look for abandoned executions: %s", error)
+
+
+async def _requeue_stalled(equipment: Equipment, lease_seconds: float) -> None:
+    manager = equipment.jobs.app.job_manager
+    for job in await manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=lease_seconds):
+        logger.warning("job %s was in the hands of a worker that is gone", job.call_string)
+        await manager.retry_job(job)
+
+
+async def _requeue_abandoned(equipment: Equipment) -> None:
+    async with equipment.pool.connection() as conn, conn.transaction():
+        for execution_id in await store.list_abandoned(conn, _ABANDONED_SECONDS, limit=100):
+            await equipment.jobs.defer_drive(conn, execution_id)

@@ -1,0 +1,217 @@
+-- name: take_up
+-- Whoever had it before can write no more.
+UPDATE executions
+   SET fence = fence + 1, driver = %(driver)s, updated_at = now(), started_at = coalesce(started_at, now()),
+       status = 'running'
+  FROM (SELECT driver AS previous_driver, status AS previous_status FROM executions
+         WHERE execution_id = %(execution_id)s FOR UPDATE) AS before
+ WHERE execution_id = %(execution_id)s AND status IN ('pending', 'running', 'paused')
+RETURNING tenant_id, revision_id, fence, state, initial_input, before.previous_driver, before.previous_status,
+          cost_usd, tokens_used, deadline_at <= now() AS overdue, workflow_id, workflow_version;
+
+-- name: hold
+-- Keeps the execution this worker's until the transaction ends; no row when it no longer is.
+UPDATE executions SET updated_at = now()
+ WHERE execution_id = %(execution_id)s AND fence = %(fence)s AND status = 'running'
+RETURNING execution_id;
+
+-- name: record_step
+UPDATE executions
+   SET state = state || %(patch)s, steps_executed = steps_executed + %(steps)s,
+       cost_usd = cost_usd + %(cost_usd)s, tokens_used = tokens_used + %(tokens)s
+ WHERE execution_id = %(execution_id)s;
+
+-- name: set_state
+UPDATE executions SET state = %(state)s WHERE execution_id = %(execution_id)s AND state IS DISTINCT FROM %(state)s;
+
+-- name: append_events
+SELECT append_execution_events(%(execution_id)s, %(events)s) AS last_sequence;
+
+-- name: list_signals
+SELECT signal_id, node_id, payload FROM execution_signals WHERE execution_id = %(execution_id)s ORDER BY signal_id;
+
+-- name: drop_signals
+DELETE FROM execution_signals WHERE signal_id = ANY(%(signal_ids)s);
+
+-- name: add_signal
+INSERT INTO execution_signals (execution_id, node_id, payload)
+VALUES (%(execution_id)s, %(node_id)s, %(payload)s);
+
+-- name: add_wait
+INSERT INTO execution_waits (wait_id, execution_id, node_id, kind, correlation_key, due_at, sequence, detail)
+VALUES (%(wait_id)s, %(execution_id)s, %(node_id)s, %(kind)s, %(correlation_key)s, now() + %(timeout)s,
+        %(sequence)s, %(detail)s)
+RETURNING wait_id, execution_id, node_id, kind, correlation_key, due_at, sequence, detail;
+
+-- name: end_wait
+-- Only one caller gets the row: what a node waits for is answered once.
+DELETE FROM execution_waits WHERE wait_id = %(wait_id)s
+RETURNING wait_id, execution_id, node_id, kind, correlation_key, due_at, sequence, detail;
+
+-- name: list_waits
+SELECT wait_id, execution_id, node_id, kind, correlation_key, due_at, sequence, detail
+  FROM execution_waits WHERE execution_id = %(execution_id)s ORDER BY sequence, node_id;
+
+-- name: drop_waits
+DELETE FROM execution_waits WHERE execution_id = %(execution_id)s;
+
+-- name: take_kept_event
+-- The oldest that fits; a wait without a key takes any.
+DELETE FROM kept_events
+ WHERE kept_event_id = (
+       SELECT kept_event_id FROM kept_events
+        WHERE execution_id = %(execution_id)s
+          AND (%(correlation_key)s::text IS NULL OR correlation_key = %(correlation_key)s)
+        ORDER BY kept_event_id LIMIT 1)
+RETURNING correlation_key, payload;
+
+-- name: keep_event
+INSERT INTO kept_events (execution_id, correlation_key, payload)
+VALUES (%(execution_id)s, %(correlation_key)s, %(payload)s);
+
+-- name: create_execution
+INSERT INTO executions (execution_id, tenant_id, revision_id, workflow_id, workflow_version, initial_input, state,
+                        labels, deadline_at, parent_execution_id, parent_node_id)
+VALUES (%(execution_id)s, %(tenant_id)s, %(revision_id)s, %(workflow_id)s, %(workflow_version)s, %(initial_input)s,
+        %(initial_input)s, %(labels)s, now() + %(timeout)s, %(parent_execution_id)s, %(parent_node_id)s)
+RETURNING deadline_at;
+
+-- name: find_execution
+SELECT execution_id, tenant_id, position, revision_id, workflow_id, workflow_version, status, initial_input, state,
+       labels, error, steps_executed, cost_usd, tokens_used, parent_execution_id, parent_node_id, created_at,
+       started_at, updated_at, completed_at
+  FROM executions
+ WHERE execution_id = %(execution_id)s AND (%(tenant_id)s::text IS NULL OR tenant_id = %(tenant_id)s);
+
+-- name: lock_execution
+SELECT status FROM executions WHERE execution_id = %(execution_id)s FOR UPDATE;
+
+-- name: find_waiting_execution
+SELECT execution_id FROM execution_waits WHERE wait_id = %(wait_id)s;
+
+-- name: find_wait
+SELECT wait_id, execution_id, node_id, kind, correlation_key, due_at, sequence, detail
+  FROM execution_waits WHERE execution_id = %(execution_id)s AND node_id = %(node_id)s;
+
+-- name: list_unfinished_children
+SELECT execution_id FROM executions
+ WHERE parent_execution_id = %(execution_id)s AND status IN ('pending', 'running', 'paused')
+ ORDER BY execution_id;
+
+-- name: list_abandoned
+-- In hand, or with something to do, for so long without a sign, and without a job that would take them up.
+SELECT e.execution_id FROM executions e
+ WHERE e.status IN ('pending', 'running', 'paused')
+   AND e.updated_at < now() - make_interval(secs => %(seconds)s)
+   AND (e.driver IS NOT NULL OR e.status = 'pending'
+        OR EXISTS (SELECT FROM execution_signals s WHERE s.execution_id = e.execution_id))
+   AND NOT EXISTS (SELECT FROM procrastinate_jobs j
+                    WHERE j.lock = 'execution ' || e.execution_id AND j.status IN ('todo', 'doing'))
+ ORDER BY e.updated_at LIMIT %(limit)s;
+
+-- name: rest
+-- The worker lets go of it; it waits, or a signal brings it back.
+UPDATE executions SET status = %(status)s, driver = NULL, updated_at = now()
+ WHERE execution_id = %(execution_id)s;
+
+-- name: finish
+UPDATE executions
+   SET status = %(status)s, error = %(error)s, driver = NULL, fence = fence + 1, completed_at = now(),
+       updated_at = now()
+ WHERE execution_id = %(execution_id)s AND status IN ('pending', 'running', 'paused')
+RETURNING tenant_id, state, parent_execution_id, parent_node_id;
+
+-- name: count_visits
+-- How often the node was started and failed since it was last scheduled, and how often it was scheduled.
+SELECT count(*) FILTER (WHERE type = 'node_started' AND sequence > scheduled.last) AS starts,
+       count(*) FILTER (WHERE type = 'node_failed' AND sequence > scheduled.last) AS failures,
+       count(*) FILTER (WHERE type = 'node_scheduled') AS rounds
+  FROM execution_events,
+       (SELECT coalesce(max(sequence), 0) AS last FROM execution_events
+         WHERE execution_id = %(execution_id)s AND node_id = %(node_id)s AND type = 'node_scheduled') AS scheduled
+ WHERE execution_id = %(execution_id)s AND node_id = %(node_id)s;
+
+-- name: is_held
+SELECT execution_id FROM executions
+ WHERE execution_id = %(execution_id)s AND fence = %(fence)s AND status = 'running';
+
+-- name: count_ancestors
+WITH RECURSIVE line AS (
+    SELECT parent_execution_id FROM executions WHERE execution_id = %(execution_id)s
+     UNION ALL
+    SELECT e.parent_execution_id FROM executions e JOIN line ON e.execution_id = line.parent_execution_id
+)
+SELECT count(parent_execution_id) AS ancestors FROM line;
+
+-- name: note_child
+UPDATE execution_waits SET detail = detail || jsonb_build_object('child_id', %(child_id)s::text)
+ WHERE wait_id = %(wait_id)s;
+
+-- name: find_last_event
+SELECT execution_id, sequence, type, node_id, data, created_at FROM execution_events
+ WHERE execution_id = %(execution_id)s AND node_id = ANY(%(node_ids)s) AND type = %(type)s
+ ORDER BY sequence DESC LIMIT 1;
+
+-- name: list_outputs
+SELECT DISTINCT ON (node_id) node_id, data -> 'output' AS output FROM execution_events
+ WHERE execution_id = %(execution_id)s AND node_id = ANY(%(node_ids)s) AND type = 'node_completed'
+ ORDER BY node_id, sequence DESC;
+
+-- name: list_executions
+SELECT execution_id, tenant_id, position, revision_id, workflow_id, workflow_version, status, labels, error,
+       steps_executed, cost_usd, tokens_used, parent_execution_id, parent_node_id, created_at, started_at, updated_at,
+       completed_at
+  FROM executions WHERE tenant_id = %(tenant_id)s
+ ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s;
+
+-- name: list_executions_by_status
+SELECT execution_id, tenant_id, position, revision_id, workflow_id, workflow_version, status, labels, error,
+       steps_executed, cost_usd, tokens_used, parent_execution_id, parent_node_id, created_at, started_at, updated_at,
+       completed_at
+  FROM executions WHERE tenant_id = %(tenant_id)s AND status = %(status)s
+ ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s;
+
+-- name: list_events
+SELECT execution_id, sequence, type, node_id, data, created_at FROM execution_events
+ WHERE execution_id = %(execution_id)s AND sequence > %(after)s
+ ORDER BY sequence LIMIT %(limit)s;
+
+-- name: find_progress
+SELECT status, last_sequence FROM executions
+ WHERE execution_id = %(execution_id)s AND tenant_id = %(tenant_id)s;
+
+-- name: list_decided_approvals
+WITH RECURSIVE family AS (
+    SELECT execution_id, 0 AS depth FROM executions WHERE execution_id = %(execution_id)s
+     UNION ALL
+    SELECT e.execution_id, family.depth + 1
+      FROM executions e JOIN family ON e.parent_execution_id = family.execution_id
+)
+SELECT v.execution_id, v.sequence, v.type, v.node_id, v.data, v.created_at
+  FROM execution_events v JOIN family USING (execution_id)
+ WHERE v.type = 'approval_received'
+ ORDER BY family.depth, v.execution_id, v.sequence;
+
+-- name: list_pending_approvals
+WITH RECURSIVE family AS (
+    SELECT execution_id, 0 AS depth FROM executions WHERE execution_id = %(execution_id)s
+     UNION ALL
+    SELECT e.execution_id, family.depth + 1
+      FROM executions e JOIN family ON e.parent_execution_id = family.execution_id
+)
+SELECT w.wait_id, w.execution_id, w.node_id, w.kind, w.correlation_key, w.due_at, w.sequence, w.detail
+  FROM execution_waits w JOIN family USING (execution_id)
+ WHERE w.kind = 'approval'
+ ORDER BY family.depth, w.execution_id, w.sequence;
+
+-- name: find_event_wait
+SELECT wait_id, execution_id, node_id, kind, correlation_key, due_at, sequence, detail FROM execution_waits
+ WHERE execution_id = %(execution_id)s AND kind = 'event'
+   AND (correlation_key IS NULL OR correlation_key = %(correlation_key)s)
+ ORDER BY correlation_key IS NULL, sequence LIMIT 1;
+
+-- name: count_executions
+SELECT (SELECT count(*) FROM executions
+         WHERE tenant_id = %(tenant_id)s AND status IN ('pending', 'running', 'paused')) AS unfinished,
+       (SELECT count(*) FROM executions
+         WHERE tenant_id = %(tenant_id)s AND created_at > now() - interval '1 minute') AS last_minute;

@@ -1,0 +1,51 @@
+"""What a registry counts, for Prometheus."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from groundwork.pool_metrics import watch_pool
+from groundwork.postgres import Pool
+
+
+class RegistryMetrics:
+    """The registry's own metrics, in a collector of their own so that two registries fit in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "registry_requests",
+            "Requests that were answered.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "registry_request_seconds", "How long requests took.", ["method", "route"], registry=self.registry
+        )
+        self._heartbeats = Counter(
+            "registry_heartbeats", "Heartbeats received, by outcome.", ["outcome"], registry=self.registry
+        )
+        self._agents = Gauge(
+            "registry_agents",
+            "Agents of all tenants, as they were some seconds ago.",
+            ["status", "alive"],
+            registry=self.registry,
+        )
+
+    def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """`route` is the route's pattern, not the path: ids would make a series each."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+    def heartbeat_received(self, outcome: Literal["ok", "unknown", "gone"]) -> None:
+        self._heartbeats.labels(outcome).inc()
+
+    def set_agents(self, counts: Mapping[tuple[str, bool], int]) -> None:
+        """How many agents there are, by status and by whether they are alive; of what is not given, none."""
+        self._agents.clear()
+        for (status, alive), agents in counts.items():
+            self._agents.labels(status, str(alive).lower()).set(agents)
+
+    def watch_pool(self, pool: Pool) -> None:
+        watch_pool(pool, "registry", self.registry)

@@ -1,0 +1,74 @@
+"""`registry serve`: settings in, a running process out."""
+
+import logging
+import os
+from collections.abc import Callable
+
+from groundwork.grace import Grace
+from groundwork.logs import configure_logging
+from groundwork.serving import Listener, bind, serve, until_signal, url_of
+from groundwork.settings import secrets_in
+from registry.app import create_app
+from registry.database import describe_database, prepare_database
+from registry.engine.jobs import Jobs
+from registry.engine.worker import open_worker
+from registry.service import Registry, open_registry, open_registry_pool
+from registry.settings import RegistrySettings
+
+logger = logging.getLogger(__name__)
+
+
+async def serve_registry(
+    settings: RegistrySettings,
+    *,
+    migrate: bool = True,
+    worker: bool = True,
+    show_once: Callable[[str], None] | None = None,
+) -> None:
+    """Serves until a signal, and runs executions unless `worker` is off. `show_once` is given the first operator's
+    token, when there is no token yet; without it none is made.
+
+    Raises what makes a start impossible: `AddressInUse`, and what `open_registry` raises.
+    """
+    configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *secrets_in(os.environ)])
+    with bind(settings.jamjet_bind, settings.jamjet_port) as listening:
+        public_url = settings.jamjet_public_url or url_of(listening)
+        async with open_registry(settings, public_url=public_url, migrate=migrate, worker=worker) as registry:
+            _announce(registry, url_of(listening))
+            await _see_that_somebody_gets_in(registry, show_once)
+            app = Listener(create_app(registry), listening)
+            await serve([app], settings.shutdown_grace_seconds, registry.begin_to_stop)
+
+
+async def work(settings: RegistrySettings) -> None:
+    """`registry worker`: runs executions until a signal, and serves nothing."""
+    configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *secrets_in(os.environ)])
+    async with open_registry_pool(settings, "worker") as pool:
+        await prepare_database(pool)
+        jobs, grace = Jobs(), Grace(settings.shutdown_grace_seconds)
+        await jobs.open(pool)
+        async with open_worker(settings, pool, jobs, grace):
+            logger.info("worker     takes executions, %d at a time", settings.jamjet_worker_concurrency)
+            logger.info("data       %s", describe_database(settings))
+            await until_signal(grace.begin)
+
+
+def _announce(registry: Registry, address: str) -> None:
+    logger.info("registry   %s, known to others as %s", address, registry.public_url)
+    logger.info("data       %s", registry.database)
+    if registry.settings.jamjet_dev_mode:
+        logger.warning("access     developer mode: nobody is asked for a token")
+
+
+async def _see_that_somebody_gets_in(registry: Registry, show_once: Callable[[str], None] | None) -> None:
+    """The first token goes to a person alone, never to the log, which others read and which is kept."""
+    if registry.settings.jamjet_dev_mode:
+        return
+    if show_once is None:
+        if not await registry.tokens.is_any_there():
+            logger.warning("access     no token yet: registry tokens create --role operator")
+    elif created := await registry.tokens.create_first_token():
+        show_once(
+            "The first token, of an operator; it is not shown again. `registry tokens create` makes more.\n\n"
+            f"    {created.plaintext}\n"
+        )

@@ -1,0 +1,121 @@
+"""Everything a running registry holds: who opens it, in which order, and who closes it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from groundwork.grace import Grace
+from groundwork.hosts import OwnHosts
+from groundwork.postgres import Pool, check_database, open_pool
+from registry.agents.discovery import open_discovery
+from registry.agents.liveness import watching_agents
+from registry.agents.probes import probing_agents
+from registry.agents.service import Agents
+from registry.artifacts.service import Artifacts
+from registry.audit.service import Audit
+from registry.cron.service import CronJobs
+from registry.database import describe_database, open_database, prepare_database
+from registry.engine.jobs import Jobs
+from registry.engine.worker import open_worker
+from registry.events.stream import EventStreams
+from registry.executions.service import Executions
+from registry.metrics import RegistryMetrics
+from registry.settings import RegistrySettings
+from registry.tenants.service import Tenants
+from registry.tokens.service import Tokens
+from registry.work_items.service import WorkItems
+from registry.workers.service import Workers
+from registry.workflows.service import Workflows
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One running registry process. Any number of them work on one database; each sees what the others do."""
+
+    settings: RegistrySettings
+    public_url: str
+    database: str
+    """Where the data is, in words."""
+    pool: Pool
+    own_hosts: OwnHosts
+    agents: Agents
+    artifacts: Artifacts
+    audit: Audit
+    cron_jobs: CronJobs
+    events: EventStreams
+    executions: Executions
+    tenants: Tenants
+    tokens: Tokens
+    workers: Workers
+    workflows: Workflows
+    work_items: WorkItems
+    metrics: RegistryMetrics
+    grace: Grace
+
+    async def check_ready(self) -> None:
+        """Raises `DatabaseUnavailable` when the registry could not answer now."""
+        await check_database(self.pool)
+
+    def begin_to_stop(self) -> None:
+        """To be called before open requests are waited for: whoever follows an execution would not go so soon."""
+        self.grace.begin()
+        self.events.stop()
+
+
+@asynccontextmanager
+async def open_registry(
+    settings: RegistrySettings, *, public_url: str = "", migrate: bool = True, worker: bool = True
+) -> AsyncIterator[Registry]:
+    """Opens a registry, and closes it in reverse: its loops end first, the database goes last.
+
+    `public_url` is where others reach it, when that is not what the settings say. With a `worker` the process also
+    runs executions.
+    Raises `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaTooNew`.
+    """
+    metrics = RegistryMetrics()
+    grace = Grace(settings.shutdown_grace_seconds)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_registry_pool(settings, "registry"))
+        if migrate:
+            await prepare_database(pool)
+        metrics.watch_pool(pool)
+        jobs = Jobs()
+        await jobs.open(pool)
+        discovery = await stack.enter_async_context(open_discovery(settings))
+        await stack.enter_async_context(watching_agents(pool, settings, metrics))
+        await stack.enter_async_context(probing_agents(pool, discovery, settings))
+        if worker:
+            await stack.enter_async_context(open_worker(settings, pool, jobs, grace))
+        executions = Executions(pool, jobs)
+        yield Registry(
+            settings=settings,
+            public_url=public_url or settings.public_url,
+            database=describe_database(settings),
+            pool=pool,
+            own_hosts=OwnHosts(),
+            agents=Agents(pool, settings, discovery, metrics),
+            artifacts=Artifacts(pool),
+            audit=Audit(pool),
+            cron_jobs=CronJobs(pool),
+            events=EventStreams(executions),
+            executions=executions,
+            tenants=Tenants(pool),
+            tokens=Tokens(pool),
+            workers=Workers(pool),
+            workflows=Workflows(pool),
+            work_items=WorkItems(pool, jobs),
+            metrics=metrics,
+            grace=grace,
+        )
+
+
+@asynccontextmanager
+async def open_registry_pool(settings: RegistrySettings, name: str) -> AsyncIterator[Pool]:
+    """A pool on the registry's database, which is started for it where it is embedded."""
+    async with (
+        open_database(settings) as dsn,
+        open_pool(
+            dsn, name=name, max_size=settings.postgres_pool_size, prepare_threshold=settings.prepare_threshold
+        ) as pool,
+    ):
+        yield pool

@@ -1,0 +1,174 @@
+"""Everything the registry can be told from outside, read once, at start."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import unquote
+
+from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from groundwork.hosts import is_loopback
+from groundwork.postgres import PrepareThreshold, is_dsn, passwords_in
+from groundwork.serving import http_url
+
+# What libpq reads: a URL, or key=value pairs. Whatever begins like one and is none is a mistake, and no path.
+_POSTGRES = re.compile(r"postgres(ql)?:|\w+\s*=")
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+OFFLINE = "offline"
+"""As JAMJET_MODEL: the offline model answers whatever model a workflow names."""
+
+_RUST_LEVELS: dict[str, LogLevel] = {
+    "trace": "debug",
+    "debug": "debug",
+    "info": "info",
+    "warn": "warning",
+    "error": "error",
+    "off": "error",
+}
+
+
+class RegistrySettings(BaseSettings):
+    """The settings of one registry process, from the environment and then from `.env`.
+
+    `docs/configuration.md` says the same in prose; a test keeps the two together.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    jamjet_bind: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    jamjet_port: Annotated[int, Field(ge=0, le=65535)] = 7700
+    jamjet_public_url: str = ""
+    jamjet_token: SecretStr = SecretStr("")
+    jamjet_dev_mode: bool = False
+    jamjet_max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    jamjet_probe_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30
+    jamjet_purge_seconds: Annotated[float, Field(gt=0, le=3650 * 86_400)] = 7 * 86_400
+    jamjet_worker_concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
+    jamjet_worker_lease_seconds: Annotated[float, Field(ge=1, le=600)] = 10
+    jamjet_discover_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    jamjet_model: str = ""
+    jamjet_model_seam_url: str = ""
+    deny_private_networks: bool = False
+    database_url: SecretStr = SecretStr("")
+    postgres_pool_size: Annotated[int, Field(ge=2, le=200)] = 10
+    postgres_prepare_threshold: Literal["auto", "none"] | Annotated[int, Field(ge=0)] = "auto"
+    shutdown_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30
+    log_level: LogLevel = "info"
+    rust_log: str = ""
+    log_format: Literal["text", "json"] = "text"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rust_log_stands_in(cls, given: dict[str, object]) -> dict[str, object]:
+        """JamJet's tools set RUST_LOG, where others put levels of Rust programs: `info,hyper=debug`. What is for
+        none of ours is left alone."""
+        levels = [_RUST_LEVELS.get(part.strip().lower()) for part in str(given.get("rust_log", "")).split(",")]
+        level = next(filter(None, levels), None)
+        return {"log_level": level} | given if level else given
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _ignore_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("jamjet_public_url", "jamjet_model_seam_url")
+    @classmethod
+    def _absolute_url(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            parts = TypeAdapter(AnyHttpUrl).validate_python(value)
+        except ValueError:
+            raise ValueError("must be an absolute http or https URL with a host") from None
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must not contain credentials, a query or a fragment")
+        if not value.isprintable() or " " in value:
+            raise ValueError("must not contain blanks or control characters")
+        return value.rstrip("/")
+
+    @field_validator("jamjet_model")
+    @classmethod
+    def _names_a_model(cls, value: str) -> str:
+        provider, _, name = value.partition(":")
+        if value in ("", OFFLINE) or (provider and name and value.isprintable() and " " not in value):
+            return value
+        raise ValueError(
+            "accepted: provider:name, such as openai:gpt-4.1-mini, for every workflow; offline; or nothing, for"
+            " the models that the workflows name"
+        )
+
+    @field_validator("jamjet_token")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr) -> SecretStr:
+        token = value.get_secret_value()
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError("accepted: printable ASCII without blanks, as it is sent in a header")
+        return value
+
+    @field_validator("jamjet_discover_allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_can_be_told(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value().strip()
+        if _POSTGRES.match(text):
+            if not is_dsn(text):
+                raise ValueError(
+                    "accepted: postgresql://user:password@host:port/database, key=value pairs, or a path"
+                )
+        elif "://" in text and not text.startswith("sqlite:"):
+            raise ValueError(
+                "accepted: postgresql://user:password@host:port/database, a path, or sqlite: and a path"
+            )
+        elif text and _path_in(text).name in ("", ".."):
+            raise ValueError("the path names no file; accepted is one such as .jamjet/runtime.db")
+        return SecretStr(text)
+
+    @model_validator(mode="after")
+    def _developer_mode_stays_here(self) -> Self:
+        if self.jamjet_dev_mode and not is_loopback(self.jamjet_bind):
+            raise ValueError(
+                f"JAMJET_BIND={self.jamjet_bind!r}: with JAMJET_DEV_MODE=true nobody is asked for a token, so only"
+                " this machine may be let in; bind to 127.0.0.1, or turn JAMJET_DEV_MODE off"
+            )
+        return self
+
+    @property
+    def public_url(self) -> str:
+        """Where others reach the registry: what is set, else the bind address."""
+        return self.jamjet_public_url or http_url(self.jamjet_bind, self.jamjet_port)
+
+    @property
+    def prepare_threshold(self) -> PrepareThreshold:
+        return None if self.postgres_prepare_threshold == "none" else self.postgres_prepare_threshold
+
+    @property
+    def postgres_dsn(self) -> str:
+        """The PostgreSQL that DATABASE_URL names; empty when it names a path, or nothing."""
+        text = self.database_url.get_secret_value()
+        return text if _POSTGRES.match(text) else ""
+
+    @property
+    def database_path(self) -> Path | None:
+        """The file that DATABASE_URL names, as JamJet's tools do; None when it names PostgreSQL, or nothing."""
+        text = self.database_url.get_secret_value()
+        return _path_in(text) if text and not self.postgres_dsn else None
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every configured value that may appear in no answer, log line or error."""
+        token = self.jamjet_token.get_secret_value()
+        return [*([token] if token else []), *passwords_in(self.database_url.get_secret_value())]
+
+
+def _path_in(text: str) -> Path:
+    """The path in an `sqlite:` URL, as SQLite's own libraries read it, or the path that the text is."""
+    if not text.startswith("sqlite:"):
+        return Path(text)
+    return Path(unquote(text.removeprefix("sqlite:").removeprefix("//").partition("?")[0]))

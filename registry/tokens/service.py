@@ -1,0 +1,160 @@
+"""Tokens: how they are made, what they let in, and their end."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from groundwork.batches import Batches
+from groundwork.postgres import Connection, Pool, database_errors
+from registry.access import COMMAND_LINE, Principal, Role
+from registry.audit.store import append_entry
+from registry.errors import Forbidden, RegistryError, Unauthenticated
+from registry.tenants.store import get_tenant
+from registry.times import rfc3339
+from registry.tokens import store
+from registry.tokens.models import CreatedToken, Token, TokenPage
+
+_PREFIX = "jj_"
+"""What tokens begin with, so that people and scanners recognise one that has leaked."""
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """Whose token it is, and why it lets nobody in, if it does not."""
+
+    principal: Principal
+    refusal: RegistryError | None
+
+
+class Tokens:
+    """The tokens of all tenants. The principals here are operators: one of the platform has to do with every
+    token, one of another tenant with its own, and the rest is not found."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._found = Batches(self._find)
+
+    async def identify(self, token: bytes) -> Bearer:
+        """Raises `Unauthenticated` for a token that was never given out."""
+        token_hash = _hash(token)
+        found = await self._found.ask(token_hash)
+        if found is None or not hmac.compare_digest(found.token_hash, token_hash):
+            raise Unauthenticated
+        refusal = _refusal(found)
+        if refusal is None and found.use_is_worth_noting:
+            with database_errors():
+                async with self._pool.connection() as conn:
+                    await store.note_use(conn, found.token_id)
+        return Bearer(Principal(found.tenant_id, found.role, found.token_id), refusal)
+
+    async def _find(self, token_hashes: Sequence[bytes]) -> Sequence[store.FoundToken | None]:
+        with database_errors():
+            async with self._pool.connection() as conn:
+                return await store.find_tokens(conn, token_hashes)
+
+    async def create_token(
+        self,
+        principal: Principal,
+        *,
+        role: Role,
+        tenant_id: str | None = None,
+        name: str = "",
+        expires_in: timedelta | None = None,
+    ) -> CreatedToken:
+        """Makes a token of the principal's own tenant, or of `tenant_id`. Raises `Forbidden` and `NotFound`."""
+        owner = principal.tenant_id if tenant_id is None else tenant_id
+        principal.require_operator_of(owner)
+        with database_errors():
+            async with self._pool.connection() as conn, conn.transaction():
+                return await _create_token(conn, principal, owner, role, name, expires_in)
+
+    async def create_first_token(self) -> CreatedToken | None:
+        """An operator's token of the platform, when there is no token at all; else None. Of several processes that
+        ask at once, one gets it."""
+        with database_errors():
+            async with self._pool.connection() as conn, conn.transaction():
+                await store.lock_against_new(conn)
+                if await store.is_any_there(conn):
+                    return None
+                return await _create_token(
+                    conn, COMMAND_LINE, COMMAND_LINE.tenant_id, "operator", "first start", None
+                )
+
+    async def is_any_there(self) -> bool:
+        """Whether a token was ever made."""
+        with database_errors():
+            async with self._pool.connection() as conn:
+                return await store.is_any_there(conn)
+
+    async def list_tokens(
+        self, principal: Principal, tenant_id: str | None = None, limit: int | None = None, offset: int = 0
+    ) -> TokenPage:
+        """The tokens that the principal may see, or those of `tenant_id`. Raises `NotFound`."""
+        with database_errors():
+            async with self._pool.connection() as conn:
+                if tenant_id is not None:
+                    await get_tenant(conn, principal.scope, tenant_id)
+                scope = tenant_id or principal.scope
+                tokens = await store.list_tokens(conn, scope, limit, offset)
+                return TokenPage(tokens, await store.count_tokens(conn, scope))
+
+    async def get_token(self, principal: Principal, token_id: str) -> Token:
+        """Raises `NotFound`."""
+        with database_errors():
+            async with self._pool.connection() as conn:
+                return await store.get_token(conn, principal.scope, token_id)
+
+    async def revoke_token(self, principal: Principal, token_id: str) -> None:
+        """The token lets nobody in any more, from the next request on. Raises `NotFound`."""
+        with database_errors():
+            async with self._pool.connection() as conn, conn.transaction():
+                token = await store.get_token(conn, principal.scope, token_id)
+                changed = await store.revoke_token(conn, token_id)
+                await _append(conn, principal, "token_revoked", token, was_revoked_before=not changed)
+
+
+async def _create_token(
+    conn: Connection, principal: Principal, tenant_id: str, role: Role, name: str, expires_in: timedelta | None
+) -> CreatedToken:
+    plaintext = _PREFIX + secrets.token_urlsafe(32)
+    token = await store.create_token(
+        conn,
+        token_id=f"tok_{secrets.token_hex(8)}",
+        tenant_id=tenant_id,
+        role=role,
+        name=name,
+        token_hash=_hash(plaintext.encode()),
+        expires_in=expires_in,
+    )
+    await _append(conn, principal, "token_created", token, expires_at=rfc3339(token.expires_at))
+    return CreatedToken(token, plaintext)
+
+
+async def _append(conn: Connection, principal: Principal, event_type: str, token: Token, **detail: Any) -> None:
+    """In the log of the token's tenant, whoever's operator it was."""
+    await append_entry(
+        conn,
+        principal,
+        event_type,
+        f"token:{token.token_id}",
+        tenant_id=token.tenant_id,
+        role=token.role,
+        name=token.name,
+        **detail,
+    )
+
+
+def _hash(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
+
+
+def _refusal(found: store.FoundToken) -> RegistryError | None:
+    if found.revoked or found.expired:
+        return Unauthenticated()
+    if found.tenant_status != "active":
+        return Forbidden(f"tenant {found.tenant_id} is {found.tenant_status}")
+    return None

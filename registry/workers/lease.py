@@ -1,0 +1,81 @@
+"""A worker's claim to be alive: one row, renewed while it lives, gone or run out when it does not."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import psycopg
+
+from groundwork.background import running
+from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+from registry.workers import store
+from registry.workers.models import WorkerStatus
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class WorkerLease:
+    """The lease of one worker. What its owner writes to `status` and `in_hand` is seen by others from the next
+    renewal on."""
+
+    pool: Pool
+    tenant_id: str | None
+    worker_id: str
+    queue_types: Sequence[str]
+    seconds: float
+    status: WorkerStatus = "active"
+    in_hand: set[str] = field(default_factory=set)
+    started_at: datetime | None = None
+
+    async def renew(self) -> None:
+        """Raises `DatabaseUnavailable`."""
+        with database_errors():
+            async with self.pool.connection() as conn, conn.transaction():
+                self.started_at = await store.put_worker(
+                    conn,
+                    tenant_id=self.tenant_id,
+                    worker_id=self.worker_id,
+                    queue_types=self.queue_types,
+                    status=self.status,
+                    in_hand=sorted(self.in_hand),
+                    started_at=self.started_at,
+                    seconds=self.seconds,
+                )
+                await store.forget_dead_workers(conn)
+
+    async def keep(self) -> None:
+        """Renews the lease three times per term, for ever."""
+        while True:
+            await asyncio.sleep(self.seconds / 3)
+            try:
+                await self.renew()
+            except (DatabaseUnavailable, psycopg.Error) as error:
+                logger.warning("the lease of worker %s could not be renewed: %s", self.worker_id, error)
+
+    async def end(self) -> None:
+        try:
+            with database_errors():
+                async with self.pool.connection(timeout=2) as conn:
+                    await store.remove_worker(conn, self.tenant_id, self.worker_id)
+        except DatabaseUnavailable as error:
+            logger.warning("the lease of worker %s runs out by itself: %s", self.worker_id, error)
+
+
+@asynccontextmanager
+async def open_worker_lease(
+    pool: Pool, worker_id: str, queue_types: Sequence[str], seconds: float, *, tenant_id: str | None = None
+) -> AsyncIterator[WorkerLease]:
+    """Announces a worker, keeps it announced, and takes it off the list with the block.
+
+    No two that live may have one `worker_id`. Without a tenant the worker is the registry's own, and works for all
+    tenants. Raises `DatabaseUnavailable` when it cannot be announced.
+    """
+    lease = WorkerLease(pool, tenant_id, worker_id, queue_types, seconds)
+    await lease.renew()
+    async with running("worker-lease", lease.keep()):
+        yield lease
+    await lease.end()

@@ -1,0 +1,134 @@
+"""Whichever write a worker does not get to, the next worker goes on as if nothing had happened."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+import pytest
+
+from groundwork.postgres import DatabaseUnavailable
+from registry.access import COMMAND_LINE
+from registry.engine.drive import Driver
+from registry.engine.equipment import Equipment
+from registry.engine.executors import EXECUTORS
+from registry.engine.models import open_models
+from registry.executions import store
+from registry.executions.models import read_execution_id
+from registry.service import Registry
+from tests.registry.engine.executions import events_of, start
+from tests.registry.engine.workflows import STEP, branches, document
+from tests.registry.registries import Served, running_registry
+
+EVERYTHING = document(
+    {
+        "fork": {"type": "parallel", "branches": ["think", "ask", "work", "hear"]},
+        "think": {"type": "model", "model_ref": "any", "prompt_ref": "Say hello."},
+        "then": STEP,
+        "ask": {"type": "human_approval"},
+        "work": {"type": "python_fn", "module": "m", "function": "f"},
+        "hear": {"type": "wait", "correlation_key": "news"},
+        "meet": {"type": "join"},
+        "again": branches(count="state.rounds != 2", end=None),
+        "count": {"type": "python_fn", "module": "m", "function": "count"},
+    },
+    [("think", "then"), *((name, "meet") for name in ("then", "ask", "work", "hear"))]
+    + [("meet", "again"), ("count", "again")],
+    workflow_id="everything",
+)
+"""Every way in which a node runs: at once, outside, and parked for others; a fork, a meeting and a loop."""
+
+
+class Lifetimes:
+    """Lets a worker live for so many writes; whoever comes after it is not bothered."""
+
+    def __init__(self, writes: int) -> None:
+        self.left = writes
+        self.died = False
+        self._hold = store.hold
+
+    async def hold(self, *given: Any) -> None:
+        self.left -= 1
+        if self.left < 0:
+            self.died = True
+            raise DatabaseUnavailable("this worker is no more")
+        await self._hold(*given)
+
+
+@pytest.fixture
+async def served(registry_dsn: str) -> AsyncIterator[Served]:
+    async with running_registry(registry_dsn, jamjet_model="offline") as served:
+        yield served
+
+
+@asynccontextmanager
+async def driver(registry: Registry, name: str) -> AsyncIterator[Driver]:
+    async with open_models(registry.settings) as models:
+        jobs = registry.executions._jobs
+        yield Driver(Equipment(registry.settings, registry.pool, jobs, EXECUTORS, name, models), set())
+
+
+async def run(served: Served, monkeypatch: pytest.MonkeyPatch, writes: int) -> tuple[str, bool]:
+    """Runs everything to its end, with a first worker that lives for so many writes. Returns the execution, and
+    whether the worker died before the end."""
+    registry, lifetimes = served.registry, Lifetimes(writes)
+    execution = await start(registry, EVERYTHING)
+    key = str(read_execution_id(execution))
+    monkeypatch.setattr(store, "hold", lifetimes.hold)
+    async with driver(registry, "first") as first, driver(registry, "second") as second:
+        for _ in range(30):
+            try:
+                await (second if lifetimes.died else first).drive(key)
+            except DatabaseUnavailable:
+                monkeypatch.undo()
+                continue
+            if (await registry.executions.get(COMMAND_LINE, execution)).completed_at:
+                break
+            await answer(served, execution)
+    monkeypatch.undo()
+    return execution, lifetimes.died
+
+
+async def answer(served: Served, execution: str) -> None:
+    """Gives one of the nodes that wait what it waits for."""
+    item = {"worker_id": "w", "queue_types": ["python_tool"]}
+    claimed = (await served.http.post("/work-items/claim", json=item)).json()
+    if claimed["claimed"]:
+        item = claimed["work_item"]
+        rounds = (await served.registry.executions.get(COMMAND_LINE, execution)).state.get("rounds", 0)
+        patch = {"rounds": rounds + 1} if item["node_id"] == "count" else {"worked": True}
+        await served.http.post(f"/work-items/{item['id']}/complete", json={"state_patch": patch})
+        return
+    approved = await served.http.post(f"/executions/{execution}/approve", json={"decision": "approved"})
+    if approved.status_code == 409:
+        told = {"correlation_key": "news", "payload": {"news": "good"}}
+        await served.http.post(f"/executions/{execution}/external-event", json=told)
+
+
+async def happened(registry: Registry, execution: str) -> Counter[str]:
+    """What happened how often. That a node outside was started is told anew by each worker that starts it."""
+    events = await events_of(registry, execution)
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    return Counter(f"{e.type} {e.node_id}" for e in events if (e.type, e.node_id) != ("node_started", "think"))
+
+
+async def test_a_worker_may_be_lost_at_any_write(served: Served, monkeypatch: pytest.MonkeyPatch):
+    execution, died = await run(served, monkeypatch, 1000)
+    expected, state = await happened(served.registry, execution), await state_of(served, execution)
+    assert not died and state["rounds"] == 2
+    for writes in count():
+        execution, died = await run(served, monkeypatch, writes)
+        assert await state_of(served, execution) == state, writes
+        assert await happened(served.registry, execution) == expected, writes
+        if not died:
+            break
+    assert writes > 20
+
+
+async def state_of(served: Served, execution: str) -> dict[str, Any]:
+    row = await served.registry.executions.get(COMMAND_LINE, execution)
+    assert row.status == "completed", row.error
+    assert row.steps_executed == 9
+    return row.state

@@ -1,0 +1,200 @@
+"""Executions run: through conditions, loops and branches, past waits, and to their end."""
+
+import asyncio
+
+import pytest
+
+from registry.access import COMMAND_LINE
+from registry.errors import Conflict
+from registry.executions.models import show_execution_id
+from registry.service import Registry
+from tests.registry.engine.executions import events_of, start, story, until
+from tests.registry.engine.workflows import STEP, branches, document
+from tests.registry.registries import running_registry
+
+
+@pytest.fixture
+async def engine(registry_dsn):
+    async with running_registry(registry_dsn, worker=True) as served:
+        yield served.registry
+
+
+async def test_a_chain_runs_to_its_end_and_every_step_is_told_once(engine: Registry):
+    execution = await start(engine, document({"a": STEP, "b": STEP}, [("a", "b"), ("b", "end")]), x=1)
+    row = await until(engine, execution)
+    assert (row.status, row.state, row.steps_executed) == ("completed", {"x": 1}, 2)
+    assert await story(engine, execution) == [
+        "workflow_started",
+        "node_scheduled a",
+        "node_started a",
+        "node_completed a",
+        "node_scheduled b",
+        "node_started b",
+        "node_completed b",
+        "workflow_completed",
+    ]
+
+
+async def test_events_are_numbered_from_one_without_gaps(engine: Registry):
+    nodes = {name: STEP for name in ("fork", "a", "b", "c", "meet")}
+    ways = [("fork", "a"), ("fork", "b"), ("fork", "c"), ("a", "meet"), ("b", "meet"), ("c", "meet")]
+    execution = await start(engine, document(nodes, ways))
+    await until(engine, execution)
+    numbers = [event.sequence for event in await events_of(engine, execution)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert (await story(engine, execution)).count("node_completed meet") == 1
+
+
+async def test_the_way_that_was_not_taken_is_skipped(engine: Registry):
+    nodes = {"if": branches(left="state.x > 1", right=None), "left": STEP, "right": STEP}
+    execution = await start(engine, document(nodes, []), x=2)
+    await until(engine, execution)
+    told = await story(engine, execution)
+    assert "node_skipped right" in told
+    assert "node_completed left" in told
+
+
+async def test_an_approval_pauses_and_its_patch_is_in_the_state_before_the_run_goes_on(engine: Registry):
+    nodes = {
+        "ask": {"type": "human_approval", "description": "Sure?"},
+        "if": branches(yes="state.a.b == 2", no=None),
+        "yes": STEP,
+        "no": STEP,
+    }
+    execution = await start(engine, document(nodes, [("ask", "if")]), a={"b": 1, "c": 3})
+    paused = await until(engine, execution, "paused")
+    assert paused.state == {"a": {"b": 1, "c": 3}}
+    await engine.executions.approve(COMMAND_LINE, execution, decision="approved", state_patch={"a": {"b": 2}})
+    row = await until(engine, execution)
+    assert row.state == {"a": {"b": 2, "c": 3}, "decision": "approved"}
+    assert "node_completed yes" in await story(engine, execution)
+
+
+async def test_a_rejection_fails_the_execution_unless_a_way_is_meant_for_it(engine: Registry):
+    ask = {"ask": {"type": "human_approval", "description": "Sure?"}, "sorry": STEP}
+    plain = await start(engine, document(ask, [("ask", "sorry")]))
+    await until(engine, plain, "paused")
+    await engine.executions.approve(COMMAND_LINE, plain, decision="rejected", user_id="ada", comment="no")
+    assert (await until(engine, plain)).error == "node ask: approval rejected by ada: no"
+    kind = document(ask, {("ask", "sorry"): 'state.decision == "rejected"'}, workflow_id="kind")
+    expected = await start(engine, kind)
+    await until(engine, expected, "paused")
+    await engine.executions.approve(COMMAND_LINE, expected, decision="rejected")
+    assert (await until(engine, expected)).status == "completed"
+
+
+async def test_a_paused_branch_holds_up_no_other(engine: Registry):
+    nodes = {
+        "fork": STEP,
+        "ask": {"type": "human_approval", "description": "?"},
+        "a": STEP,
+        "b": STEP,
+        "meet": STEP,
+    }
+    ways = [("fork", "ask"), ("fork", "a"), ("a", "b"), ("ask", "meet"), ("b", "meet")]
+    execution = await start(engine, document(nodes, ways))
+    await until(engine, execution, "paused")
+    assert "node_completed b" in await story(engine, execution)
+    await engine.executions.approve(COMMAND_LINE, execution, decision="approved")
+    await until(engine, execution)
+    assert (await story(engine, execution)).count("node_completed meet") == 1
+
+
+async def test_an_event_that_comes_too_early_is_kept(engine: Registry):
+    nodes = {
+        "first": {"type": "wait", "condition": "external_event", "correlation_key": "one"},
+        "second": {"type": "wait", "condition": "external_event", "correlation_key": "two"},
+    }
+    execution = await start(engine, document(nodes, [("first", "second")]))
+    await until(engine, execution, "paused")
+    await engine.executions.tell(COMMAND_LINE, execution, "two", {"paid": True})
+    assert (await until(engine, execution, "paused")).state == {}
+    await engine.executions.tell(COMMAND_LINE, execution, "one", {"seen": 1})
+    row = await until(engine, execution)
+    assert row.state == {"paid": True, "seen": 1}
+    with pytest.raises(Conflict):
+        await engine.executions.tell(COMMAND_LINE, execution, "one", {})
+
+
+async def test_a_timer_wakes_the_execution(engine: Registry):
+    nodes = {"nap": {"type": "wait", "condition": "timer", "timeout_secs": 0.2}, "up": STEP}
+    execution = await start(engine, document(nodes, [("nap", "up")]))
+    await until(engine, execution)
+    assert "timer_fired nap" in await story(engine, execution)
+
+
+async def test_nobody_deciding_in_time_leads_to_the_fallback(engine: Registry):
+    nodes = {
+        "ask": {"type": "human_approval", "description": "?", "timeout_secs": 0.2, "fallback_node": "late"},
+        "yes": STEP,
+        "late": STEP,
+    }
+    execution = await start(engine, document(nodes, [("ask", "yes"), ("yes", "end")]))
+    await until(engine, execution)
+    told = await story(engine, execution)
+    assert "node_completed late" in told
+    assert "node_completed yes" not in told
+
+
+async def test_a_subgraph_is_an_execution_whose_result_is_mapped(engine: Registry):
+    child = document({"nap": {"type": "wait", "condition": "external_event"}}, [], workflow_id="child")
+    await engine.workflows.register(COMMAND_LINE, child)
+    call = {
+        "type": "subgraph",
+        "workflow_ref": "child",
+        "input_mapping": {"n": "state.x"},
+        "output_mapping": {"got": "result"},
+    }
+    execution = await start(engine, document({"call": call}, []), x=7)
+    await until(engine, execution, "running")
+    rows = await engine.executions.list(COMMAND_LINE, "paused", 10, 0)
+    while not rows:
+        await asyncio.sleep(0.02)
+        rows = await engine.executions.list(COMMAND_LINE, "paused", 10, 0)
+    child_id = show_execution_id(rows[0].execution_id)
+    assert (await engine.executions.get(COMMAND_LINE, child_id)).state == {"n": 7}
+    await engine.executions.tell(COMMAND_LINE, child_id, "any", {"got": "it"})
+    assert (await until(engine, execution)).state == {"x": 7, "result": "it"}
+
+
+async def test_cancelling_ends_what_it_has_begun_too(engine: Registry):
+    child = document({"nap": {"type": "wait", "condition": "external_event"}}, [], workflow_id="child")
+    await engine.workflows.register(COMMAND_LINE, child)
+    execution = await start(engine, document({"call": {"type": "subgraph", "workflow_ref": "child"}}, []))
+    while not await engine.executions.list(COMMAND_LINE, "paused", 10, 0):
+        await asyncio.sleep(0.02)
+    await engine.executions.cancel(COMMAND_LINE, execution)
+    assert (await until(engine, execution)).status == "cancelled"
+    assert [row.status for row in await engine.executions.list(COMMAND_LINE, None, 10, 0)] == ["cancelled"] * 2
+
+
+async def test_a_loop_runs_as_often_as_its_condition_says(engine: Registry):
+    nodes = {"ask": {"type": "wait", "condition": "external_event"}, "again": branches(ask="state.more", end=None)}
+    execution = await start(engine, document(nodes, [("ask", "again")]))
+    for more in (True, True, False):
+        await until(engine, execution, "paused")
+        await engine.executions.tell(COMMAND_LINE, execution, "any", {"more": more})
+        await asyncio.sleep(0.1)
+    await until(engine, execution)
+    assert (await story(engine, execution)).count("node_completed ask") == 3
+
+
+async def test_a_node_that_nobody_works_on_times_out_and_is_tried_again(engine: Registry):
+    fn = {"type": "python_fn", "module": "m", "function": "f"}
+    ir = document({"work": fn}, [], timeouts={"node_timeout": 0.2})
+    ir["nodes"]["work"]["retry_policy"] = "fast"
+    execution = await start(engine, ir)
+    row = await until(engine, execution)
+    assert row.status == "failed"
+    assert (await story(engine, execution)).count("retry_scheduled work") == 1
+
+
+async def test_the_workflows_own_time_ends_it(engine: Registry):
+    ir = document({"nap": {"type": "wait", "condition": "external_event"}}, [], timeouts={"workflow_timeout": 0.3})
+    assert (await until(engine, await start(engine, ir))).status == "limit_exceeded"
+
+
+@pytest.mark.parametrize("name", ["has space", "a:b|c", "__start__", "values", "ünï%41"])
+async def test_nodes_may_be_called_what_they_like(engine: Registry, name: str):
+    execution = await start(engine, document({name: STEP, "settle": STEP}, [(name, "settle")]))
+    assert (await until(engine, execution)).status == "completed"

@@ -1,0 +1,76 @@
+"""Every route of a served registry, from its own OpenAPI document, so that tests reach new ones by themselves."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import httpx
+
+NEEDS_NO_TOKEN = frozenset(
+    {"/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/.well-known/did.json"}
+)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route as the document has it; `query` are the names of its query parameters."""
+
+    method: str
+    path: str
+    query: tuple[str, ...]
+    body: dict[str, Any] | None
+    """The schema of its body."""
+
+    @property
+    def changes_something(self) -> bool:
+        return self.method not in ("get", "head")
+
+    def paths(self, *ids: str) -> Iterator[str]:
+        """The route's paths, with each of `ids` in each of its places."""
+        pattern, places = re.subn(r"{[^}]*}", "{}", self.path)
+        for chosen in product(ids, repeat=places):
+            yield pattern.format(*chosen)
+
+
+async def list_routes(http: httpx.AsyncClient) -> list[Route]:
+    document = (await http.get("/openapi.json")).json()
+    return [
+        Route(method, path, _query_of(operation), _body_of(operation))
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    ]
+
+
+def example(schema: dict[str, Any], text: str) -> Any:
+    """Something that the schema accepts, or nearly, with `text` wherever it can be."""
+    if "enum" in schema or "const" in schema:
+        return schema.get("const", schema.get("enum", [None])[0])
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
+        return example(choices[0], text)
+    match schema.get("type"):
+        case "object":
+            return {name: example(field, text) for name, field in schema.get("properties", {}).items()}
+        case "array":
+            return [example(schema.get("items", {}), text)]
+        case "integer" | "number":
+            return 1
+        case "boolean":
+            return True
+        case _:
+            return text if _fits(schema, text) else schema.get("examples", ["http://elsewhere.test/"])[0]
+
+
+def _fits(schema: dict[str, Any], text: str) -> bool:
+    return schema.get("format") != "uri" and re.search(schema.get("pattern", ""), text) is not None
+
+
+def _query_of(operation: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(given["name"] for given in operation.get("parameters", []) if given["in"] == "query")
+
+
+def _body_of(operation: dict[str, Any]) -> dict[str, Any] | None:
+    content = operation.get("requestBody", {}).get("content", {})
+    schema: dict[str, Any] | None = content.get("application/json", {}).get("schema")
+    return schema
