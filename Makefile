@@ -18,7 +18,7 @@ help:  ## show this list
 venv:  ## make .venv from requirements.lock, if it is not there yet
 	@sh scripts/venv.sh
 
-demo: venv  ## scaffold an agent, talk to it, and walk through its whole API
+demo: venv  ## a registry and an agent: scaffold it, talk to it, kill it, run a workflow with it
 	@$(python) -m demo $(ARGS)
 
 test: venv  ## run all tests; ARGS="-k summary" runs some

@@ -29,6 +29,16 @@ THREAD_ID = {
 Responses = dict[int | str, dict[str, Any]]
 
 
+def _failure_schema() -> dict[str, Any]:
+    """As a schema and not as a model: FastAPI would make validators of it, for each status of each route."""
+    schema = FailureEnvelope.model_json_schema()
+    schema["properties"]["error"] = schema.pop("$defs")["ErrorDetail"]
+    return schema
+
+
+_FAILURE = _failure_schema()
+
+
 def failures(*errors: type[Exception]) -> Responses:
     """The statuses that these errors are answered with, and those that any route may answer with."""
     codes: dict[int, set[str]] = {}
@@ -37,7 +47,7 @@ def failures(*errors: type[Exception]) -> Responses:
         codes.setdefault(status, set()).add(code)
     return {
         status: {
-            "model": FailureEnvelope,
+            "content": {"application/json": {"schema": _FAILURE}},
             "description": f"{HTTPStatus(status).phrase}: {', '.join(sorted(names))}",
         }
         for status, names in sorted(codes.items())

@@ -19,6 +19,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from agent_runtime.errors import BadProject
 from agent_runtime.toml_tables import Table, expand, read_table
+from groundwork.mcp_server import McpServer
 
 logger = logging.getLogger(__name__)
 
@@ -53,19 +54,6 @@ class CardSpec:
     skills: tuple[Skill, ...] = ()
     default_input_modes: tuple[str, ...] = _TEXT_MODES
     default_output_modes: tuple[str, ...] = _TEXT_MODES
-
-
-@dataclass(frozen=True)
-class McpServer:
-    """An MCP server: either at a `url` (streamable HTTP) or started as a `command` (stdio)."""
-
-    name: str
-    url: str | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    command: str | None = None
-    args: tuple[str, ...] = field(default=(), repr=False)
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    cwd: Path | None = None
 
 
 @dataclass(frozen=True)

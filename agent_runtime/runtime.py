@@ -27,7 +27,6 @@ from agent_runtime.registry_link.link import RegistryLink, open_registry_link
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import Connections, open_connections
-from agent_runtime.tools.http import OpenTransport
 from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult
 from agent_runtime.turns.lease import open_lease
@@ -35,6 +34,7 @@ from agent_runtime.turns.outputs import Completed
 from agent_runtime.turns.saver import TurnSaver
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.background import running
+from groundwork.bounded_http import OpenTransport
 from groundwork.embedded import open_embedded, open_throwaway
 from groundwork.fetch import CheckingTransport, OutgoingPolicy
 from groundwork.grace import Grace

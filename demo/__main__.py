@@ -12,7 +12,8 @@ from demo.steps import STEPS
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m demo", description="Scaffold an agent, talk to it, and walk through its whole API."
+        prog="python -m demo",
+        description="Start a registry, scaffold an agent, walk through its whole API, and run a workflow with it.",
     )
     parser.add_argument("--once", action="store_true", help="end after the tour, on a terminal too")
     arguments = parser.parse_args()

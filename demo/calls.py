@@ -1,5 +1,6 @@
 """HTTP calls that can be shown as a `curl` line and made: both from the same description."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,14 @@ _JSON = "application/json"
 
 
 @dataclass(frozen=True)
+class Bearer:
+    """A token, which is shown as the shell variable that holds it."""
+
+    variable: str
+    token: str
+
+
+@dataclass(frozen=True)
 class Call:
     """One request; `body` is sent as JSON when there is one."""
 
@@ -23,20 +32,24 @@ class Call:
     url: str
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    bearer: Bearer | None = None
 
-    def curl(self) -> list[list[str]]:
-        """The command, an option and its value at a time; quoting is left to whoever prints it."""
-        method = [] if self.method == "GET" else [["-X", self.method]]
-        headers = [["-H", f"{name}: {value}"] for name, value in self._all_headers.items()]
-        body = [] if self.body is None else [["-d", self._content]]
-        return [["curl"], *method, [self.url], *headers, *body]
+    def curl(self) -> list[str]:
+        """The command, quoted for a shell, an option with its value at a time."""
+        method = [] if self.method == "GET" else [f"-X {self.method}"]
+        headers = [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in self._plain_headers.items()]
+        bearer = [f'-H "Authorization: Bearer ${self.bearer.variable}"'] if self.bearer else []
+        body = [] if self.body is None else [f"-d {shlex.quote(self._content)}"]
+        return ["curl", *method, shlex.quote(self.url), *bearer, *headers, *body]
 
-    def request(self, http: httpx.AsyncClient) -> httpx.Request:
+    def request(self, http: httpx.AsyncClient | httpx.Client) -> httpx.Request:
         """The request that curl would send."""
-        return http.build_request(self.method, self.url, headers=self._all_headers, content=self._content or None)
+        bearer = {"Authorization": f"Bearer {self.bearer.token}"} if self.bearer else {}
+        headers = {**self._plain_headers, **bearer}
+        return http.build_request(self.method, self.url, headers=headers, content=self._content or None)
 
     @property
-    def _all_headers(self) -> dict[str, str]:
+    def _plain_headers(self) -> dict[str, str]:
         kind = {} if self.body is None else {"Content-Type": _JSON}
         return {**kind, **self.headers}
 

@@ -1,7 +1,6 @@
 """How the demo looks: one column, few colours, and nothing that moves unless somebody is watching."""
 
 import re
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -80,7 +79,7 @@ class Screen:
     def curl(self, call: Call) -> None:
         """A call as it can be typed; an option and its value stay together."""
         room = self._console.width - _MARGIN - len("$ ") - len(" \\")
-        line, *groups = map(shlex.join, call.curl())
+        line, *groups = call.curl()
         lines = []
         for group in groups:
             # Nothing is won by a line break behind `curl` alone.
@@ -104,6 +103,13 @@ class Screen:
         if short != value:
             self.note("    (shortened here)")
 
+    def document(self, value: Any) -> None:
+        """A JSON document, whole."""
+        self._console.print()
+        room = self._console.width - 2 * _MARGIN
+        for line in lay_out(value, room).splitlines():
+            self._print(self._json_line(line, room))
+
     def files(self, root: str, files: Sequence[tuple[str, str]]) -> None:
         """A directory and what is in it, a line each."""
         tree = Tree(Text(root, style="bold"), guide_style="dim")
@@ -113,10 +119,12 @@ class Screen:
         self._console.print()
         self._print(tree)
 
-    def lines(self, lines: Sequence[str]) -> None:
+    def lines(self, lines: Sequence[str], at_most: int | None = None) -> None:
         """What a program printed, line by line."""
-        for line in lines:
+        for line in lines[:at_most]:
             self._print(Text(line, style="dim", overflow="fold"))
+        if hidden := len(lines) - len(lines[:at_most]):
+            self.note(f"… and {hidden} more lines")
 
     def table(self, rows: Sequence[tuple[str, str]]) -> None:
         """Names and what they stand for."""

@@ -1,15 +1,19 @@
-"""What the steps of the demo share: one agent, one screen, and the habit of looking before saying so."""
+"""What the steps of the demo share: an agent, a registry, a screen, and the habit of looking before saying so."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from demo.agent_process import Agent
-from demo.calls import Call
+from demo.calls import Bearer, Call
 from demo.console import Screen
+from demo.service import Service, find_command
+
+_PATIENCE_SECONDS = 30.0
 
 
 class StepFailed(Exception):
@@ -21,8 +25,11 @@ class Tour:
     """One run of the demo, as its steps see it."""
 
     screen: Screen
-    agent: Agent
+    agent: Service
+    registry: Service
     http: httpx.AsyncClient
+    tokens: dict[str, Bearer] = field(default_factory=dict)
+    """Of the registry, by the role of their bearer."""
     checks: int = 0
 
     @property
@@ -68,6 +75,63 @@ class Tour:
             raise StepFailed(f"{method} {path}: expected {refused or 'success'}, got {outcome or 'success'}")
         self.checks += 1
         return answer["error" if refused else "data"]
+
+    async def ask_registry(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        role: str | None,
+        show: Callable[[Any], Any] = lambda answer: answer,
+        refused: int | None = None,
+    ) -> Any:
+        """A call of the registry with the token of a `role`, or with none, shown as curl. Returns the answer.
+
+        With `refused`, the call has to fail with that status. Raises `StepFailed` when the answer is another one.
+        """
+        bearer = self.tokens[role] if role else None
+        response = await self._send(Call(method, self.registry.url + path, body, bearer=bearer))
+        answer = _json(response)
+        self.screen.answer(response.status_code, show(answer))
+        if response.is_success is not (refused is None) or refused not in (None, response.status_code):
+            raise StepFailed(f"{method} {path}: expected {refused or 'success'}, got {response.status_code}")
+        self.checks += 1
+        return answer
+
+    async def wait_for(self, call: Call, holds: Callable[[Any], bool], what: str) -> float:
+        """Makes a call, not shown, until its answer `holds`. Returns the seconds. Raises `StepFailed`."""
+        began = time.monotonic()
+        with self.screen.waiting(f"waiting until {what}"):
+            while not holds(answer := _json(await self.http.send(call.request(self.http)))):
+                if time.monotonic() > began + _PATIENCE_SECONDS:
+                    raise StepFailed(f"not within {_PATIENCE_SECONDS:.0f} seconds: {what}\nSeen: {answer!r:.500}")
+                await asyncio.sleep(0.05)
+        return time.monotonic() - began
+
+    async def run(self, *command: str, directory: Path, environment: Mapping[str, str]) -> str:
+        """Runs one of the commands of this environment, not shown. Returns what it has printed.
+
+        Raises `StepFailed` when its exit status is not 0.
+        """
+        process = await asyncio.create_subprocess_exec(
+            find_command(command[0]),
+            *command[1:],
+            cwd=directory,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            printed, complained = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        if process.returncode != 0:
+            text = (complained or printed).decode(errors="replace").strip()
+            raise StepFailed(f"`{' '.join(command)}` ended with status {process.returncode}: {text}")
+        return printed.decode(errors="replace").rstrip()
 
     async def _send(self, call: Call) -> httpx.Response:
         self.screen.curl(call)

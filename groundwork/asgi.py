@@ -1,4 +1,4 @@
-"""What stands between the server and an application: a name for each request, and a bound on its body."""
+"""What stands between the server and an application: a name for each request, a bound on its body, and HEAD."""
 
 import asyncio
 import re
@@ -46,6 +46,18 @@ class RequestId:
 def _sane_id(scope: Scope) -> str | None:
     given = [value for key, value in scope["headers"] if key == b"x-request-id"]
     return given[0].decode("ascii") if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) else None
+
+
+class HeadAsGet:
+    """Answers `HEAD` wherever `GET` is answered, in the same way; the server leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        # A copy: the server's own says that no body is to be sent.
+        await self.app({**scope, "method": "GET"} if is_head else scope, receive, send)
 
 
 class BodyLimit:

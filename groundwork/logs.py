@@ -30,7 +30,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 
 # These bring handlers of their own, or log what was sent and received at INFO.
 _OTHERS_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "a2a", "mcp", "fastapi")
-_TALKATIVE_LOGGERS = ("httpx", "httpcore", "asyncio", "urllib3")
+_TALKATIVE_LOGGERS = ("httpx", "httpcore", "asyncio", "urllib3", "procrastinate")
 
 
 class _Redactor:

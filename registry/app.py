@@ -6,7 +6,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from groundwork.asgi import BodyLimit, RequestId
+from groundwork.asgi import BodyLimit, HeadAsGet, RequestId
 from groundwork.health import health_routes
 from registry.agents import routes as agents
 from registry.artifacts import routes as artifacts
@@ -59,7 +59,7 @@ def create_app(registry: Registry) -> ASGIApp:
         return max(limit, MAX_ARTIFACT_BYTES) if scope["path"].startswith("/artifacts") else limit
 
     counted = _Counted(BodyLimit(app, limit_for, refuse_body), registry.metrics)
-    return RequestId(JamJetPrefix(counted))
+    return RequestId(HeadAsGet(JamJetPrefix(counted)))
 
 
 async def _health() -> JsonResponse:

@@ -1,13 +1,14 @@
 """Where the registry keeps everything, and how its schema comes about."""
 
 import logging
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from groundwork.checkpoints import prepare_checkpoint_tables
 from groundwork.embedded import open_embedded, open_throwaway
 from groundwork.migrations import migrate, schema_lock
-from groundwork.postgres import Pool, describe
+from groundwork.postgres import Pool, describe, open_pool
 from registry.engine.jobs import prepare_queue
 from registry.settings import RegistrySettings
 
@@ -25,6 +26,18 @@ def open_database(settings: RegistrySettings) -> AbstractAsyncContextManager[str
     if settings.database_path == IN_MEMORY:
         return open_throwaway()
     return open_embedded(_data_directory(settings))
+
+
+@asynccontextmanager
+async def open_registry_pool(settings: RegistrySettings, name: str) -> AsyncIterator[Pool]:
+    """A pool on the registry's database, which is started for it where it is embedded."""
+    async with (
+        open_database(settings) as dsn,
+        open_pool(
+            dsn, name=name, max_size=settings.postgres_pool_size, prepare_threshold=settings.prepare_threshold
+        ) as pool,
+    ):
+        yield pool
 
 
 def describe_database(settings: RegistrySettings) -> str:

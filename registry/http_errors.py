@@ -7,6 +7,7 @@ from uuid import uuid4
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from groundwork.hosts import HeaderRefused
@@ -106,10 +107,23 @@ async def _respond(request: Request, error: Exception) -> Response:
 async def _respond_to_http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: a path or a method that is not there."""
     assert isinstance(error, HTTPException)
+    headers = error.headers
     if error.status_code == 404:
         text = f"not found: there is no {request.url.path}"
     elif error.status_code == 405:
         text = f"method not allowed: {request.method} is not possible here"
+        headers = {"Allow": ", ".join(_methods_at(request))}
     else:
         text = str(error.detail)
-    return JsonResponse({"error": text}, error.status_code, error.headers)
+    return JsonResponse({"error": text}, error.status_code, headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """What is possible at the path. The framework names the methods of the first route there, not the others'."""
+    routes = request.app.routes
+    methods = [
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+    return [*methods, "HEAD"] if "GET" in methods else methods

@@ -18,15 +18,19 @@ class Failure(TypedDict):
     error: str
 
 
+# As a schema and not as a model: FastAPI would make validators of it, for each status of each route.
+_FAILURE = {"application/json": {"schema": TypeAdapter(Failure).json_schema()}}
+
+
 def failures(*errors: type[Exception]) -> Responses:
     """The statuses that these errors are answered with, and those that any route may answer with."""
     everywhere = (InvalidRequest, Unauthenticated, Forbidden, DatabaseUnavailable, Exception)
     statuses = sorted({status_of(error) for error in (*errors, *everywhere)})
     answers: Responses = {
-        status: {"model": Failure, "description": HTTPStatus(status).phrase} for status in statuses
+        status: {"content": _FAILURE, "description": HTTPStatus(status).phrase} for status in statuses
     }
     # Keeps FastAPI from adding its own 422, which no route of ours answers with.
-    return {**answers, "default": {"model": Failure, "description": "Anything else that went wrong"}}
+    return {**answers, "default": {"content": _FAILURE, "description": "Anything else that went wrong"}}
 
 
 def described(

@@ -9,10 +9,10 @@ from groundwork.logs import configure_logging
 from groundwork.serving import Listener, bind, serve, until_signal, url_of
 from groundwork.settings import secrets_in
 from registry.app import create_app
-from registry.database import describe_database, prepare_database
+from registry.database import describe_database, open_registry_pool, prepare_database
 from registry.engine.jobs import Jobs
 from registry.engine.worker import open_worker
-from registry.service import Registry, open_registry, open_registry_pool
+from registry.service import Registry, open_registry
 from registry.settings import RegistrySettings
 
 logger = logging.getLogger(__name__)

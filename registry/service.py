@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from groundwork.grace import Grace
 from groundwork.hosts import OwnHosts
-from groundwork.postgres import Pool, check_database, open_pool
+from groundwork.postgres import Pool, check_database
 from registry.agents.discovery import open_discovery
 from registry.agents.liveness import watching_agents
 from registry.agents.probes import probing_agents
@@ -14,7 +14,7 @@ from registry.agents.service import Agents
 from registry.artifacts.service import Artifacts
 from registry.audit.service import Audit
 from registry.cron.service import CronJobs
-from registry.database import describe_database, open_database, prepare_database
+from registry.database import describe_database, open_registry_pool, prepare_database
 from registry.engine.jobs import Jobs
 from registry.engine.worker import open_worker
 from registry.events.stream import EventStreams
@@ -107,15 +107,3 @@ async def open_registry(
             metrics=metrics,
             grace=grace,
         )
-
-
-@asynccontextmanager
-async def open_registry_pool(settings: RegistrySettings, name: str) -> AsyncIterator[Pool]:
-    """A pool on the registry's database, which is started for it where it is embedded."""
-    async with (
-        open_database(settings) as dsn,
-        open_pool(
-            dsn, name=name, max_size=settings.postgres_pool_size, prepare_threshold=settings.prepare_threshold
-        ) as pool,
-    ):
-        yield pool

@@ -15,6 +15,8 @@ from groundwork.serving import http_url
 # What libpq reads: a URL, or key=value pairs. Whatever begins like one and is none is a mistake, and no path.
 _POSTGRES = re.compile(r"postgres(ql)?:|\w+\s*=")
 
+_ORIGIN = re.compile(r"https?://(?:[^\s/:@?#\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 OFFLINE = "offline"
@@ -51,6 +53,9 @@ class RegistrySettings(BaseSettings):
     jamjet_discover_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     jamjet_model: str = ""
     jamjet_model_seam_url: str = ""
+    jamjet_allow_stdio_mcp: bool = False
+    jamjet_secret_env: Annotated[tuple[str, ...], NoDecode] = ()
+    jamjet_agent_tokens: SecretStr = SecretStr("")
     deny_private_networks: bool = False
     database_url: SecretStr = SecretStr("")
     postgres_pool_size: Annotated[int, Field(ge=2, le=200)] = 10
@@ -108,9 +113,26 @@ class RegistrySettings(BaseSettings):
             raise ValueError("accepted: printable ASCII without blanks, as it is sent in a header")
         return value
 
-    @field_validator("jamjet_discover_allowed_hosts", mode="before")
+    @field_validator("jamjet_agent_tokens")
     @classmethod
-    def _split_hosts(cls, value: object) -> object:
+    def _tokens_have_their_places(cls, value: SecretStr) -> SecretStr:
+        for origin, token in _pairs_in(value.get_secret_value()):
+            if (
+                not _ORIGIN.fullmatch(origin)
+                or not token
+                or not token.isascii()
+                or not token.isprintable()
+                or " " in token
+            ):
+                raise ValueError(
+                    "accepted: where each token goes, and the token, as in https://agents.example=secret, with"
+                    " commas in between; no path, and no blank in a token"
+                )
+        return value
+
+    @field_validator("jamjet_discover_allowed_hosts", "jamjet_secret_env", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("database_url")
@@ -161,10 +183,21 @@ class RegistrySettings(BaseSettings):
         return _path_in(text) if text and not self.postgres_dsn else None
 
     @property
+    def agent_tokens(self) -> dict[str, str]:
+        """The bearer tokens for agents, by the origins that they are sent to, and no others."""
+        return dict(_pairs_in(self.jamjet_agent_tokens.get_secret_value()))
+
+    @property
     def secrets(self) -> list[str]:
         """Every configured value that may appear in no answer, log line or error."""
-        token = self.jamjet_token.get_secret_value()
-        return [*([token] if token else []), *passwords_in(self.database_url.get_secret_value())]
+        tokens = [self.jamjet_token.get_secret_value(), *self.agent_tokens.values()]
+        return [*filter(None, tokens), *passwords_in(self.database_url.get_secret_value())]
+
+
+def _pairs_in(text: str) -> list[tuple[str, str]]:
+    """`origin=token` between commas; what has no token has an empty one."""
+    given = [pair.strip().partition("=") for pair in text.split(",") if pair.strip()]
+    return [(origin.strip().lower(), token.strip()) for origin, _, token in given]
 
 
 def _path_in(text: str) -> Path:

@@ -156,7 +156,7 @@ async def running_agent(
             given, project, public_url="http://agent.test", env_file=directory / ".env", migrate=False
         ) as runtime,
         run_server(create_app(runtime, [_admin(runtime)])) as url,
-        httpx.AsyncClient(base_url=url, timeout=30) as http,
+        httpx.AsyncClient(base_url=url, timeout=30, verify=False) as http,
     ):
         yield Agent(url, runtime, directory, http)
 

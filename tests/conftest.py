@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from agent_runtime.database import prepare_database
 from groundwork.embedded import open_throwaway
 from groundwork.postgres import Pool, open_pool
+from tests.databases import ReusedDatabase, create_database, drop_database
 
 _MARK = "STARTED_BY_TESTS"
 
@@ -66,12 +67,17 @@ def template_database(server_dsn: str) -> Iterator[str]:
     drop_database(server_dsn, name)
 
 
+@pytest.fixture(scope="session")
+def reused_database(server_dsn: str, template_database: str) -> Iterator[ReusedDatabase]:
+    reused = ReusedDatabase(server_dsn, template_database)
+    yield reused
+    reused.drop()
+
+
 @pytest.fixture
-def database_url(server_dsn: str, template_database: str) -> Iterator[str]:
+def database_url(reused_database: ReusedDatabase) -> str:
     """The DSN of a database of this test's own, migrated and empty."""
-    name = create_database(server_dsn, template_database)
-    yield make_conninfo(server_dsn, dbname=name)
-    drop_database(server_dsn, name)
+    return reused_database.emptied()
 
 
 @pytest.fixture
@@ -114,15 +120,3 @@ def processes_with(name: str, value: str) -> list[psutil.Process]:
             if process.pid != os.getpid() and process.environ().get(name) == value:
                 found.append(process)
     return found
-
-
-def create_database(server_dsn: str, template: str = "template1") -> str:
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(server_dsn, autocommit=True) as conn:
-        conn.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"')
-    return name
-
-
-def drop_database(server_dsn: str, name: str) -> None:
-    with psycopg.connect(server_dsn, autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -19,9 +19,12 @@ _MARK = "--end-of-command--"
 _DIFFERENT_EACH_TIME = (
     re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     re.compile(r"call_[0-9a-f]{32}"),
+    re.compile(r"tok_[0-9a-f]{16}"),
+    re.compile(r"exec_[0-9a-f]{32}"),
     re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
 )
 _ROW_COUNTS = {"deleted", "also_deleted"}
+_DIFFERENT_IN_TEXT = re.compile(r"tok_[0-9a-f]{16}|exec_[0-9a-f]{32}|[0-9a-f]{64}|\d+\.\d{3} s")
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,10 @@ def run_shell(
 
 
 def events(text: str) -> list[Any]:
-    """The JSON values in an answer: one, or those of a stream, `LEFT_OUT` for a line that says so."""
+    """The JSON values in an answer: one, or those of a stream, `LEFT_OUT` for a line that says so. Of what is no
+    JSON, its lines, without what is different each time."""
+    if not text.startswith(("data: ", "{", "[")):
+        return [[" ".join(_DIFFERENT_IN_TEXT.sub("@", line).split()) for line in text.splitlines()]]
     if not text.startswith("data: "):
         return [json.loads(text)]
     found = re.split(rf"^(data: |{LEFT_OUT}$)", text, flags=re.MULTILINE)

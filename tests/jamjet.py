@@ -8,6 +8,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,6 +63,41 @@ async def call_client(runtime: str, *calls: tuple[Any, ...], token: str | None =
     assert done.returncode == 0, done.stderr
     outcomes = json.loads(done.stdout)
     return [Refused(out["refused"], out["answer"]) if "refused" in out else out["answer"] for out in outcomes]
+
+
+@asynccontextmanager
+async def jamjet_worker(source: str, *arguments: str, runtime: str, token: str) -> AsyncIterator[None]:
+    """Runs `jamjet worker` while the block runs, with a module `functions` of that source."""
+    with TemporaryDirectory(prefix="jamjet-") as directory:
+        (Path(directory) / "functions.py").write_text(source, "utf-8")
+        log = Path(directory) / "worker.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [str(PROGRAMS / "jamjet"), "worker", *arguments, "--runtime", runtime],
+                cwd=directory,
+                env=_environment(directory, token) | {"PYTHONPATH": directory},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield
+            assert process.poll() is None, log.read_text("utf-8")
+        finally:
+            process.kill()
+            process.wait()
+
+
+def jamjet_version() -> tuple[int, int]:
+    """Which client is used, as `(0, 12)`."""
+    done = subprocess.run(
+        [str(PROGRAMS / "python"), "-c", "import importlib.metadata as m; print(m.version('jamjet'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    major, minor, *_ = done.stdout.split(".")
+    return int(major), int(minor)
 
 
 async def _run(command: list[str], token: str | None, given: str = "") -> subprocess.CompletedProcess[str]:

@@ -18,9 +18,10 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass
 class ServiceProcess:
-    """`agent-runtime serve` or `registry serve` in a directory, ready to be spoken to."""
+    """`agent-runtime serve`, `registry serve` or `registry worker` in a directory, ready for work."""
 
     url: str
+    """Empty for a worker, which nobody speaks to."""
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -57,36 +58,55 @@ async def agent_process(directory: Path, **settings: object) -> AsyncIterator[Se
 
 
 @asynccontextmanager
-async def registry_process(directory: Path, **settings: object) -> AsyncIterator[ServiceProcess]:
-    """Starts a registry and waits until it is ready; ends it with the block if it still runs."""
+async def registry_process(directory: Path, *arguments: str, **settings: object) -> AsyncIterator[ServiceProcess]:
+    """Starts `registry serve` with the arguments and waits until it is ready; ends it with the block if it still
+    runs."""
     port = int(str(settings.get("jamjet_port", 0))) or free_port()
-    given = {"shutdown_grace_seconds": 5} | settings
-    async with _service("registry", directory, port, given | {"jamjet_port": port}) as registry:
+    given = {"shutdown_grace_seconds": 5} | settings | {"jamjet_port": port}
+    async with _service("registry", directory, port, given, "serve", *arguments) as registry:
         yield registry
 
 
 @asynccontextmanager
+async def worker_process(directory: Path, name: str, **settings: object) -> AsyncIterator[ServiceProcess]:
+    """Starts a `registry worker` and waits until it takes executions; ends it with the block if it still runs."""
+    given = {"shutdown_grace_seconds": 5, "jamjet_worker_lease_seconds": 1} | settings
+    worker = _start("registry", directory / f"{name}.log", given, "worker")
+    try:
+        await _told(worker, "takes executions")
+        yield worker
+    finally:
+        if worker.process.poll() is None:
+            worker.process.send_signal(signal.SIGCONT)
+            worker.terminate()
+
+
+@asynccontextmanager
 async def _service(
-    module: str, directory: Path, port: int, settings: dict[str, object]
+    module: str, directory: Path, port: int, settings: dict[str, object], *arguments: str
 ) -> AsyncIterator[ServiceProcess]:
     log = directory / f"{module}-{port}.log"
+    service = _start(module, log, settings, *(arguments or ["serve"]), url=f"http://127.0.0.1:{port}")
+    try:
+        await _ready(service)
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.terminate()
+
+
+def _start(module: str, log: Path, settings: dict[str, object], *arguments: str, url: str = "") -> ServiceProcess:
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, "serve"],
-            cwd=directory,
+            [sys.executable, "-m", module, *arguments],
+            cwd=log.parent,
             env=environment(**settings),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    service = ServiceProcess(f"http://127.0.0.1:{port}", process, log)
-    try:
-        await _ready(service)
-        yield service
-    finally:
-        if process.poll() is None:
-            service.terminate()
+    return ServiceProcess(url, process, log)
 
 
 async def _ready(service: ServiceProcess, timeout: float = 30) -> None:
@@ -100,4 +120,13 @@ async def _ready(service: ServiceProcess, timeout: float = 30) -> None:
                     return
             except httpx.TransportError:
                 await asyncio.sleep(0.05)
+    raise AssertionError(f"it did not come up:\n{service.log.read_text()}")
+
+
+async def _told(service: ServiceProcess, text: str, timeout: float = 30) -> None:
+    deadline = asyncio.get_running_loop().time() + timeout
+    while asyncio.get_running_loop().time() < deadline and service.process.poll() is None:
+        if text in service.log.read_text():
+            return
+        await asyncio.sleep(0.05)
     raise AssertionError(f"it did not come up:\n{service.log.read_text()}")

@@ -21,6 +21,30 @@ class _Server(uvicorn.Server):
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
         self.ready = asyncio.Event()
+        self.told_to_stop = asyncio.Event()
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self.told_to_stop.set()
+
+    async def main_loop(self) -> None:
+        """Stops when it is told, instead of at the next look, ten times a second."""
+        await self.on_tick(0)
+        await self.told_to_stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As the library does, without the pause it makes for connections when none is open."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+            return
+        for listener in sockets or []:
+            listener.close()
+        await self.lifespan.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -52,5 +76,5 @@ async def run_server(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
             if server.ready.is_set():
                 yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.stop()
             await serving

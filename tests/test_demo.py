@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from demo.calls import Call, say_with_curl
+from demo.calls import Bearer, Call, say_with_curl
 from demo.console import Screen
 from demo.json_text import abridge, lay_out
 from demo.show import run_demo
@@ -39,6 +39,14 @@ ADMIN_ROUTES = {
     ("POST", "/api/v1/registry/reload"),
     ("GET", "/internal/runtime-metadata"),
     ("POST", "/internal/reload"),
+}
+REGISTRY_ROUTES = {
+    ("POST", "/tokens"),
+    ("GET", "/agents"),
+    ("GET", "/agents/my-agent"),
+    ("POST", "/agents/my-agent/pause"),
+    ("GET", "/audit"),
+    ("GET", "/.well-known/did.json"),
 }
 
 
@@ -66,9 +74,10 @@ def test_the_demo_shows_every_call_and_leaves_nothing_behind(temporary_directory
     assert "\x1b" not in done.stdout, "nothing moves, and nothing is coloured, where nobody watches"
     lines = re.findall(r"^  \$ (curl .*?)\n  \d{3} ", done.stdout, re.MULTILINE | re.DOTALL)
     calls = [read_curl(line) for line in lines]
-    assert {(call.X, urlsplit(call.url).path) for call in calls} >= ADMIN_ROUTES
+    assert {(call.X, urlsplit(call.url).path) for call in calls} >= ADMIN_ROUTES | REGISTRY_ROUTES
+    assert re.search(r"■ +completed$", done.stdout, re.MULTILINE), "the timeline of the workflow is drawn"
     assert list(temporary_directory.iterdir()) == []
-    assert not is_listening(urlsplit(calls[0].url).port or 0)
+    assert not any(is_listening(urlsplit(call.url).port or 0) for call in calls)
     processes = subprocess.run(["ps", "-axo", "args"], capture_output=True, text=True, check=True).stdout
     assert str(temporary_directory) not in processes
 
@@ -93,6 +102,14 @@ async def test_a_call_that_is_made_is_the_one_that_is_shown(
         made = call.request(http)
     assert (shown.X, shown.url, (shown.d or "").encode()) == (made.method, str(made.url), made.content)
     assert all(made.headers[name] == value for name, value in (header.split(": ") for header in shown.H))
+
+
+async def test_a_token_is_sent_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    call = Call("GET", "http://127.0.0.1:7700/agents", bearer=Bearer("VIEWER", "jj_secret"))
+    Screen().curl(call)
+    assert capsys.readouterr().out.strip().endswith('-H "Authorization: Bearer $VIEWER"')
+    async with httpx.AsyncClient() as http:
+        assert call.request(http).headers["Authorization"] == "Bearer jj_secret"
 
 
 def test_a_step_that_fails_is_named_and_the_log_is_shown(

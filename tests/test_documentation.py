@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from agent_runtime.settings import AgentSettings
+from registry.settings import RegistrySettings
 
 ROOT = Path(__file__).resolve().parent.parent
-SETTINGS = sorted(name.upper() for name in AgentSettings.model_fields)
+AGENT = {name.upper() for name in AgentSettings.model_fields}
+REGISTRY = {name.upper() for name in RegistrySettings.model_fields}
+SETTINGS = sorted(AGENT | REGISTRY)
+SECTIONS = {"An agent": AGENT - REGISTRY, "A registry": REGISTRY - AGENT, "Both": AGENT & REGISTRY}
 
 _EXAMPLE_LINE = re.compile(r"^(?P<unset># )?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$", re.MULTILINE)
 _TABLE_ROW = re.compile(r"^\| `(?P<name>[A-Z0-9_]+)` \| (?P<default>[^|]*) \|", re.MULTILINE)
@@ -36,12 +40,27 @@ def test_the_example_environment_explains_every_setting():
     assert len(explained) == len(SETTINGS)
 
 
-def test_the_example_environment_changes_nothing():
-    assert AgentSettings(_env_file=ROOT / ".env.example") == AgentSettings(_env_file=None)
+def test_the_example_environment_has_every_setting_in_its_section():
+    assert {
+        title: {line["name"] for line in _EXAMPLE_LINE.finditer(section)}
+        for title, section in _sections(_read(".env.example"), "# ===== (.+) =====")
+    } == SECTIONS
+
+
+@pytest.mark.parametrize("settings", [AgentSettings, RegistrySettings])
+def test_the_example_environment_changes_nothing(settings):
+    assert settings(_env_file=ROOT / ".env.example") == settings(_env_file=None)
 
 
 def test_the_configuration_page_has_a_row_for_every_setting_and_nothing_else():
     assert sorted(row["name"] for row in _TABLE_ROW.finditer(_read("docs/configuration.md"))) == SETTINGS
+
+
+def test_the_configuration_page_has_every_setting_in_its_section():
+    assert {
+        title: {row["name"] for row in _TABLE_ROW.finditer(section)}
+        for title, section in _sections(_read("docs/configuration.md"), "## (.+)")
+    } == SECTIONS
 
 
 def test_the_configuration_page_and_the_example_agree_on_every_default():
@@ -78,6 +97,11 @@ def test_no_file_names_a_path_of_somebodys_machine():
 
 def _is_setting(line: str) -> bool:
     return _EXAMPLE_LINE.match(line) is not None
+
+
+def _sections(text: str, heading: str) -> Iterator[tuple[str, str]]:
+    _, *parts = re.split(f"^{heading}$", text, flags=re.MULTILINE)
+    return zip(parts[::2], parts[1::2], strict=True)
 
 
 def _read(path: str) -> str:

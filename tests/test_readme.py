@@ -4,14 +4,16 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.curl import PRINTED_ADDRESS, blocks, compare_answers, examples, run_shell
-from tests.processes import ROOT, agent_process
+from tests.processes import ROOT, agent_process, registry_process
 
 README = (ROOT / "README.md").read_text("utf-8")
 SERVE = "agent-runtime serve"
+PRINTED_REGISTRY = "http://127.0.0.1:7700"
 
 
 @pytest.fixture
@@ -30,8 +32,11 @@ def project(data_directory: Path, environment: dict[str, str]) -> Path:
 
 
 async def test_every_command_of_the_tour_answers_as_is_shown(project: Path, environment: dict[str, str]):
-    async with agent_process(project, agent_id="my-agent") as agent:
-        readme = README.replace(PRINTED_ADDRESS, agent.url)
+    beside = project.with_name("registry")
+    beside.mkdir()
+    async with agent_process(project, agent_id="my-agent") as agent, registry_process(beside) as registry:
+        readme = README.replace(PRINTED_ADDRESS, agent.url).replace(PRINTED_REGISTRY, registry.url)
+        environment |= {"JAMJET_PORT": str(urlsplit(registry.url).port)}
         tour = [example for block in blocks(readme, "console") for example in examples(block)]
         answers = await asyncio.to_thread(run_shell, [example.command for example in tour], project, environment)
     for example, answer in zip(tour, answers, strict=True):
@@ -40,9 +45,9 @@ async def test_every_command_of_the_tour_answers_as_is_shown(project: Path, envi
             if example.answer or answer.text:
                 compare_answers(example.answer, answer.text)
         except (AssertionError, ValueError) as problem:
-            log = agent.log.read_text("utf-8")
+            logs = [service.log.read_text("utf-8")[-4000:] for service in (agent, registry)]
             raise AssertionError(
-                f"$ {example.command}\n{answer.text[:2000]}\n{problem}\n\n{log[-4000:]}"
+                f"$ {example.command}\n{answer.text[:2000]}\n{problem}\n\n{logs[0]}\n\n{logs[1]}"
             ) from None
 
 

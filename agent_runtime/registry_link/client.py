@@ -15,8 +15,8 @@ from agent_runtime.registry_link.errors import (
     RegistryRefused,
     RegistryUnavailable,
 )
-from agent_runtime.tools.http import BoundedClient
-from agent_runtime.tools.masking import Mask
+from groundwork.bounded_http import BoundedClient
+from groundwork.masking import Mask
 
 _LONGEST_ANSWER = 8 * 1024 * 1024  # a list of some thousand agents
 _LONGEST_REASON = 200

@@ -17,6 +17,11 @@ class RegistryError(AgentError):
 class RegistryUnavailable(RegistryError):
     """No answer, or none that makes sense: it may be better in a moment."""
 
+    @property
+    def kind(self) -> str:
+        # One cause has many faces: a registry without its database fails, or answers too late, from call to call.
+        return RegistryUnavailable.__name__
+
 
 class RegistryFailed(RegistryUnavailable):
     """The registry answered that it has failed (5xx)."""

@@ -16,9 +16,9 @@ from agent_runtime.registry_link.client import RegistryClient
 from agent_runtime.registry_link.health import HealthWatch
 from agent_runtime.registry_link.registration import Registration
 from agent_runtime.settings import AgentSettings
-from agent_runtime.tools.masking import mask_url
 from agent_runtime.tools.standing import Standing
 from groundwork.background import running
+from groundwork.masking import mask_url
 
 logger = logging.getLogger(__name__)
 

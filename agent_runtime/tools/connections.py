@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.tools import BaseTool
 
 from agent_runtime.project import Project
-from agent_runtime.tools.http import OpenTransport
-from agent_runtime.tools.masking import Mask
 from agent_runtime.tools.naming import with_unique_names
 from agent_runtime.tools.peers import PeerConnection
 from agent_runtime.tools.standing import Timing
+from groundwork.bounded_http import OpenTransport
+from groundwork.masking import Mask
 
 if TYPE_CHECKING:
     from agent_runtime.tools.mcp import McpConnection

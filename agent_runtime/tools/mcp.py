@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 from langchain_core.tools import BaseTool
@@ -12,19 +12,20 @@ from langchain_mcp_adapters.sessions import StreamableHttpConnection
 from langchain_mcp_adapters.tools import convert_mcp_tool_to_langchain_tool
 from mcp.types import CallToolResult, Tool
 
-from agent_runtime.project import McpServer
-from agent_runtime.tools.http import OpenTransport
-from agent_runtime.tools.masking import Mask, mask_url
-from agent_runtime.tools.mcp_session import (
+from agent_runtime.tools.naming import tool_name
+from agent_runtime.tools.results import bounded, failure
+from agent_runtime.tools.standing import Standing, Timing
+from groundwork.bounded_http import OpenTransport
+from groundwork.masking import Mask, mask_url
+from groundwork.mcp_server import McpServer
+from groundwork.mcp_session import (
     CallFailed,
     CallRefused,
     McpSession,
     OutcomeUnknown,
+    may_be_repeated,
     open_session,
 )
-from agent_runtime.tools.naming import tool_name
-from agent_runtime.tools.results import bounded, failure
-from agent_runtime.tools.standing import Standing, Timing
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class McpConnection:
         except CallRefused as error:
             return failure(f"{self.name}: {self._mask.error(error)}")
         except CallFailed as error:
-            if isinstance(error, OutcomeUnknown) and not _may_be_repeated(tool):
+            if isinstance(error, OutcomeUnknown) and not may_be_repeated(tool):
                 return failure(
                     f"no answer from {self.name} ({self._mask.error(error)}): whether {tool.name} had its effect"
                     " is not known, so it was not called again"
@@ -155,10 +156,25 @@ class McpConnection:
 
     async def _hold(self) -> None:
         timeout = self._timing.open_timeout_seconds
-        async with open_session(self._server, self._timing, self._open_transport) as session:
+        async with self._open() as session:
             self._publish(session, await session.list_tools(timeout))
-            while await session.until_list_is_due(self._timing):
+            while await self._until_list_is_due(session):
                 self._publish(session, await session.list_tools(timeout))
+
+    def _open(self) -> AbstractAsyncContextManager[McpSession]:
+        return open_session(
+            self._server,
+            open_seconds=self._timing.open_timeout_seconds,
+            call_seconds=self._timing.call_timeout_seconds,
+            open_transport=self._open_transport,
+        )
+
+    async def _until_list_is_due(self, session: McpSession) -> bool:
+        return await session.until_list_is_due(
+            self._timing.list_seconds,
+            ping_seconds=self._timing.ping_seconds,
+            ping_timeout_seconds=self._timing.ping_timeout_seconds,
+        )
 
     def _publish(self, session: McpSession, listed: list[Tool]) -> None:
         if self._session is None:
@@ -225,8 +241,3 @@ class _ThroughConnection:
         handler: Callable[[MCPToolCallRequest], Awaitable[MCPToolCallResult]],
     ) -> MCPToolCallResult:
         return await self._connection.call(self._tool, request.args)
-
-
-def _may_be_repeated(tool: Tool) -> bool:
-    hints = tool.annotations
-    return hints is not None and bool(hints.readOnlyHint or hints.idempotentHint)

@@ -24,9 +24,9 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field
 
 from agent_runtime.tools.cutting import cut
-from agent_runtime.tools.masking import Mask
 from agent_runtime.tools.naming import tool_name
 from agent_runtime.tools.standing import Timing
+from groundwork.masking import Mask
 
 _LONGEST_DESCRIPTION = 2000
 _MOST_SKILLS = 20

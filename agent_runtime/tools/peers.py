@@ -15,10 +15,10 @@ from google.protobuf.json_format import ParseError
 from langchain_core.tools import BaseTool
 
 from agent_runtime.project import Peer
-from agent_runtime.tools.http import BoundedClient, OpenTransport
-from agent_runtime.tools.masking import Mask, mask_url
 from agent_runtime.tools.peer_calls import build_peer_tool
 from agent_runtime.tools.standing import Standing, Timing
+from groundwork.bounded_http import BoundedClient, OpenTransport
+from groundwork.masking import Mask, mask_url
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,23 @@ from demo.steps.administration import (
 )
 from demo.steps.conversation import hold_a_conversation, survive_a_crash
 from demo.steps.project import scaffold_a_project
+from demo.steps.registry import (
+    admit_by_role,
+    meet_in_the_registry,
+    read_the_audit_log,
+    read_the_did_document,
+    start_the_registry,
+    use_jamjets_client,
+)
 from demo.steps.start import start_the_agent
+from demo.steps.workflow import run_a_workflow
 from demo.tour import Step
 
 STEPS = (
+    Step("Start a registry", start_the_registry),
     Step("Scaffold an agent", scaffold_a_project),
     Step("Start it", start_the_agent),
+    Step("The registry knows it", meet_in_the_registry),
     Step("Talk to it over A2A", hold_a_conversation),
     Step("Kill it in the middle of an answer", survive_a_crash),
     Step("Run it with curl: what it is connected to", look_at_the_status),
@@ -26,4 +37,9 @@ STEPS = (
     Step("Another name for it", hand_over_conversations),
     Step("Forgetting", delete_conversations),
     Step("What is switched off", look_at_the_registry_routes),
+    Step("Who may do what", admit_by_role),
+    Step("Who has done what", read_the_audit_log),
+    Step("What others may know", read_the_did_document),
+    Step("JamJet's own command", use_jamjets_client),
+    Step("A workflow: the agent, a person, the end", run_a_workflow),
 )

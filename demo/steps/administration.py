@@ -3,12 +3,12 @@
 from urllib.parse import quote
 
 from demo.a2a import open_peer
-from demo.agent_process import EMBEDDED_DATA
 from demo.calls import say_with_curl
 from demo.database import rows_naming
 from demo.json_text import only
 from demo.steps.conversation import CONTEXT, ask
 from demo.steps.project import AGENT_ID
+from demo.steps.registry import see_the_url
 from demo.tour import Tour
 
 _PROXY = "https://agents.example.com/my-agent"
@@ -19,11 +19,14 @@ _LATER_ID = "ada-agent"
 
 async def look_at_the_status(tour: Tour) -> None:
     tour.screen.say(
-        "The agent's id, and the state of each MCP server and A2A peer named in `agent.toml`: none yet."
+        "The agent's id, and the state of its registry and of each MCP server and A2A peer named in `agent.toml`:"
+        " none yet."
     )
     status = await tour.admin("GET", "/api/v1/status")
     tour.check(
-        status == {"agent_id": AGENT_ID, "mcp": {}, "a2a": {}}, "these three keys, and nothing else", status
+        list(status) == ["agent_id", "mcp", "a2a"] and status["a2a"]["registry"]["connected"],
+        "these three keys, and nothing else; the registry is there",
+        status,
     )
     tour.screen.say("The same at the path of older clients:")
     tour.check(await tour.admin("GET", "/status") == status, "both paths answer alike")
@@ -37,6 +40,7 @@ async def change_the_card(tour: Tour) -> None:
     card = await tour.get("/.well-known/agent-card.json", lambda card: only(card, "url", "supportedInterfaces"))
     urls = [card["url"], *(interface["url"] for interface in card["supportedInterfaces"])]
     tour.check(all(url.startswith(_PROXY) for url in urls), "every address on the card is the new one", urls)
+    await see_the_url(tour, _PROXY)
     older = await tour.get("/.well-known/agent.json", lambda card: only(card, "url"))
     tour.check(older == card, "the path of older clients has the same card", older)
     settings = (tour.project / ".env").read_text().splitlines()
@@ -104,7 +108,7 @@ async def hand_over_conversations(tour: Tour) -> None:
 
 async def delete_conversations(tour: Tour) -> None:
     tour.screen.say("A deleted conversation leaves no row behind, in any table; the answer counts what went.")
-    database = tour.project / EMBEDDED_DATA
+    database = tour.agent.data
     before = await rows_naming(database, _OTHER_CONTEXT)
     rows = sum(before.values())
     one = f"{_THREADS}/{quote(_OTHER_CONTEXT, safe='')}"
@@ -125,7 +129,7 @@ async def delete_conversations(tour: Tour) -> None:
 
 
 async def look_at_the_registry_routes(tour: Tour) -> None:
-    tour.screen.say("Reloading components needs a registry, and `INTERNAL_RUNTIME_CONTROL_ENABLED=true`. Without:")
+    tour.screen.say("The routes for components are there with `INTERNAL_RUNTIME_CONTROL_ENABLED=true`. Without:")
     for method, path in (
         ("GET", "/api/v1/registry/metadata"),
         ("POST", "/api/v1/registry/reload"),

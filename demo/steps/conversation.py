@@ -9,7 +9,8 @@ from a2a.utils.errors import A2AError
 
 from demo.a2a import Accepted, Ended, Peer, Progress, StoredAnswer, Words, open_peer
 from demo.console import Speech
-from demo.steps.start import start
+from demo.steps.registry import wait_until_alive, watch_it_die
+from demo.steps.start import start_again
 from demo.tour import StepFailed, Tour
 
 CONTEXT = "session-001"
@@ -60,8 +61,9 @@ async def survive_a_crash(tour: Tour) -> None:
     )
     async with open_peer(tour.agent.url) as peer:
         cut = await _ask_and_kill(tour, peer)
+    await watch_it_die(tour)
     tour.screen.command(tour.agent.command)
-    seconds = await start(tour)
+    seconds = await start_again(tour, tour.agent)
     tour.check(True, f"ready again after {seconds:.1f} seconds, on the database that is there")
     async with open_peer(tour.agent.url) as peer:
         answer, waited = await _finished(tour, peer, cut.task_id)
@@ -73,6 +75,7 @@ async def survive_a_crash(tour: Tour) -> None:
         )
         asked = await ask(tour, peer, "What is my name?")
         tour.check("Ada" in asked.text, "the conversation has survived", asked.text)
+    await wait_until_alive(tour)
 
 
 async def ask(tour: Tour, peer: Peer, text: str, context_id: str = CONTEXT) -> Heard:

@@ -1,12 +1,12 @@
 """A project, made by the command that users type."""
 
 import shlex
-import subprocess
 
-from demo.agent_process import find_command, own_environment
-from demo.tour import StepFailed, Tour
+from demo.service import own_environment
+from demo.tour import Tour
 
 AGENT_ID = "my-agent"
+_SETTINGS_FILE = ".env"
 
 _MEANINGS = {
     "graph.py": "the agent: a LangGraph graph, its prompt and its tools",
@@ -17,7 +17,7 @@ _MEANINGS = {
     "requirements.txt": "what to install",
     "constraints.txt": "the versions that were tested together",
     "Dockerfile": "an image of it",
-    "compose.yaml": "PostgreSQL and the agent in containers",
+    "compose.yaml": "PostgreSQL, a registry and the agent in containers",
     ".dockerignore": "what stays out of the image",
     ".gitignore": "what stays out of version control",
 }
@@ -25,27 +25,26 @@ _MEANINGS = {
 
 async def scaffold_a_project(tour: Tour) -> None:
     directory = tour.project.parent
-    tour.screen.say(f"A new project, in `{directory}`, which is removed at the end.")
-    command = ["scaffold", "new-agent", AGENT_ID, "--yes"]
-    tour.screen.command(shlex.join(command))
-    done = subprocess.run(  # noqa: ASYNC221, S603  # nothing else is going on yet; our own command, no shell
-        [find_command("scaffold"), *command[1:]],
-        cwd=directory,
-        env=own_environment({}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+    tour.screen.say(
+        f"A new project, in `{directory}`, which is removed at the end. It is told where its registry is, and gets"
+        " the token that was made for it."
     )
-    if done.returncode != 0:
-        raise StepFailed(f"`scaffold` ended with status {done.returncode}: {(done.stderr or done.stdout).strip()}")
+    command = ["scaffold", "new-agent", AGENT_ID, "--registry", tour.registry.url, "--yes"]
+    bearer = tour.tokens["developer"]
+    tour.screen.command(
+        shlex.join(command), f'echo "REGISTRY_TOKEN=${bearer.variable}" >> {AGENT_ID}/{_SETTINGS_FILE}'
+    )
+    await tour.run(*command, directory=directory, environment=own_environment({}))
+    with (tour.project / _SETTINGS_FILE).open("a", encoding="utf-8") as file:
+        file.write(f"REGISTRY_TOKEN={bearer.token}\n")
     present = {path.name: path for path in tour.project.iterdir()}
     known = [name for name in _MEANINGS if name in present]
     others = sorted(present.keys() - _MEANINGS.keys())
     tour.screen.files(f"{AGENT_ID}/", [(name, _MEANINGS.get(name, "")) for name in [*known, *others]])
-    settings = present[".env"].read_text().splitlines() if ".env" in present else []
+    settings = present[_SETTINGS_FILE].read_text().splitlines() if _SETTINGS_FILE in present else []
     tour.check(
-        {"graph.py", "agent.toml", "test_agent.py"} <= present.keys() and f"AGENT_ID={AGENT_ID}" in settings,
-        f"{len(present)} files, and `.env` says `AGENT_ID={AGENT_ID}`",
+        {"graph.py", "agent.toml", "test_agent.py"} <= present.keys()
+        and {f"AGENT_ID={AGENT_ID}", f"REGISTRY_URL={tour.registry.url}"} <= set(settings),
+        f"{len(present)} files, and `.env` says `AGENT_ID={AGENT_ID}` and `REGISTRY_URL={tour.registry.url}`",
         sorted(present),
     )

@@ -18,7 +18,6 @@ from registry.settings import RegistrySettings
 logger = logging.getLogger(__name__)
 
 _PULSE_SECONDS = 1.0
-_LONGEST_GAP_SECONDS = 2.5
 _COUNT_SECONDS = 10.0
 _PURGE_SECONDS = 60.0
 _PURGE_BATCH = 500
@@ -34,11 +33,11 @@ class Liveness:
 
     async def begin(self) -> None:
         """This registry begins to work. While none did, nobody could be heard: see `store.keep_pulse`."""
-        await self._keep_pulse(longest_gap=0)
+        await self._keep_pulse(begins=True)
 
     async def watch(self) -> None:
         """Shows that this registry works, and tells the log who became overdue and who is back."""
-        await self._keep_pulse(longest_gap=_LONGEST_GAP_SECONDS)
+        await self._keep_pulse(begins=False)
         with database_errors():
             async with self._pool.connection() as conn:
                 noted = await store.note_overdue(conn)
@@ -60,10 +59,10 @@ class Liveness:
     def purge_round_seconds(self) -> float:
         return min(_PURGE_SECONDS, self._settings.jamjet_purge_seconds / 10)
 
-    async def _keep_pulse(self, longest_gap: float) -> None:
+    async def _keep_pulse(self, *, begins: bool) -> None:
         with database_errors():
             async with self._pool.connection() as conn:
-                gap_seconds, spared = await store.keep_pulse(conn, longest_gap)
+                gap_seconds, spared = await store.keep_pulse(conn, begins=begins)
         if spared:
             logger.info(
                 "no registry worked for %.1f seconds: %d processes of agents have a whole period to be heard of",

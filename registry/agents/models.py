@@ -136,6 +136,25 @@ class RegisteredAnswer(TypedDict):
     status: Status
 
 
+class TraceQuery(Query):
+    limit: Limit = 20
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Something that went on: `inbound` to the agent, or `outbound` from it or about it."""
+
+    at: datetime
+    direction: Literal["inbound", "outbound"]
+    event_type: str
+    summary: str
+
+
+class TraceAnswer(TypedDict):
+    agent_id: str
+    events: list[dict[str, str]]
+
+
 class StatusAnswer(TypedDict):
     agent_id: str
     status: Status

@@ -75,7 +75,8 @@ SELECT agent_id, status, alive, health, card, registered_at, updated_at, last_he
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s;
 
 -- name: list_instances
-SELECT incarnation, alive_until > now() AS living, health, health_reason, last_heartbeat_at, joined_at
+SELECT incarnation, alive_until > (SELECT until FROM registry_hearing) AS living, health, health_reason,
+       last_heartbeat_at, joined_at
   FROM agent_instances
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s
  ORDER BY alive_until DESC, incarnation LIMIT %(limit)s;
@@ -105,7 +106,7 @@ WITH beats AS MATERIALIZED (
       FROM beats b
       JOIN agent_instances i USING (tenant_id, agent_id, incarnation, health)
       JOIN agents a USING (tenant_id, agent_id)
-     WHERE i.alive_until > now() OR i.incarnation = ''
+     WHERE i.alive_until > (SELECT until FROM registry_hearing) OR i.incarnation = ''
        FOR NO KEY UPDATE OF i SKIP LOCKED
 )
 UPDATE agent_instances i
@@ -117,7 +118,8 @@ UPDATE agent_instances i
 RETURNING i.tenant_id, i.agent_id, i.incarnation, i.health, u.status;
 
 -- name: lock_instance
-SELECT incarnation, alive_until > clock_timestamp() AS living, health, health_reason, last_heartbeat_at, joined_at
+SELECT incarnation, alive_until > (SELECT until FROM registry_hearing) AS living, health, health_reason,
+       last_heartbeat_at, joined_at
   FROM agent_instances
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND incarnation = %(incarnation)s
    FOR NO KEY UPDATE;
@@ -143,25 +145,32 @@ DELETE FROM agent_instances
 -- name: has_living_instance
 SELECT EXISTS (
        SELECT FROM agent_instances
-        WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND alive_until > clock_timestamp()
+        WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s
+          AND alive_until > (SELECT until FROM registry_hearing)
        ) AS found;
 
 -- name: keep_pulse
 -- While no registry works, no agent can be heard. So when the last beat of the pulse is longer ago than the longest
--- gap, whoever was alive then gets a whole period to be heard of again, and nobody who was not. Registries on one
--- database take turns at the row: the first one after a gap grants the period, the others see no gap.
+-- gap, whoever was alive then gets a whole period to be heard of again, and nobody who was not. A registry that begins
+-- cannot tell a short gap from the pause between two beats of another one, so it adds just that time: of registries
+-- that begin one after the other, or again and again, none keeps the dead alive. Registries on one database take
+-- turns at the row: the first one after a gap grants the period, the others see no gap.
 WITH last AS MATERIALIZED (
     SELECT beat_at, clock_timestamp() - beat_at AS gap FROM registry_pulse FOR UPDATE
 ), beat AS (
     UPDATE registry_pulse p SET beat_at = clock_timestamp() FROM last WHERE p.beat_at = last.beat_at
 ), spared AS (
     UPDATE agent_instances i
-       SET alive_until = greatest(i.alive_until, clock_timestamp() + silence_allowed(i.heartbeat_seconds))
+       SET alive_until = CASE WHEN last.gap > longest_gap()
+               THEN greatest(i.alive_until, clock_timestamp() + silence_allowed(i.heartbeat_seconds))
+               ELSE i.alive_until + last.gap END
       FROM last
-     WHERE last.gap > make_interval(secs => %(longest_gap)s) AND i.alive_until > last.beat_at
+     WHERE (last.gap > longest_gap() OR %(begins)s) AND i.alive_until > last.beat_at
     RETURNING 1
 )
-SELECT extract(epoch FROM last.gap)::float8 AS gap_seconds, (SELECT count(*) FROM spared) AS spared FROM last;
+SELECT extract(epoch FROM last.gap)::float8 AS gap_seconds,
+       CASE WHEN last.gap > longest_gap() THEN (SELECT count(*) FROM spared) ELSE 0 END AS spared
+  FROM last;
 
 -- name: note_overdue
 -- Whoever became overdue, or is no longer, since this was last asked, by whichever registry. A row that another one
@@ -170,7 +179,8 @@ WITH changed AS (
     SELECT a.tenant_id, a.agent_id FROM agents a
      WHERE a.is_overdue <> (a.status = 'active' AND NOT EXISTS (
            SELECT FROM agent_instances i
-            WHERE i.tenant_id = a.tenant_id AND i.agent_id = a.agent_id AND i.alive_until > now()))
+            WHERE i.tenant_id = a.tenant_id AND i.agent_id = a.agent_id
+              AND i.alive_until > (SELECT until FROM registry_hearing)))
        FOR NO KEY UPDATE OF a SKIP LOCKED
 )
 UPDATE agents a SET is_overdue = NOT a.is_overdue
@@ -183,7 +193,7 @@ SELECT status, alive, count(*) AS agents FROM seen_agents GROUP BY status, alive
 -- name: purge_instances
 WITH silent AS MATERIALIZED (
     SELECT tenant_id, agent_id, incarnation FROM agent_instances
-     WHERE alive_until < now() - make_interval(secs => %(silent_seconds)s)
+     WHERE alive_until < (SELECT until FROM registry_hearing) - make_interval(secs => %(silent_seconds)s)
      LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
 DELETE FROM agent_instances i USING silent s
@@ -225,3 +235,20 @@ RETURNING a.tenant_id, a.agent_id, a.uri, a.card_url, a.card ->> 'id' AS card_id
 UPDATE agents
    SET uri = %(uri)s, card = %(card)s, skills = %(skills)s, protocols = %(protocols)s, updated_at = now()
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND card <> %(card)s;
+
+-- name: list_trace
+-- What the agent has told the registry and what was decided about it, and what executions have asked of it.
+SELECT at, direction, event_type, summary
+  FROM (
+       (SELECT created_at AS at, 'outbound' AS direction, event_type, 'by ' || actor_id AS summary
+          FROM audit_entries
+         WHERE tenant_id = %(tenant_id)s AND subject = 'agent:' || %(agent_id)s
+         ORDER BY sequence DESC LIMIT %(limit)s)
+        UNION ALL
+       (SELECT v.created_at, CASE v.type WHEN 'agent_tool_invoked' THEN 'inbound' ELSE 'outbound' END, v.type,
+               'exec_' || replace(v.execution_id::text, '-', '') || ' ' || coalesce(v.node_id, '')
+          FROM execution_events v JOIN executions e USING (execution_id)
+         WHERE v.data ->> 'agent_id' = %(agent_id)s AND e.tenant_id = %(tenant_id)s
+         ORDER BY v.created_at DESC LIMIT %(limit)s)
+       ) AS both_ways
+ ORDER BY at DESC LIMIT %(limit)s;

@@ -27,6 +27,8 @@ from registry.agents.models import (
     Selection,
     SignOfLife,
     StatusAnswer,
+    TraceAnswer,
+    TraceQuery,
     describe_agent,
     describe_in_detail,
 )
@@ -36,6 +38,7 @@ from registry.errors import AgentUnreachable, Conflict, Gone, InvalidRequest, Li
 from registry.http_errors import JsonResponse
 from registry.openapi import described, failures
 from registry.service import Registry
+from registry.times import rfc3339
 
 router = APIRouter(prefix="/agents", route_class=RegistryRoute, tags=["agents"])
 
@@ -162,6 +165,31 @@ async def search_agents(
 async def get_agent(principal: Reader, registry: CurrentRegistry, agent_id: str) -> Response:
     """The agent with its card, and the processes of it that were heard of last."""
     return JsonResponse(describe_in_detail(*await registry.agents.get_agent(principal, agent_id)))
+
+
+@router.get(
+    "/{agent_id}/trace",
+    response_model=TraceAnswer,
+    responses=failures(NotFound),
+    openapi_extra=described(query=TraceQuery),
+)
+async def trace_agent(
+    principal: Reader,
+    registry: CurrentRegistry,
+    agent_id: str,
+    query: Annotated[TraceQuery, query_of(TraceQuery)],
+) -> Response:
+    """What went on with the agent, the latest first: what was decided about it, what executions asked of it."""
+    events = [
+        {
+            "timestamp": rfc3339(traced.at),
+            "direction": traced.direction,
+            "event_type": traced.event_type,
+            "summary": traced.summary,
+        }
+        for traced in await registry.agents.list_trace(principal, agent_id, query.limit)
+    ]
+    return JsonResponse({"agent_id": agent_id, "events": events})
 
 
 @router.delete("/{agent_id}", response_model=DeletedAnswer, responses=failures(NotFound))

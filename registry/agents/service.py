@@ -25,6 +25,7 @@ from registry.agents.models import (
     Registered,
     Selection,
     SignOfLife,
+    Traced,
 )
 from registry.agents.store import AgentKey
 from registry.audit.store import append_entry
@@ -178,6 +179,15 @@ class Agents:
         with database_errors():
             async with self._pool.connection() as conn:
                 return await store.get_agent(conn, key), await store.list_instances(conn, key)
+
+    async def list_trace(self, principal: Principal, agent_id: str, limit: int) -> Sequence[Traced]:
+        """What went on with the agent, the latest first. Raises `NotFound`."""
+        key = _key(principal, agent_id)
+        with database_errors():
+            async with self._pool.connection() as conn:
+                if not await store.has_agent(conn, key):
+                    raise store.unknown(agent_id)
+                return await store.list_trace(conn, key, limit)
 
     async def list_agents(
         self, principal: Principal, selection: Selection, limit: int, cursor: str | None

@@ -19,6 +19,7 @@ from registry.agents.models import (
     Instance,
     Origin,
     Selection,
+    Traced,
 )
 from registry.errors import NotFound
 
@@ -203,10 +204,10 @@ async def has_living_instance(conn: Connection, key: AgentKey) -> bool:
     return await _is_found(conn, sql.has_living_instance, asdict(key))
 
 
-async def keep_pulse(conn: Connection, longest_gap: float) -> tuple[float, int]:
-    """Notes that a registry works. How many seconds none did, and how many processes were spared because it was
-    longer than `longest_gap`."""
-    row = await (await conn.execute(sql.keep_pulse, {"longest_gap": longest_gap})).fetchone()
+async def keep_pulse(conn: Connection, *, begins: bool) -> tuple[float, int]:
+    """Notes that a registry works, or begins to. How many seconds none did, and how many processes of agents were
+    given a whole period because that was too long."""
+    row = await (await conn.execute(sql.keep_pulse, {"begins": begins})).fetchone()
     assert row is not None
     return row["gap_seconds"], row["spared"]
 
@@ -263,6 +264,12 @@ def _parts_of(card: Card) -> dict[str, Any]:
         "skills": [skill.lower() for skill in card.skills],
         "protocols": [protocol.lower() for protocol in card.protocols],
     }
+
+
+async def list_trace(conn: Connection, key: AgentKey, limit: int) -> list[Traced]:
+    """What went on with the agent, the latest first."""
+    rows = await (await conn.execute(sql.list_trace, {**asdict(key), "limit": limit})).fetchall()
+    return [Traced(**row) for row in rows]
 
 
 def _process_of(key: AgentKey, incarnation: str | None) -> dict[str, Any]:

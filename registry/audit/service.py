@@ -9,6 +9,7 @@ from registry.audit import store
 from registry.audit.chain import ChainChecks, ChainReport, Mark
 from registry.audit.models import AuditQuery, Page
 from registry.errors import NotFound
+from registry.tokens.plaintext import hide_tokens
 
 _LONGEST_PATH = 1000
 _PROGRESS_EVERY = 1000
@@ -23,7 +24,7 @@ class Audit:
     async def record_refusal(self, principal: Principal, method: str, path: str, reason: str) -> None:
         """A write that was refused for lack of rights."""
         # As it stands in a request: a path may hold any character, a text in the database may not.
-        path = quote(path, safe="/:@!$&'()*+,;=")[:_LONGEST_PATH]
+        path = hide_tokens(quote(path, safe="/:@!$&'()*+,;="))[:_LONGEST_PATH]
         with database_errors():
             async with self._pool.connection() as conn, conn.transaction():
                 await store.append_entry(
@@ -61,5 +62,5 @@ class Audit:
                         progress(seen, total)
         reports = chains.reports()
         if tenant_id is not None and not reports:
-            raise NotFound(f"tenant {tenant_id} has no audit log")
+            raise NotFound(f"audit log of tenant {tenant_id}")
         return reports

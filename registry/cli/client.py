@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import typer
+from httpx import codes
 
 from groundwork.command import complain
 from groundwork.logs import redact
@@ -28,6 +29,10 @@ class RegistryNotReached(RegistryError):
 
 class CallRefused(Exception):
     """The registry said no; the message is what it said."""
+
+
+class RefusedForNow(CallRefused):
+    """The registry is there, and cannot reach its database."""
 
 
 class RegistryCalls:
@@ -74,7 +79,8 @@ class RegistryCalls:
         except ValueError:
             value = None
         if answer.is_error:
-            raise CallRefused(_reason(answer, value))
+            kind = RefusedForNow if answer.status_code == codes.SERVICE_UNAVAILABLE else CallRefused
+            raise kind(_reason(answer, value))
         if not isinstance(value, dict):
             raise RegistryNotReached(redact(f"what answers at {self._url} is not a registry"))
         return value

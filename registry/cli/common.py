@@ -2,25 +2,27 @@
 
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from groundwork.command import CANNOT, complain
 from groundwork.command import run as run_command
 from groundwork.settings import BadSetting, load_settings
-from registry.errors import RegistryError
+from registry.errors import NotFound, RegistryError
 
 if TYPE_CHECKING:
     from groundwork.postgres import Pool
     from registry.settings import RegistrySettings
+
+Result = TypeVar("Result")
 
 PROGRAM = "registry"
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Runs a command; what the registry refuses is said in one line. Raises `typer.Exit`."""
-    return run_command(PROGRAM, work, (RegistryError,))
+    return run_command(PROGRAM, _saying_what_is_not_found(work), (RegistryError,))
 
 
 def load() -> "RegistrySettings":
@@ -37,9 +39,16 @@ def load() -> "RegistrySettings":
 @asynccontextmanager
 async def open_own_database() -> "AsyncIterator[Pool]":
     """The registry's database, brought to this release, for commands that work on it without a server."""
-    from registry.database import prepare_database
-    from registry.service import open_registry_pool
+    from registry.database import open_registry_pool, prepare_database
 
     async with open_registry_pool(load().model_copy(update={"postgres_pool_size": 2}), "registry-cli") as pool:
         await prepare_database(pool)
         yield pool
+
+
+async def _saying_what_is_not_found(work: Coroutine[Any, Any, Result]) -> Result:
+    """Such an error names a thing, and what is the matter with it is told by whoever shows the error."""
+    try:
+        return await work
+    except NotFound as error:
+        raise RegistryError(f"not found: {error}") from None

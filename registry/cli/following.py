@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from registry.cli.client import RegistryNotReached
+from registry.cli.client import RefusedForNow, RegistryNotReached
 from registry.cli.timeline import Timeline, draw, write
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def follow(registry: "RegistryCalls", execution_id: str) -> AsyncIterator[
                 for event in rest["events"]:
                     yield event
                 return
-        except RegistryNotReached:
+        except (RegistryNotReached, RefusedForNow):
             if reached_at is None or time.monotonic() - reached_at > _PATIENCE_SECONDS:
                 raise
         await asyncio.sleep(_PAUSE_SECONDS)

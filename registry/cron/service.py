@@ -10,8 +10,7 @@ from registry.access import Principal
 from registry.audit.store import append_entry
 from registry.cron import store
 from registry.cron.models import CronJob, next_run_after
-from registry.engine.jobs import Jobs
-from registry.engine.starting import start_execution
+from registry.engine.starting import Starter
 from registry.errors import RegistryError
 from registry.executions.models import show_execution_id
 from registry.executions.store import check_limits
@@ -65,24 +64,24 @@ class CronJobs:
                 await append_entry(conn, principal, "cron_job_deleted", f"cron:{name}")
 
 
-async def run_due_jobs(conn: Connection, jobs: Jobs) -> None:
+async def run_due_jobs(conn: Connection, starter: Starter) -> None:
     """Starts what is due. Times that passed while nobody was there to see them are one start, not many."""
     while True:
         async with conn.transaction():
             job = await store.lock_due_cron_job(conn)
             if job is None:
                 return
-            await _run(conn, jobs, job)
+            await _run(conn, starter, job)
 
 
-async def _run(conn: Connection, jobs: Jobs, job: CronJob) -> None:
+async def _run(conn: Connection, starter: Starter, job: CronJob) -> None:
     principal = Principal(job.tenant_id, "developer", f"cron:{job.name}", "system")
     following = next_run_after(job.cron_expression, datetime.now(UTC))
     try:
         async with conn.transaction():
             await check_limits(conn, job.tenant_id, await lock_limits(conn, job.tenant_id))
             stored = await workflows.get_latest(conn, job.tenant_id, job.workflow_id, job.workflow_version)
-            execution_id = await start_execution(conn, jobs, job.tenant_id, stored, job.input)
+            execution_id = await starter.start(conn, job.tenant_id, stored, job.input)
             shown = show_execution_id(execution_id)
             await store.note_run(conn, job, following, execution_id, None)
             await append_entry(conn, principal, "execution_started", f"execution:{shown}", execution_id=shown)

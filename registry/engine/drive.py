@@ -56,25 +56,26 @@ class Driver:
             ended = (state or {}).get("ended")
             if ended:
                 await run.finalize(ended)
-            signals = await self._rest_or_go_on(taken, state)
+            signals = await self._rest_or_go_on(run, taken, state)
             if not signals:
                 return
             state = await run.go_on(signals)
 
-    async def _rest_or_go_on(self, taken: TakenUp, state: RunState | None) -> list[Signal]:
+    async def _rest_or_go_on(self, run: Run, taken: TakenUp, state: RunState | None) -> list[Signal]:
         """Lets go of the execution, unless something has come in for it meanwhile."""
         async with self._connection() as conn:
             await store.hold(conn, taken.execution_id, taken.fence)
             ended = (state or {}).get("ended")
-            if ended:
+            waits = await store.list_waits(conn, taken.execution_id)
+            signals = await store.list_signals(conn, taken.execution_id)
+            unfinished = {wait.node_id for wait in waits} | {signal.node_id for signal in signals}
+            if ended and not unfinished & run.finalizers:
                 await self._end(conn, taken, ended["status"], ended["error"])
                 return []
-            signals = await store.list_signals(conn, taken.execution_id)
             if signals:
                 return signals
-            waits = {wait.kind for wait in await store.list_waits(conn, taken.execution_id)}
             if waits:
-                asleep = waits <= {"approval", "event", "timer"}
+                asleep = {wait.kind for wait in waits} <= {"approval", "event", "timer"}
                 await store.rest(conn, taken.execution_id, "paused" if asleep else "running")
             else:
                 await self._end(conn, taken, "completed", None)

@@ -7,12 +7,13 @@ from groundwork.postgres import Connection, Pool
 from registry.engine.graph import CompiledGraph, compile_graph
 from registry.engine.jobs import Jobs
 from registry.engine.models import Models
+from registry.engine.outside.reach import Outside
 from registry.engine.plan import Plan
+from registry.engine.starting import Starter
 from registry.engine.visits import Executor
 from registry.settings import RegistrySettings
 from registry.workflows import store as workflows
 from registry.workflows.parts import Part
-from registry.workflows.validation import read_workflow
 
 _GRAPHS_KEPT = 256
 
@@ -35,14 +36,19 @@ class Equipment:
     executors: Mapping[type[Part], Executor]
     worker_id: str
     models: Models
+    outside: Outside
+    starter: Starter = field(init=False)
     _compiled: dict[int, Compiled] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.starter = Starter(self.jobs)
 
     async def compiled(self, conn: Connection, revision_id: int) -> Compiled:
         """A revision never changes, so what was made of it is kept."""
         found = self._compiled.get(revision_id)
         if found is None:
             stored = await workflows.get_revision(conn, revision_id)
-            plan = Plan(read_workflow(stored.document))
+            plan = Plan(await self.starter.reader.read(stored))
             found = Compiled(plan, compile_graph(plan))
             while len(self._compiled) >= _GRAPHS_KEPT:
                 self._compiled.pop(next(iter(self._compiled)))

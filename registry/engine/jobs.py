@@ -2,17 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, LiteralString, cast
 from uuid import UUID
 
 from procrastinate import App, PsycopgConnector, RetryStrategy
 from procrastinate.connector import Notify
-from psycopg import AsyncConnection, OperationalError
+from procrastinate.exceptions import ConnectorException
+from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg.errors import RaiseException
 from psycopg.sql import SQL, Identifier
+from psycopg_pool import PoolClosed
 
 from groundwork.postgres import Connection, Pool
+from registry.executions import store
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +35,13 @@ REPORT = "report"
 QUEUE = "executions"
 
 _LISTEN_AGAIN_SECONDS = 1.0
+_END_AGAIN_SECONDS = 0.5
 
-_PATIENT = RetryStrategy(linear_wait=1, max_attempts=8)
-"""A job that fails is tried again for half a minute; then the sweep for abandoned executions takes over."""
+_PATIENCE_SECONDS = 30.0
+"""For how long it is tried to write down that a job has ended."""
+
+_PATIENT = RetryStrategy(linear_wait=1)
+"""A job that fails is tried again, each time a second later: nothing else would ring for what waits."""
 
 
 class _Connector(PsycopgConnector):
@@ -53,6 +61,27 @@ class _Connector(PsycopgConnector):
             except OperationalError as error:
                 logger.warning("not listening for jobs at the moment: %s", error)
             await asyncio.sleep(_LISTEN_AGAIN_SECONDS)
+
+    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        """The library uses it to end a job. That is tried for a while: a job that seems to run for ever holds up
+        all others of its execution. One that is not there any more was given to another worker."""
+        deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+        while True:
+            try:
+                await super().execute_query_async(query, **arguments)
+                return
+            except ConnectorException as error:
+                if isinstance(error.__cause__, RaiseException):
+                    logger.info("another worker had the job meanwhile: %s", error.__cause__)
+                    return
+                if not _is_away(error) or asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(_END_AGAIN_SECONDS)
+
+
+def _is_away(error: ConnectorException) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OperationalError | InterfaceError) and not isinstance(cause, PoolClosed)
 
 
 async def prepare_queue(pool: Pool) -> None:
@@ -75,25 +104,36 @@ class Jobs:
 
     async def defer_drive(self, conn: Connection, execution_id: UUID) -> None:
         """One worker at a time has an execution in hand: jobs of one lock run one after the other."""
-        await self._defer(conn, DRIVE, lock=f"execution {execution_id}", execution_id=str(execution_id))
+        await self._defer(conn, DRIVE, {"execution_id": str(execution_id)}, lock=f"execution {execution_id}")
 
     async def defer_ring(self, conn: Connection, wait_id: UUID, at: datetime) -> None:
-        await self._defer(conn, RING, schedule_at=at, wait_id=str(wait_id))
+        await self._defer(conn, RING, {"wait_id": str(wait_id)}, schedule_at=at)
 
     async def defer_expire(self, conn: Connection, execution_id: UUID, at: datetime) -> None:
-        await self._defer(conn, EXPIRE, schedule_at=at, execution_id=str(execution_id))
+        await self._defer(conn, EXPIRE, {"execution_id": str(execution_id)}, schedule_at=at)
 
     async def defer_report(self, conn: Connection, execution_id: UUID) -> None:
-        await self._defer(conn, REPORT, execution_id=str(execution_id))
+        await self._defer(conn, REPORT, {"execution_id": str(execution_id)})
+
+    async def defer_stalled(self, conn: Connection, seconds: float) -> list[str]:
+        """Queues once more what workers had in hand of which nothing was heard for so long; returns which jobs.
+
+        Each becomes a new job: when its worker is there after all, it ends the old one, which is gone, and not the
+        one that another worker has.
+        """
+        stalled = await store.take_stalled_jobs(conn, QUEUE, seconds)
+        for job in stalled:
+            await self._defer(conn, job.name, job.arguments, lock=job.lock)
+        return [f"{job.name} {' '.join(job.arguments.values())}" for job in stalled]
 
     async def _defer(
         self,
         conn: Connection,
         name: str,
+        arguments: Mapping[str, str],
         *,
         lock: str | None = None,
         schedule_at: datetime | None = None,
-        **arguments: str,
     ) -> None:
         task: Any = self.app.configure_task(name, queue=QUEUE, lock=lock, schedule_at=schedule_at, connection=conn)
         await task.defer_async(**arguments)

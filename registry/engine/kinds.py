@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from registry.workflows import kinds
-from registry.workflows.ir import Node
+from registry.workflows.ir import Node, Workflow
 from registry.workflows.parts import Part
 
 _OUTSIDE: Mapping[type[Part], str] = {
@@ -22,8 +22,18 @@ _OUTSIDE: Mapping[type[Part], str] = {
 _OTHERS_WORK: Mapping[type[Part], str] = {kinds.PythonFn: "python_tool", kinds.JavaFn: "java_tool"}
 
 
-def works_outside(node: Node) -> bool:
-    return type(node.kind) in _OUTSIDE
+def works_outside(workflow: Workflow, node: Node) -> bool:
+    return type(node.kind) in _OUTSIDE and not is_handed_out(workflow, node)
+
+
+def is_handed_out(workflow: Workflow, node: Node) -> bool:
+    """Whether a function of the user's own is called, which a worker outside the registry does."""
+    if isinstance(node.kind, kinds.Tool | kinds.Finalizer):
+        tool = workflow.tools.get(node.kind.tool_ref)
+        return tool is not None and tool.kind == "python"
+    if isinstance(node.kind, kinds.Join):
+        return node.kind.custom is not None
+    return type(node.kind) in _OTHERS_WORK
 
 
 def queue_type(node: Node) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from groundwork.postgres import Connection
 from registry.engine.equipment import Equipment
-from registry.engine.starting import start_child
 from registry.engine.visits import ExecutionRef, Parked
 from registry.engine.waking import wake
 from registry.executions import store
@@ -39,7 +38,7 @@ async def _offer_work(conn: Connection, equipment: Equipment, ref: ExecutionRef,
 
 
 async def _begin_child(conn: Connection, equipment: Equipment, ref: ExecutionRef, wait: Wait) -> None:
-    await start_child(conn, equipment.jobs, ref, wait)
+    await equipment.starter.start_child(conn, ref, wait)
 
 
 _BEGIN: Mapping[str, Callable[[Connection, Equipment, ExecutionRef, Wait], Awaitable[None]]] = {

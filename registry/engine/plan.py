@@ -88,12 +88,12 @@ class Plan:
             progress = False
             known = {**marks, **decision.marks}
             for node_id, ways in self._into.items():
-                if len(ways) < 2 or known.get(node_id) == _DONE:
+                if len(ways) < 2 or known.get(_run(node_id)) == _DONE:
                     continue
                 verdict = self._verdict(node_id, [known.get(way.key) for way in ways])
                 if verdict is None:
                     continue
-                decision.marks[node_id] = _DONE
+                decision.marks[_run(node_id)] = _DONE
                 progress = True
                 if verdict:
                     decision.ready.append(node_id)
@@ -146,16 +146,17 @@ class Plan:
     def _forget(self, node_id: str, decision: Decision) -> None:
         """What was decided from the node on, for the next round of a loop."""
         for name in self._from(node_id):
-            decision.marks[name] = None
+            decision.marks[_run(name)] = None
             decision.marks.update({way.key: None for way in self._out[name]})
-        decision.marks[node_id] = _DONE  # it runs now, whatever led into it at first
+        decision.marks[_run(node_id)] = _DONE  # it runs now, whatever led into it at first
 
     def _from(self, node_id: str) -> set[str]:
+        """What lies ahead of the node, and the node itself. A way back leads to what lies behind."""
         found, left = {node_id}, [node_id]
         while left:
             for way in self._out[left.pop()]:
                 target = way.route.target
-                if target != END and target not in found:
+                if target != END and not way.leads_back and target not in found:
                     found.add(target)
                     left.append(target)
         return found
@@ -172,6 +173,11 @@ class Plan:
                 return [way]
         default = [way for way in regular if way.route.condition is None]
         return default[:1] if default and default[0].route.when == "branch" else default
+
+
+def _run(node_id: str) -> str:
+    """The key of the mark that says that the node has run."""
+    return f"node {node_id}"
 
 
 def _ways(workflow: Workflow) -> list[Way]:

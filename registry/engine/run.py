@@ -3,21 +3,23 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint
+from langgraph.errors import GraphRecursionError
 from langgraph.types import Command
 
-from groundwork.postgres import Connection, DatabaseUnavailable
+from groundwork.postgres import Connection, DatabaseUnavailable, database_errors
 from registry.engine.budgets import budget_patch
 from registry.engine.equipment import Compiled, Equipment
 from registry.engine.graph import SETTLE, Journey, RunState, graph_name
-from registry.engine.kinds import queue_type, works_outside
+from registry.engine.guard import guard
+from registry.engine.kinds import is_handed_out, queue_type, works_outside
 from registry.engine.parking import park
 from registry.engine.plan import Decision
 from registry.engine.retries import next_attempt_after
@@ -31,9 +33,10 @@ from registry.engine.visits import (
     Outcome,
     Parked,
     Visit,
+    cleaned,
 )
 from registry.executions import store
-from registry.executions.models import Signal, TakenUp
+from registry.executions.models import Signal, TakenUp, Visits
 from registry.executions.store import ExecutionNotOurs
 from registry.workflows.ir import Node
 from registry.workflows.kinds import Finalizer
@@ -41,7 +44,7 @@ from registry.workflows.kinds import Finalizer
 logger = logging.getLogger(__name__)
 
 MAX_STEPS = 10_000
-"""How many nodes an execution may run: a loop that never ends is ended here."""
+"""How many steps an execution may take without waiting for something: a loop that never ends is ended here."""
 
 
 @dataclass
@@ -77,7 +80,7 @@ class Run:
         self._graph = compiled.graph.copy(update={"checkpointer": self._saver})
         self._config: RunnableConfig = {
             "configurable": {"thread_id": str(taken.execution_id)},
-            "recursion_limit": 3 * MAX_STEPS,
+            "recursion_limit": MAX_STEPS,
         }
 
     async def begin(self, *, is_new: bool) -> RunState:
@@ -97,16 +100,33 @@ class Run:
         if self._finalized:
             return
         self._finalized = True
-        names = [
-            name
-            for name, node in self._plan.workflow.nodes.items()
-            if isinstance(node.kind, Finalizer) and node.kind.run_on in ("failure", "always")
-        ]
-        if names:
-            await self._go(Command(update={"ended": dict(ended)}, goto=[graph_name(name) for name in names]))
+        if left := await self._not_run_yet(sorted(self.finalizers)):
+            await self._go(Command(update={"ended": dict(ended)}, goto=[graph_name(name) for name in left]))
+
+    @cached_property
+    def finalizers(self) -> frozenset[str]:
+        """The nodes that are run after a failure."""
+        nodes = self._plan.workflow.nodes.items()
+        return frozenset(
+            name for name, node in nodes if isinstance(node.kind, Finalizer) and node.kind.run_on != "success"
+        )
+
+    async def _not_run_yet(self, names: Sequence[str]) -> list[str]:
+        """Those that have done nothing so far, and have not tried: also by a worker before."""
+        if not names:
+            return []
+        execution_id = self._taken.execution_id
+        with database_errors():
+            async with self._equipment.pool.connection() as conn:
+                tried = await store.list_tried_tools(conn, execution_id, names)
+                waits = {wait.node_id for wait in await store.list_waits(conn, execution_id)}
+        return [name for name in names if name not in tried and name not in waits]
 
     async def _go(self, entry: Any) -> RunState:
-        state = await self._graph.ainvoke(entry, self._config, context=Journey(self), durability="sync")
+        try:
+            state = await self._graph.ainvoke(entry, self._config, context=Journey(self), durability="sync")
+        except GraphRecursionError:
+            return {"ended": {"status": "limit_exceeded", "error": f"more than {MAX_STEPS} steps without a pause"}}
         return cast("RunState", state)
 
     async def visit(self, node_id: str, state: RunState, task_id: str) -> Command[str]:
@@ -115,8 +135,13 @@ class Run:
             return Command(update={"wakes": {node_id: None}})
         wake = (state.get("wakes") or {}).get(node_id)
         started = time.monotonic()
-        visit = await self._start(node, state, wake)
-        outcome = await self._outcome(visit)
+        visit = self._arriving(node, state, wake)
+        let_through = await self._guarded(visit)
+        if isinstance(let_through, Visit):
+            visit = await self._start(let_through)
+            outcome = await self._outcome(visit)
+        else:
+            outcome = let_through
         return self._conclude(visit, outcome, task_id, round(1000 * (time.monotonic() - started)))
 
     async def settle(self, state: RunState, task_id: str) -> Command[str]:
@@ -124,29 +149,55 @@ class Run:
         self._records[task_id] = Record(self._following(decision))
         return Command(update={"marks": decision.marks}, goto=[graph_name(name) for name in decision.ready])
 
-    async def _start(self, node: Node, state: RunState, wake: Mapping[str, Any] | None) -> Visit:
-        """What the executor is given; that the node was started is on record before it does anything outside."""
-        attempt, round_ = 0, 1
-        if works_outside(node) or wake is not None:
-            async with self._equipment.pool.connection() as conn, conn.transaction():
-                await store.hold(conn, self._taken.execution_id, self._taken.fence)
-                counted = await store.count_visits(conn, self._taken.execution_id, node.node_id)
-                attempt, round_ = counted.failures, counted.rounds
-                if works_outside(node) and (wake is None or wake["kind"] == "retry"):
-                    attempt = max(counted.starts, counted.failures)  # a worker may have died over one
-                    started = Event("node_started", node.node_id, {"attempt": attempt, "worker_id": self._worker})
-                    await store.append_events(conn, self._taken.execution_id, [started])
+    def _arriving(self, node: Node, state: RunState, wake: Mapping[str, Any] | None) -> Visit:
         return Visit(
             execution=self._ref,
             plan=self._plan,
             node=node,
             state=state.get("values", {}),
             output=state.get("output"),
+            attempt=0,
+            wake=wake,
+            idempotency_key="",
+            equipment=self._equipment,
+            ended=state.get("ended"),
+        )
+
+    async def _guarded(self, visit: Visit) -> Visit | Parked | Failed:
+        with database_errors():
+            return await guard(visit)
+
+    async def _start(self, visit: Visit) -> Visit:
+        """What the executor is given; that the node was started is on record before it does anything outside."""
+        node, wake = visit.node, visit.wake
+        counted = Visits(rounds=1, starts=0, failures=0)
+        attempt = 0
+        if self._works_outside(node) or is_handed_out(self._ref.workflow, node) or wake is not None:
+            counted, attempt = await self._begin_attempt(node, wake)
+        return replace(
+            visit,
             attempt=attempt,
             wake=None if wake is not None and wake["kind"] == "retry" else wake,
-            idempotency_key=f"{self._taken.execution_id.hex}:{node.node_id}:{round_}",
-            equipment=self._equipment,
+            idempotency_key=f"{self._taken.execution_id.hex}:{node.node_id}:{counted.rounds}",
+            interrupted=counted.starts > counted.failures,
         )
+
+    def _works_outside(self, node: Node) -> bool:
+        return works_outside(self._ref.workflow, node)
+
+    async def _begin_attempt(self, node: Node, wake: Mapping[str, Any] | None) -> tuple[Visits, int]:
+        """What there was before, and the attempt. One in which a worker died counts."""
+        execution_id = self._taken.execution_id
+        with database_errors():
+            async with self._equipment.pool.connection() as conn, conn.transaction():
+                await store.hold(conn, execution_id, self._taken.fence)
+                counted = await store.count_visits(conn, execution_id, node.node_id)
+                if not self._works_outside(node) or (wake is not None and wake["kind"] != "retry"):
+                    return counted, counted.failures
+                attempt = max(counted.starts, counted.failures)
+                started = Event("node_started", node.node_id, {"attempt": attempt, "worker_id": self._worker})
+                await store.append_events(conn, execution_id, [started])
+                return counted, attempt
 
     @property
     def _worker(self) -> str:
@@ -156,13 +207,14 @@ class Run:
         """What becomes of the visit. A mistake in an executor costs the execution, not the worker."""
         seconds = visit.node.timeout_seconds or visit.execution.workflow.timeouts.node_timeout
         executor = self._equipment.executors[type(visit.node.kind)]
-        if not works_outside(visit.node):
+        if not self._works_outside(visit.node):
             seconds = None
         try:
             async with asyncio.timeout(seconds):
-                return await executor(visit)
+                return cleaned(await executor(visit))
         except TimeoutError:
-            return Failed(f"the node took longer than {seconds:g} seconds", retryable=True, kind="timeout")
+            longer = "too long" if seconds is None else f"longer than {seconds:g} seconds"
+            return Failed(f"the node took {longer}", retryable=True, kind="timeout")
         except (DatabaseUnavailable, ExecutionNotOurs):
             raise
         except Exception:
@@ -181,7 +233,7 @@ class Run:
             begun = [] if outcome.kind == "work" else self._begun(visit)
             self._records[task_id] = Record([*begun, *outcome.events], parked=(visit.node, outcome))
             return Command(update=update)
-        record = Record([*self._begun(visit), *outcome.events], steps=1)
+        record = Record([*self._begun(visit), *outcome.events])
         self._records[task_id] = record
         if isinstance(outcome, LimitExceeded):
             update["ended"] = {"status": "limit_exceeded", "error": outcome.reason}
@@ -196,7 +248,8 @@ class Run:
         node_id = visit.node.node_id
         self._cost_usd += float(outcome.usage.get("cost_usd") or 0)
         self._tokens += sum(int(outcome.usage.get(name) or 0) for name in ("input_tokens", "output_tokens"))
-        patch = {**outcome.patch, **budget_patch(self._plan.workflow, self._cost_usd, self._tokens)}
+        patch = {**visit.approved_patch, **outcome.patch}
+        patch |= budget_patch(self._plan.workflow, self._cost_usd, self._tokens)
         record = Record(
             [*self._begun(visit), *outcome.events],
             patch=patch,
@@ -214,9 +267,8 @@ class Run:
     def _leaving(
         self, visit: Visit, goto: str | None, outcome: Completed | None, update: RunState, record: Record
     ) -> Command[str]:
-        patch = outcome.patch if outcome else {}
         scope = {
-            "state": {**visit.state, **patch},
+            "state": {**visit.state, **update.get("values", {})},
             "output": outcome.output if outcome else None,
             "env": {},
         }
@@ -241,7 +293,7 @@ class Run:
     def _begun(self, visit: Visit) -> list[Event]:
         """That a node was started, where it is not on record yet: a node that does nothing outside starts and
         ends in one transaction."""
-        if works_outside(visit.node) or visit.wake is not None:
+        if self._works_outside(visit.node) or visit.wake is not None:
             return []
         return [Event("node_started", visit.node.node_id, {"attempt": 0, "worker_id": self._worker})]
 

@@ -1,11 +1,12 @@
 """A visit of a node: what its executor is given, and what may come of it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
+from registry.engine.storable import storable
 from registry.workflows.ir import Node, Workflow
 from registry.workflows.parts import Part
 
@@ -39,7 +40,9 @@ class Visit:
     """A node is being run. `attempt` counts from 0; `wake` is what the node has waited for, None at first.
 
     `idempotency_key` is the same for every attempt at this visit, so that whoever is asked to do something can
-    tell whether it was done already.
+    tell whether it was done already. `interrupted`: a worker died over an attempt before, and nobody knows how far
+    it had come. `ended` is how the execution has ended, for finalizers. `approved_patch` is what whoever approved
+    of the node has changed in the state.
     """
 
     execution: ExecutionRef
@@ -51,6 +54,9 @@ class Visit:
     wake: Mapping[str, Any] | None
     idempotency_key: str
     equipment: "Equipment"
+    interrupted: bool = False
+    ended: Mapping[str, Any] | None = None
+    approved_patch: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -104,6 +110,20 @@ class LimitExceeded:
     reason: str
     events: Sequence[Event] = ()
 
+
+def cleaned(outcome: "Outcome") -> "Outcome":
+    """The outcome as it can be stored, whatever has come from outside."""
+    if isinstance(outcome, Completed):
+        return replace(
+            outcome, output=storable(outcome.output), patch=storable(outcome.patch), usage=storable(outcome.usage)
+        )
+    if isinstance(outcome, Failed):
+        return replace(outcome, error=storable(outcome.error)[:LONGEST_ERROR])
+    return outcome
+
+
+LONGEST_ERROR = 4000
+"""Characters of an error that are kept."""
 
 Outcome = Completed | Parked | Failed | LimitExceeded
 Executor = Callable[[Visit], Awaitable[Outcome]]

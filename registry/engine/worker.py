@@ -21,6 +21,7 @@ from registry.engine.equipment import Equipment
 from registry.engine.executors import EXECUTORS
 from registry.engine.jobs import DRIVE, EXPIRE, QUEUE, REPORT, RING, Jobs, register
 from registry.engine.models import open_models
+from registry.engine.outside.reach import open_outside
 from registry.executions import store
 from registry.settings import RegistrySettings
 from registry.work_items.service import expire_leases
@@ -34,6 +35,7 @@ LAST_ATTEMPT = 8
 _SWEEP_SECONDS = 2.0
 _POLL_SECONDS = 1.0
 _ABANDONED_SECONDS = 30.0
+_NEVER = 1e9
 
 
 QUEUE_TYPES = ("general", "model", "tool")
@@ -47,9 +49,10 @@ async def open_worker(settings: RegistrySettings, pool: Pool, jobs: Jobs, grace:
     worker_id, lease_seconds = _worker_id(), settings.jamjet_worker_lease_seconds
     async with (
         open_models(settings) as models,
+        open_outside(settings) as outside,
         open_worker_lease(pool, worker_id=worker_id, queue_types=QUEUE_TYPES, seconds=lease_seconds) as lease,
     ):
-        equipment = Equipment(settings, pool, jobs, EXECUTORS, worker_id, models)
+        equipment = Equipment(settings, pool, jobs, EXECUTORS, worker_id, models, outside)
         _register(jobs.app, Driver(equipment, lease.in_hand))
         stopping = asyncio.Event()
         working = asyncio.create_task(_work(jobs.app, settings, grace, stopping), name="worker")
@@ -106,19 +109,33 @@ async def _work(
             concurrency=settings.jamjet_worker_concurrency,
             install_signal_handlers=False,
             fetch_job_polling_interval=_POLL_SECONDS,
-            update_heartbeat_interval=lease_seconds / 3,
+            update_heartbeat_interval=_NEVER,
             stalled_worker_timeout=lease_seconds,
             delete_jobs="always",
         )
         stop = asyncio.create_task(_stop(worker, grace, stopping), name="worker-stop")
         try:
-            await worker.run()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
+            async with running("worker-heart", _beat(worker, lease_seconds)):
+                await worker.run()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
         except Exception as error:  # noqa: BLE001 - whatever it was, the next one may do better
             logger.warning("the worker stopped and begins anew: %s", error)
         finally:
             stop.cancel()
         if not stopping.is_set():
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _beat(worker: Worker, lease_seconds: float) -> None:
+    """Tells others that the worker lives, until the last of its jobs has ended. The library does so only until the
+    worker is told to stop: then others would take what is still being done."""
+    while True:
+        await asyncio.sleep(lease_seconds / 3)
+        if worker.worker_id is None:
+            continue
+        try:
+            await worker.app.job_manager.update_heartbeat(worker.worker_id)
+        except procrastinate.exceptions.ConnectorException as error:
+            logger.warning("the worker could not say that it lives: %s", error)
 
 
 async def _stop(worker: Worker, grace: Grace, stopping: asyncio.Event) -> None:
@@ -137,16 +154,16 @@ async def _sweep(equipment: Equipment, lease_seconds: float) -> None:
                 await _requeue_abandoned(equipment)
                 async with equipment.pool.connection() as conn:
                     await expire_leases(conn, equipment.jobs)
-                    await run_due_jobs(conn, equipment.jobs)
+                    await run_due_jobs(conn, equipment.starter)
         except (DatabaseUnavailable, procrastinate.exceptions.ConnectorException) as error:
             logger.warning("could not look for abandoned executions: %s", error)
 
 
 async def _requeue_stalled(equipment: Equipment, lease_seconds: float) -> None:
-    manager = equipment.jobs.app.job_manager
-    for job in await manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=lease_seconds):
-        logger.warning("job %s was in the hands of a worker that is gone", job.call_string)
-        await manager.retry_job(job)
+    async with equipment.pool.connection() as conn, conn.transaction():
+        stalled = await equipment.jobs.defer_stalled(conn, lease_seconds)
+    for job in stalled:
+        logger.warning("%s was in the hands of a worker that is gone", job)
 
 
 async def _requeue_abandoned(equipment: Equipment) -> None:

@@ -1,5 +1,6 @@
 """The route of events."""
 
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Annotated, Any, Literal
@@ -27,6 +28,7 @@ router = APIRouter(prefix="/executions", route_class=RegistryRoute, tags=["execu
 _RECONNECT_MILLISECONDS = 1000
 _EVENT_STREAM = "text/event-stream"
 _LAST_EVENT_ID = "Last-Event-ID"
+_LINE_BREAKS = re.compile("\x85|\u2028|\u2029".encode())
 
 Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -136,7 +138,12 @@ async def _server_sent(
         if not batch:
             yield b": nothing new\n\n"
         for event in batch:
-            yield b"id: %d\ndata: %s\n\n" % (event.sequence, to_json(show_event(event, form)))
+            yield b"id: %d\ndata: %s\n\n" % (event.sequence, _on_one_line(to_json(show_event(event, form))))
+
+
+def _on_one_line(data: bytes) -> bytes:
+    """Many a client takes every line break of Unicode for the end of a line, also those that JSON lets stand."""
+    return _LINE_BREAKS.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), data)
 
 
 def _last_event_id(request: Request) -> int | None:

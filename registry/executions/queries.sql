@@ -37,6 +37,10 @@ DELETE FROM execution_signals WHERE signal_id = ANY(%(signal_ids)s);
 INSERT INTO execution_signals (execution_id, node_id, payload)
 VALUES (%(execution_id)s, %(node_id)s, %(payload)s);
 
+-- name: drop_wait_of_node
+-- A loop may come round to a node that still waits: it is asked anew, and what it had asked for before is over.
+DELETE FROM execution_waits WHERE execution_id = %(execution_id)s AND node_id = %(node_id)s;
+
 -- name: add_wait
 INSERT INTO execution_waits (wait_id, execution_id, node_id, kind, correlation_key, due_at, sequence, detail)
 VALUES (%(wait_id)s, %(execution_id)s, %(node_id)s, %(kind)s, %(correlation_key)s, now() + %(timeout)s,
@@ -109,6 +113,18 @@ SELECT e.execution_id FROM executions e
                     WHERE j.lock = 'execution ' || e.execution_id AND j.status IN ('todo', 'doing'))
  ORDER BY e.updated_at LIMIT %(limit)s;
 
+-- name: take_stalled_jobs
+-- Those of workers whose hearts have stopped. Of several who look at the same time, one gets a job.
+DELETE FROM procrastinate_jobs
+ WHERE id IN (
+       SELECT j.id FROM procrastinate_jobs j
+        WHERE j.status = 'doing' AND j.queue_name = %(queue)s
+          AND NOT EXISTS (SELECT FROM procrastinate_workers w
+                           WHERE w.id = j.worker_id
+                             AND w.last_heartbeat > now() - make_interval(secs => %(seconds)s))
+          FOR UPDATE SKIP LOCKED)
+RETURNING task_name AS name, lock, args AS arguments;
+
 -- name: rest
 -- The worker lets go of it; it waits, or a signal brings it back.
 UPDATE executions SET status = %(status)s, driver = NULL, updated_at = now()
@@ -156,6 +172,11 @@ SELECT execution_id, sequence, type, node_id, data, created_at FROM execution_ev
 SELECT DISTINCT ON (node_id) node_id, data -> 'output' AS output FROM execution_events
  WHERE execution_id = %(execution_id)s AND node_id = ANY(%(node_ids)s) AND type = 'node_completed'
  ORDER BY node_id, sequence DESC;
+
+-- name: list_tried_tools
+SELECT DISTINCT node_id FROM execution_events
+ WHERE execution_id = %(execution_id)s AND node_id = ANY(%(node_ids)s)
+   AND (type = 'tool_call_completed' OR type = 'node_failed' AND data -> 'retryable' = 'false');
 
 -- name: list_executions
 SELECT execution_id, tenant_id, position, revision_id, workflow_id, workflow_version, status, labels, error,

@@ -10,7 +10,7 @@ from registry.access import Principal
 from registry.audit.store import append_entry
 from registry.engine import waking
 from registry.engine.jobs import Jobs
-from registry.engine.starting import start_execution
+from registry.engine.starting import Starter
 from registry.engine.visits import Event
 from registry.errors import Conflict, InvalidRequest, NotFound
 from registry.executions import store
@@ -46,6 +46,7 @@ class Executions:
     def __init__(self, pool: Pool, jobs: Jobs) -> None:
         self._pool = pool
         self._jobs = jobs
+        self._starter = Starter(jobs)
 
     async def start(
         self, principal: Principal, workflow_id: str, version: str | None, given: Mapping[str, Any]
@@ -56,7 +57,7 @@ class Executions:
                 stored = await workflows.get_latest(conn, principal.tenant_id, workflow_id, version)
                 limits = await lock_limits(conn, principal.tenant_id)
                 await store.check_limits(conn, principal.tenant_id, limits)
-                execution_id = await start_execution(conn, self._jobs, principal.tenant_id, stored, given)
+                execution_id = await self._starter.start(conn, principal.tenant_id, stored, given)
                 shown = show_execution_id(execution_id)
                 await append_entry(
                     conn,
@@ -212,5 +213,6 @@ def _chosen(waits: Sequence[Wait], execution_id: UUID, node_id: str | None) -> W
         several = ", ".join(show_execution_id(wait.execution_id) for wait in waits)
         raise InvalidRequest(f"node {node_id} waits for an approval in several executions: {several}; name one")
     if len(waits) > 1:
-        raise InvalidRequest(f"node_id is required: {', '.join(wait.node_id for wait in waits)} wait for approval")
+        names = ", ".join(sorted(wait.node_id for wait in waits))
+        raise InvalidRequest(f"node_id is required: {names} wait for approval")
     return waits[0]

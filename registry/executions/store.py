@@ -17,6 +17,7 @@ from registry.executions.models import (
     ListedExecution,
     Progress,
     Signal,
+    StalledJob,
     Status,
     StoredEvent,
     TakenUp,
@@ -104,7 +105,9 @@ async def add_signal(conn: Connection, execution_id: UUID, node_id: str, payload
 
 
 async def add_wait(conn: Connection, execution_id: UUID, node_id: str, parked: Parked, sequence: int) -> Wait:
-    """`sequence` is the number of the event with which the node began to wait."""
+    """`sequence` is the number of the event with which the node began to wait. What it may have waited for before,
+    it waits for no longer."""
+    await conn.execute(sql.drop_wait_of_node, {"execution_id": execution_id, "node_id": node_id})
     given = {
         "wait_id": uuid4(),
         "execution_id": execution_id,
@@ -226,6 +229,12 @@ async def list_abandoned(conn: Connection, seconds: float, limit: int) -> list[U
     return [row["execution_id"] for row in await cursor.fetchall()]
 
 
+async def take_stalled_jobs(conn: Connection, queue: str, seconds: float) -> list[StalledJob]:
+    """Removes jobs whose workers have not been heard of for so long; the caller queues them anew."""
+    rows = await (await conn.execute(sql.take_stalled_jobs, {"queue": queue, "seconds": seconds})).fetchall()
+    return [StalledJob(**row) for row in rows]
+
+
 async def is_held(conn: Connection, execution_id: UUID, fence: int) -> bool:
     """Whether `hold` would succeed; nothing is locked."""
     given = {"execution_id": execution_id, "fence": fence}
@@ -257,6 +266,13 @@ async def list_outputs(conn: Connection, execution_id: UUID, node_ids: Sequence[
     given = {"execution_id": execution_id, "node_ids": list(node_ids)}
     rows = await (await conn.execute(sql.list_outputs, given)).fetchall()
     return {row["node_id"]: row["output"] for row in rows}
+
+
+async def list_tried_tools(conn: Connection, execution_id: UUID, node_ids: Sequence[str]) -> set[str]:
+    """Those of the nodes whose tools have done their work, or failed to for good."""
+    given = {"execution_id": execution_id, "node_ids": list(node_ids)}
+    rows = await (await conn.execute(sql.list_tried_tools, given)).fetchall()
+    return {row["node_id"] for row in rows}
 
 
 async def list_executions(

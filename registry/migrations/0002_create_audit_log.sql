@@ -19,6 +19,7 @@ CREATE TABLE audit_entries (
 );
 CREATE INDEX audit_entries_by_event_type ON audit_entries (tenant_id, event_type, sequence);
 CREATE INDEX audit_entries_by_actor ON audit_entries (tenant_id, actor_id, sequence);
+CREATE INDEX audit_entries_by_subject ON audit_entries (tenant_id, subject, sequence);
 CREATE INDEX audit_entries_by_execution ON audit_entries (tenant_id, execution_id, sequence)
     WHERE execution_id IS NOT NULL;
 

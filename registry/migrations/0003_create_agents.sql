@@ -52,6 +52,22 @@ CREATE TABLE agent_instances (
     FOREIGN KEY (tenant_id, agent_id) REFERENCES agents ON DELETE CASCADE
 ) WITH (fillfactor = 50);
 
+-- When a registry process was last seen to work; each of them touches the row every second.
+CREATE TABLE registry_pulse (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    beat_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+INSERT INTO registry_pulse DEFAULT VALUES;
+
+-- When there was no beat of the pulse for longer than this, it was not late: no registry worked.
+CREATE FUNCTION longest_gap() RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT interval '2.5 seconds' $$;
+
+-- Up to when silence counts. While no registry works, or all were held up, or the database was away, no agent can be
+-- heard; so before one of them has noticed that, in whichever order it answers requests, nobody is taken for dead.
+CREATE VIEW registry_hearing AS
+SELECT CASE WHEN now() - beat_at > longest_gap() THEN beat_at ELSE now() END AS until FROM registry_pulse;
+
 -- Agents as they are right now. One is alive when it is active and one of its processes lives and is healthy.
 -- health is that of the processes that live; NULL when none does.
 CREATE VIEW seen_agents AS
@@ -60,15 +76,10 @@ SELECT a.tenant_id, a.agent_id, a.uri, a.status, a.status = 'active' AND seen.wo
        a.card, a.skills, a.protocols, a.is_overdue, a.registered_at, a.updated_at, seen.last_heartbeat_at
   FROM agents a
  CROSS JOIN LATERAL (
-       SELECT coalesce(bool_or(i.alive_until > now()), false) AS lives,
-              coalesce(bool_or(i.alive_until > now() AND i.health = 'ok'), false) AS works,
+       SELECT coalesce(bool_or(i.lives), false) AS lives,
+              coalesce(bool_or(i.lives AND i.health = 'ok'), false) AS works,
               max(i.last_heartbeat_at) AS last_heartbeat_at
-         FROM agent_instances i WHERE i.tenant_id = a.tenant_id AND i.agent_id = a.agent_id
+         FROM (SELECT alive_until > (SELECT until FROM registry_hearing) AS lives, health, last_heartbeat_at
+                 FROM agent_instances
+                WHERE tenant_id = a.tenant_id AND agent_id = a.agent_id) AS i
        ) AS seen;
-
--- When a registry process was last seen to work; see registry/agents/queries.sql for what follows from a gap.
-CREATE TABLE registry_pulse (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    beat_at timestamptz NOT NULL DEFAULT now()
-) WITH (fillfactor = 50);
-INSERT INTO registry_pulse DEFAULT VALUES;

@@ -45,6 +45,10 @@ CREATE TABLE execution_events (
     PRIMARY KEY (execution_id, sequence)
 );
 
+-- Calls of agents, for the agents' traces.
+CREATE INDEX execution_events_by_agent ON execution_events ((data ->> 'agent_id'), created_at)
+    WHERE data ->> 'agent_id' IS NOT NULL;
+
 CREATE FUNCTION refuse_change_of_event() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN

@@ -17,9 +17,7 @@ from registry.tenants.store import get_tenant
 from registry.times import rfc3339
 from registry.tokens import store
 from registry.tokens.models import CreatedToken, Token, TokenPage
-
-_PREFIX = "jj_"
-"""What tokens begin with, so that people and scanners recognise one that has leaked."""
+from registry.tokens.plaintext import make_plaintext
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class Tokens:
 async def _create_token(
     conn: Connection, principal: Principal, tenant_id: str, role: Role, name: str, expires_in: timedelta | None
 ) -> CreatedToken:
-    plaintext = _PREFIX + secrets.token_urlsafe(32)
+    plaintext = make_plaintext()
     token = await store.create_token(
         conn,
         token_id=f"tok_{secrets.token_hex(8)}",

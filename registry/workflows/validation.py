@@ -292,6 +292,10 @@ def _other_references(
                     yield f"{inside}.tool_ref", f"{tool!r} is a tool of kind grpc, which cannot be run"
             case McpTool(server=server) if server not in specs["mcp_servers"]:
                 yield f"{inside}.server", f"there is no server {server!r} in ir.mcp_servers"
+            case McpTool(server=server):
+                spec = specs["mcp_servers"][server]
+                if spec and spec.transport == "web_socket":
+                    yield f"{inside}.server", f"{server!r} is reached by web_socket, which cannot be used"
 
 
 def _without_dangling(node: Node, known: set[str]) -> Node:

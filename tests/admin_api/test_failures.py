@@ -40,7 +40,7 @@ async def test_the_request_id_is_the_one_the_server_has_given(idle_agent: Mounte
     app = FastAPI()
     app.include_router(admin_router(like(idle_agent, connections=RuntimeError())))
     app.add_middleware(RequestId)
-    async with run_server(app) as url, httpx.AsyncClient(base_url=url) as client:
+    async with run_server(app) as url, httpx.AsyncClient(base_url=url, verify=False) as client:
         answer = await client.get("/status", headers={"X-Request-Id": "trace-1"})
     assert error_of(answer)["request_id"] == answer.headers["x-request-id"] == "trace-1"
 
@@ -108,7 +108,7 @@ async def test_what_a_host_puts_in_front_of_the_routes_is_answered_in_the_envelo
 
     app = FastAPI()
     app.include_router(admin_router(idle_agent), dependencies=[Depends(needs_a_tenant)])
-    async with run_server(app) as url, httpx.AsyncClient(base_url=url) as client:
+    async with run_server(app) as url, httpx.AsyncClient(base_url=url, verify=False) as client:
         missing = await client.get("/status")
         foreign = await client.get("/status", headers={"X-Tenant": "2"})
         own = await client.get("/status", headers={"X-Tenant": "1"})

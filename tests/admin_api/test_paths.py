@@ -113,7 +113,7 @@ async def test_ids_survive_under_a_prefix_and_a_mount(agent: MountedAgent) -> No
     inner.include_router(admin_router(agent), prefix="/agents/one")
     app.mount("/mount ed", inner)
     await agent.threads.claim("a/b")
-    async with run_server(app) as url, httpx.AsyncClient(base_url=url) as client:
+    async with run_server(app) as url, httpx.AsyncClient(base_url=url, verify=False) as client:
         prefix = "/mount%20ed/agents/one"
         found = await request_path(client, "GET", f"{prefix}{THREADS}/a%2Fb/messages")
         assert data_of(found)["thread_id"] == "a/b"
@@ -131,7 +131,7 @@ async def test_a_path_that_a_middleware_has_rewritten_is_the_one_that_counts(age
         await app({**scope, "path": path}, receive, send)  # type: ignore[arg-type]
 
     await agent.threads.claim("a b")
-    async with run_server(strip) as url, httpx.AsyncClient(base_url=url) as client:  # type: ignore[arg-type]
+    async with run_server(strip) as url, httpx.AsyncClient(base_url=url, verify=False) as client:  # type: ignore[arg-type]
         answer = await request_path(client, "DELETE", f"/gateway{THREADS}/a%20b")
     assert data_of(answer)["thread_id"] == "a b"
 

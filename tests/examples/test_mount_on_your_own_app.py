@@ -13,7 +13,10 @@ from tests.servers import run_server
 
 @pytest.fixture
 async def client(empty_database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with run_server(create_app(empty_database_url)) as url, httpx.AsyncClient(base_url=url) as client:
+    async with (
+        run_server(create_app(empty_database_url)) as url,
+        httpx.AsyncClient(base_url=url, verify=False) as client,
+    ):
         yield client
 
 

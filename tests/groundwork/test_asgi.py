@@ -70,7 +70,7 @@ def build_app() -> FastAPI:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     app = RequestId(BodyLimit(build_app(), limit_for, refuse))
-    async with run_server(app) as url, httpx.AsyncClient(base_url=url) as client:
+    async with run_server(app) as url, httpx.AsyncClient(base_url=url, verify=False) as client:
         yield client
 
 

@@ -61,6 +61,12 @@ def test_it_says_what_it_is_whenever_it_is_asked():
     assert WHO_I_AM in answer("hello", AIMessage("hi"), "Who are you?")
 
 
+def test_it_can_be_told_what_to_say_of_itself():
+    told = OfflineChatModel(introduction="I am a stand-in.").invoke("hello").text
+    assert told.endswith("(I am a stand-in.)")
+    assert WHO_I_AM not in told
+
+
 def test_it_repeats_what_was_said_and_counts_what_it_sees():
     said = answer("one", AIMessage("…"), "two", AIMessage("…"), "three")
     assert said == 'You said: "three". I can see 3 of your messages.'

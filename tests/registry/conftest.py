@@ -9,7 +9,7 @@ from psycopg.conninfo import make_conninfo
 
 from groundwork.postgres import Pool, open_pool
 from registry.database import prepare_database
-from tests.conftest import create_database, drop_database
+from tests.databases import ReusedDatabase, create_database, drop_database
 from tests.registry.registries import Served, running_registry
 
 
@@ -30,12 +30,17 @@ def registry_template(server_dsn: str) -> Iterator[str]:
     drop_database(server_dsn, name)
 
 
+@pytest.fixture(scope="session")
+def reused_registry_database(server_dsn: str, registry_template: str) -> Iterator[ReusedDatabase]:
+    reused = ReusedDatabase(server_dsn, registry_template)
+    yield reused
+    reused.drop()
+
+
 @pytest.fixture
-def registry_dsn(server_dsn: str, registry_template: str) -> Iterator[str]:
+def registry_dsn(reused_registry_database: ReusedDatabase) -> str:
     """The DSN of a registry's database of this test's own, migrated and empty."""
-    name = create_database(server_dsn, registry_template)
-    yield make_conninfo(server_dsn, dbname=name)
-    drop_database(server_dsn, name)
+    return reused_registry_database.emptied()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ class Served:
     async def client(self, token: str | None = None) -> httpx.AsyncClient:
         """A client with that token, or with none; closed with the registry."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
+        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, verify=False)
         return await self._opened.enter_async_context(client)
 
     async def client_of(self, role: Role, tenant_id: str = "default") -> httpx.AsyncClient:
@@ -56,5 +56,6 @@ async def running_registry(
     ):
         token = (await registry.tokens.create_token(COMMAND_LINE, role="operator")).plaintext
         headers = {"Authorization": f"Bearer {token}"}
-        http = await opened.enter_async_context(httpx.AsyncClient(base_url=url, headers=headers, timeout=30))
+        client = httpx.AsyncClient(base_url=url, headers=headers, timeout=30, verify=False)
+        http = await opened.enter_async_context(client)
         yield Served(url, registry, token, http, opened)

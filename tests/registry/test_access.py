@@ -35,6 +35,20 @@ async def test_an_unknown_route_is_answered_in_json(registry):
     assert (answer.status_code, answer.json()) == (404, {"error": "not found: there is no /nothing/here"})
 
 
+async def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(registry):
+    for path, methods in (("/agents", "GET, POST, HEAD"), ("/jamjet/agents/one", "DELETE, GET, HEAD")):
+        answer = await registry.http.patch(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+        assert answer.json() == {"error": "method not allowed: PATCH is not possible here"}
+
+
+async def test_head_is_answered_as_get_is_without_the_body(registry):
+    for path in ("/health", "/agents", "/agents/nobody"):
+        head, get = await registry.http.head(path), await registry.http.get(path)
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        assert head.headers["content-type"] == get.headers["content-type"]
+
+
 async def test_without_a_token_only_the_public_routes_answer(registry):
     nobody = await registry.client()
     for route in await list_routes(nobody):
@@ -153,6 +167,17 @@ async def test_refused_writes_are_recorded_with_the_token_and_its_role(registry,
     ]
 
 
+async def test_a_write_that_is_refused_is_recorded_on_whichever_route(registry, registry_pool):
+    viewer, refused = await registry.client_of("viewer", "acme"), []
+    for route in await list_routes(viewer):
+        if route.changes_something:
+            for path in route.paths("anything"):
+                await viewer.request(route.method, path)
+                refused.append((route.method.upper(), path))
+    recorded = [entry["detail"] for entry in await _refusals(registry_pool, "acme")]
+    assert [(detail["method"], detail["path"]) for detail in recorded] == refused
+
+
 async def test_a_suspended_tenants_refused_writes_are_in_its_log(registry, registry_pool):
     acme = await registry.client_of("developer", "acme")
     await registry.http.put("/tenants/acme", json={"status": "suspended"})
@@ -180,7 +205,10 @@ async def test_no_token_is_anywhere_in_the_database(registry, registry_pool):
     tokens = [registry.token, await registry.make_token("viewer", "acme")]
     made = (await registry.http.post("/tokens", json={"role": "operator", "name": "third"})).json()["token"]
     await (await registry.client(made)).post("/agents", json=_AGENT)
+    # Who takes the token for its id is refused, which is recorded.
+    await (await registry.client_of("viewer")).delete(f"/tokens/{made}")
     everything = json.dumps(await _dump(registry_pool))
+    assert "/tokens/jj_***" in everything
     assert hashlib.sha256(made.encode()).hexdigest() in everything
     assert not [token for token in [*tokens, made] if token in everything or token[3:] in everything]
 

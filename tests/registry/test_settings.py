@@ -138,6 +138,14 @@ def test_a_database_that_is_none_is_refused_without_its_secrets(monkeypatch: pyt
         ("JAMJET_PUBLIC_URL", "http://example.test/#a", "must not contain credentials, a query or a fragment"),
         ("JAMJET_PUBLIC_URL", "http://ann:canary@example.test", "must not contain credentials"),
         ("JAMJET_TOKEN", "canary with blanks", "printable ASCII without blanks"),
+        ("JAMJET_MODEL", "gpt-4o", "accepted: provider:name"),
+        ("JAMJET_MODEL", "openai:", "accepted: provider:name"),
+        ("JAMJET_MODEL", "Offline", "accepted: provider:name"),
+        ("JAMJET_MODEL_SEAM_URL", "127.0.0.1:4280", "absolute http or https URL"),
+        ("JAMJET_ALLOW_STDIO_MCP", "perhaps", "accepted are true and false"),
+        ("JAMJET_AGENT_TOKENS", "canary", "accepted: where each token goes, and the token"),
+        ("JAMJET_AGENT_TOKENS", "https://a.test/path=canary", "no path"),
+        ("JAMJET_AGENT_TOKENS", "https://a.test=", "accepted: where each token goes, and the token"),
         ("JAMJET_PURGE_SECONDS", "nan", "less than or equal to"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("LOG_FORMAT", "xml", "'text' or 'json'"),
@@ -165,6 +173,11 @@ async def test_a_wrong_value_stops_every_command_with_one_line(command: tuple[st
 
 
 def test_the_secrets_are_known_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, JAMJET_TOKEN="canary-1", DATABASE_URL="postgresql://ann:canary-2@localhost/db")
-    assert set(settings.secrets) == {"canary-1", "canary-2"}
+    settings = load(
+        monkeypatch,
+        JAMJET_TOKEN="canary-1",
+        JAMJET_AGENT_TOKENS="https://a.test=canary-3, http://[::1]:8000=canary=4",
+        DATABASE_URL="postgresql://ann:canary-2@localhost/db",
+    )
+    assert set(settings.secrets) == {"canary-1", "canary-2", "canary-3", "canary=4"}
     assert "canary" not in repr(settings)

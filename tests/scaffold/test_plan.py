@@ -8,6 +8,7 @@ from dotenv import dotenv_values
 
 from agent_runtime.project import load_project
 from agent_runtime.settings import AgentSettings
+from registry.settings import RegistrySettings
 from scaffold.errors import BadAnswer
 from scaffold.plan import LONGEST_NAME, Answers, Template, build_plan
 from scaffold.write import write_project
@@ -31,7 +32,7 @@ def test_the_name_stands_where_a_name_goes_and_no_placeholder_is_left(template: 
     assert [path for path, text in plan.items() if "{{" in text] == []
     assert plan["README.md"].startswith("# my-agent\n")
     assert "\nAGENT_ID=my-agent\n" in plan[".env"]
-    assert "\nREGISTRY_URL=http://127.0.0.1:7700\n" in plan[".env"]
+    assert "\nREGISTRY_URL=http://127.0.0.1:7700\nREGISTRY_TOKEN=\n" in plan[".env"]
     assert tomllib.loads(plan["agent.toml"])["card"]["name"] == "my-agent"
 
 
@@ -81,6 +82,18 @@ def test_containers_take_their_secrets_from_the_environment_alone():
     assert agent["ADMIN_TOKEN"].startswith("${ADMIN_TOKEN:?")
     assert "${POSTGRES_PASSWORD:?" in agent["POSTGRES_DSN"]
     assert database["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
+
+
+def test_the_containers_of_the_registry_and_the_agent_find_each_other():
+    compose = yaml.safe_load(build_plan(Answers("my-agent"))["compose.yaml"])
+    services = compose["services"]
+    registry = {name.lower(): value for name, value in services["registry"]["environment"].items()}
+    assert "profiles" not in services["registry"]
+    assert registry.keys() <= RegistrySettings.model_fields.keys()
+    assert services["agent"]["environment"]["REGISTRY_URL"] == "http://registry:7700"
+    assert registry["database_url"].endswith("@postgres:5432/registry")
+    assert services["postgres"]["configs"][0]["source"] == "databases"
+    assert compose["configs"]["databases"]["content"] == "CREATE DATABASE registry;"
 
 
 def test_ports_of_containers_are_published_on_this_machine_alone():

@@ -2,7 +2,18 @@
 
 from collections.abc import Mapping
 
-from registry.engine.executors import evaluation, flow, model, policy, waiting, work
+from registry.engine.executors import (
+    agents,
+    coordinator,
+    evaluation,
+    flow,
+    mcp,
+    model,
+    policy,
+    tools,
+    waiting,
+    work,
+)
 from registry.engine.visits import Executor
 from registry.workflows import kinds
 from registry.workflows.parts import Part
@@ -21,4 +32,12 @@ EXECUTORS: Mapping[type[Part], Executor] = {
     kinds.Model: model.model,
     kinds.Eval: evaluation.evaluate,
     kinds.PolicyCheck: policy.policy_check,
+    kinds.Tool: tools.tool,
+    kinds.Finalizer: tools.finalizer,
+    kinds.McpTool: mcp.mcp_tool,
+    kinds.A2ATask: agents.a2a_task,
+    kinds.AgentCall: agents.agent,
+    kinds.AgentTool: agents.agent_tool,
+    kinds.AgentDiscovery: coordinator.agent_discovery,
+    kinds.Coordinator: coordinator.coordinator,
 }

@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from groundwork.postgres import Pool, open_pool
 from tests.agent_runtime.a2a_server.serving import Served, serving
-from tests.conftest import create_database, drop_database
+from tests.databases import create_database, drop_database
 
 
 @pytest.fixture(scope="module")

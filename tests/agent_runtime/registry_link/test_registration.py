@@ -150,6 +150,17 @@ async def test_after_an_outage_heartbeats_go_on(jamjet: JamjetRuntime, caplog: p
     assert jamjet.verbs == ["register", "activate"]
 
 
+async def test_an_outage_with_many_faces_is_said_once(
+    jamjet: JamjetRuntime, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    jamjet.answers["heartbeat"] = [refusal(503), Response("<h1>Bad gateway</h1>"), refusal(502)]
+    async with linked(url) as link:
+        await eventually(lambda: link.state()["status"] == "unavailable")
+        await eventually(lambda: link.state()["connected"], 10)
+        assert jamjet.answers["heartbeat"] == []
+        assert caplog.text.count("the registry cannot be used") == 1
+
+
 async def test_a_registry_that_has_forgotten_the_agent_gets_it_again_active(
     jamjet: JamjetRuntime, url: str
 ) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 
-from agent_runtime.project import CardSpec, McpServer, Peer, Project
+from agent_runtime.project import CardSpec, Peer, Project
 from agent_runtime.tools.connections import Connections, open_connections
 from agent_runtime.tools.standing import Timing
+from groundwork.mcp_server import McpServer
 
 
 @asynccontextmanager

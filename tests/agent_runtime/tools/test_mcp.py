@@ -13,9 +13,9 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.graph import MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
-from agent_runtime.project import McpServer
 from agent_runtime.tools.connections import Connections
 from agent_runtime.tools.standing import Timing
+from groundwork.mcp_server import McpServer
 from tests.agent_runtime.tools.connecting import call_tool, connected_to, eventually
 from tests.mcp_servers import McpProcess, start_mcp_server, stdio_command
 

@@ -47,7 +47,7 @@ async def test_a_note_that_is_none_is_refused(registry_dsn: str) -> None:
 
 async def test_a_log_that_is_not_there_cannot_be_whole(registry_dsn: str) -> None:
     done = await registry_command("audit", "verify", "--tenant", "acmee", database_url=registry_dsn)
-    assert (done.exit_code, done.stderr) == (2, "registry: tenant acmee has no audit log\n")
+    assert (done.exit_code, done.stderr) == (2, "registry: not found: audit log of tenant acmee\n")
 
 
 async def test_entries_are_listed_by_what_is_wanted(registry_pool: Pool, registry_dsn: str) -> None:

@@ -228,7 +228,7 @@ async def test_it_is_asked_again_only_so_often_and_then_the_run_goes_on(engine: 
 async def test_a_run_that_goes_back_meets_its_branches_again(engine: Registry, server: ModelServer):
     server.answers.extend([seam_answer("Too short"), seam_answer("Now it is long enough.")])
     server.answers.popleft()
-    nodes = {
+    nodes: dict[str, dict[str, Any]] = {
         "fork": STEP,
         "write": {**WRITE, "output_schema": "content"},
         "beside": STEP,

@@ -17,6 +17,7 @@ from tests.registry.engine.model_server import ModelServer, running_model_server
 from tests.registry.engine.visits import run, settings, visit_of
 from tests.registry.engine.workflows import branches, document
 from tests.registry.registries import running_registry
+from tests.registry.workflows.samples import load_sample
 
 Ask = Callable[..., Awaitable[Outcome]]
 
@@ -169,7 +170,8 @@ async def test_a_model_that_the_tenant_does_not_list_is_not_called(
 async def test_a_tenants_policy_that_cannot_be_read_stops_the_node(
     ask: Ask, server: ModelServer, registry_pool: Pool
 ):
-    await Tenants(registry_pool).update_tenant(COMMAND_LINE, "default", TenantChanges(policy={"model_allowlist": "gpt"}))
+    policy = {"model_allowlist": "gpt"}
+    await Tenants(registry_pool).update_tenant(COMMAND_LINE, "default", TenantChanges(policy=policy))
     outcome = await ask({"prompt_ref": "Go."})
     assert isinstance(outcome, Failed)
     assert "model_allowlist" in outcome.error
@@ -214,3 +216,13 @@ async def test_a_workflow_routes_by_what_the_model_says_and_tells_what_it_has_us
     assert (row.status, row.cost_usd, row.tokens_used) == ("completed", 0.25, 18)
     assert (judged.data["gen_ai_model"], judged.data["input_tokens"]) == ("anthropic/claude-test", 11)
     assert ("node_completed", "good") in [(event.type, event.node_id) for event in events]
+
+
+async def test_strategies_and_agents_of_jamjets_compilers_run_to_their_ends(registry_dsn: str):
+    given = {"question": "Why?", "topic": "tea", "messages": [{"role": "user", "content": "Hi"}]}
+    async with running_registry(registry_dsn, worker=True, jamjet_model="offline") as served:
+        for sample in ("05", "06", "07", "11"):
+            execution = await start(served.registry, load_sample(sample), **given)
+            row = await until(served.registry, execution)
+            assert (sample, row.status, row.error) == (sample, "completed", None)
+            assert "offline model" in row.state["last_model_output"]

@@ -100,6 +100,34 @@ def test_branches_meet_again_in_every_round_of_a_loop():
     assert sorted(run_rounds(plan, "meet", rounds=2)) == sorted(["fork", "a", "b", "meet"] * 2 + ["done"])
 
 
+def test_a_loop_within_a_loop_does_not_begin_the_outer_one_anew():
+    nodes = {
+        "if": branches(outer="state.x", other=None),
+        "other": STEP,
+        "outer": STEP,
+        "inner": STEP,
+        "again": branches(inner="state.more", last=None),
+        "last": branches(outer="false", end=None),
+    }
+    plan = plan_of(nodes, [("other", "outer"), ("outer", "inner"), ("inner", "again")])
+    assert run_rounds(plan, "again", rounds=2) == [
+        "if",
+        "other",
+        "outer",
+        "inner",
+        "again",
+        "inner",
+        "again",
+        "last",
+    ]
+
+
+def test_a_node_may_be_called_as_ways_are_marked():
+    nodes = {"fork": STEP, "way 0": STEP, "way 1": STEP, "way 2": STEP, "last": STEP}
+    ways = [("fork", "way 0"), ("fork", "way 1"), ("way 0", "way 2"), ("way 1", "way 2"), ("way 2", "last")]
+    assert run(plan_of(nodes, ways)) == ["fork", "way 0", "way 1", "way 2", "last"]
+
+
 def test_a_join_that_waits_for_the_first_runs_once():
     nodes = {
         "fork": STEP,

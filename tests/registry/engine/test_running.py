@@ -1,16 +1,20 @@
 """Executions run: through conditions, loops and branches, past waits, and to their end."""
 
 import asyncio
+from functools import partial
+from typing import Any
 
 import pytest
 
 from registry.access import COMMAND_LINE
 from registry.errors import Conflict
-from registry.executions.models import show_execution_id
+from registry.executions.models import ExecutionRow, show_execution_id
 from registry.service import Registry
-from tests.registry.engine.executions import events_of, start, story, until
+from tests.registry.engine.executions import events_of, seen, start, story, until
 from tests.registry.engine.workflows import STEP, branches, document
 from tests.registry.registries import running_registry
+
+Nodes = dict[str, dict[str, Any]]
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ async def test_a_chain_runs_to_its_end_and_every_step_is_told_once(engine: Regis
 
 
 async def test_events_are_numbered_from_one_without_gaps(engine: Registry):
-    nodes = {name: STEP for name in ("fork", "a", "b", "c", "meet")}
+    nodes = dict.fromkeys(("fork", "a", "b", "c", "meet"), STEP)
     ways = [("fork", "a"), ("fork", "b"), ("fork", "c"), ("a", "meet"), ("b", "meet"), ("c", "meet")]
     execution = await start(engine, document(nodes, ways))
     await until(engine, execution)
@@ -46,7 +50,7 @@ async def test_events_are_numbered_from_one_without_gaps(engine: Registry):
 
 
 async def test_the_way_that_was_not_taken_is_skipped(engine: Registry):
-    nodes = {"if": branches(left="state.x > 1", right=None), "left": STEP, "right": STEP}
+    nodes: Nodes = {"if": branches(left="state.x > 1", right=None), "left": STEP, "right": STEP}
     execution = await start(engine, document(nodes, []), x=2)
     await until(engine, execution)
     told = await story(engine, execution)
@@ -55,7 +59,7 @@ async def test_the_way_that_was_not_taken_is_skipped(engine: Registry):
 
 
 async def test_an_approval_pauses_and_its_patch_is_in_the_state_before_the_run_goes_on(engine: Registry):
-    nodes = {
+    nodes: Nodes = {
         "ask": {"type": "human_approval", "description": "Sure?"},
         "if": branches(yes="state.a.b == 2", no=None),
         "yes": STEP,
@@ -71,7 +75,7 @@ async def test_an_approval_pauses_and_its_patch_is_in_the_state_before_the_run_g
 
 
 async def test_a_rejection_fails_the_execution_unless_a_way_is_meant_for_it(engine: Registry):
-    ask = {"ask": {"type": "human_approval", "description": "Sure?"}, "sorry": STEP}
+    ask: Nodes = {"ask": {"type": "human_approval", "description": "Sure?"}, "sorry": STEP}
     plain = await start(engine, document(ask, [("ask", "sorry")]))
     await until(engine, plain, "paused")
     await engine.executions.approve(COMMAND_LINE, plain, decision="rejected", user_id="ada", comment="no")
@@ -84,7 +88,7 @@ async def test_a_rejection_fails_the_execution_unless_a_way_is_meant_for_it(engi
 
 
 async def test_a_paused_branch_holds_up_no_other(engine: Registry):
-    nodes = {
+    nodes: Nodes = {
         "fork": STEP,
         "ask": {"type": "human_approval", "description": "?"},
         "a": STEP,
@@ -101,7 +105,7 @@ async def test_a_paused_branch_holds_up_no_other(engine: Registry):
 
 
 async def test_an_event_that_comes_too_early_is_kept(engine: Registry):
-    nodes = {
+    nodes: Nodes = {
         "first": {"type": "wait", "condition": "external_event", "correlation_key": "one"},
         "second": {"type": "wait", "condition": "external_event", "correlation_key": "two"},
     }
@@ -117,14 +121,14 @@ async def test_an_event_that_comes_too_early_is_kept(engine: Registry):
 
 
 async def test_a_timer_wakes_the_execution(engine: Registry):
-    nodes = {"nap": {"type": "wait", "condition": "timer", "timeout_secs": 0.2}, "up": STEP}
+    nodes: Nodes = {"nap": {"type": "wait", "condition": "timer", "timeout_secs": 0.2}, "up": STEP}
     execution = await start(engine, document(nodes, [("nap", "up")]))
     await until(engine, execution)
     assert "timer_fired nap" in await story(engine, execution)
 
 
 async def test_nobody_deciding_in_time_leads_to_the_fallback(engine: Registry):
-    nodes = {
+    nodes: Nodes = {
         "ask": {"type": "human_approval", "description": "?", "timeout_secs": 0.2, "fallback_node": "late"},
         "yes": STEP,
         "late": STEP,
@@ -169,7 +173,8 @@ async def test_cancelling_ends_what_it_has_begun_too(engine: Registry):
 
 
 async def test_a_loop_runs_as_often_as_its_condition_says(engine: Registry):
-    nodes = {"ask": {"type": "wait", "condition": "external_event"}, "again": branches(ask="state.more", end=None)}
+    again = branches(ask="state.more", end=None)
+    nodes: Nodes = {"ask": {"type": "wait", "condition": "external_event"}, "again": again}
     execution = await start(engine, document(nodes, [("ask", "again")]))
     for more in (True, True, False):
         await until(engine, execution, "paused")
@@ -194,7 +199,37 @@ async def test_the_workflows_own_time_ends_it(engine: Registry):
     assert (await until(engine, await start(engine, ir))).status == "limit_exceeded"
 
 
-@pytest.mark.parametrize("name", ["has space", "a:b|c", "__start__", "values", "ünï%41"])
+async def test_a_loop_may_come_round_to_a_node_that_still_waits(engine: Registry):
+    nodes: Nodes = {
+        "fork": STEP,
+        "ask": {"type": "human_approval", "description": "?"},
+        "hear": {"type": "wait", "correlation_key": "news"},
+        "again": branches(fork="state.more", end=None),
+    }
+    execution = await start(engine, document(nodes, [("fork", "ask"), ("fork", "hear"), ("hear", "again")]))
+    for more in (True, False):
+        await until(engine, execution, "paused")
+        await engine.executions.tell(COMMAND_LINE, execution, "news", {"more": more})
+        await seen(engine, execution, partial(_has, "more", more))
+    await until(engine, execution, "paused")
+    await engine.executions.approve(COMMAND_LINE, execution, decision="approved")
+    assert (await until(engine, execution)).status == "completed"
+    assert (await story(engine, execution)).count("interrupt_raised ask") == 2
+
+
+async def test_a_failed_node_is_no_step_that_was_executed(engine: Registry):
+    ask = {"type": "human_approval", "description": "?"}
+    execution = await start(engine, document({"a": STEP, "ask": ask}, [("a", "ask")]))
+    await until(engine, execution, "paused")
+    await engine.executions.approve(COMMAND_LINE, execution, decision="rejected")
+    assert (await until(engine, execution)).steps_executed == 1
+
+
+@pytest.mark.parametrize("name", ["way 0", "has space", "a:b|c", "__start__", "values", "ünï%41"])
 async def test_nodes_may_be_called_what_they_like(engine: Registry, name: str):
     execution = await start(engine, document({name: STEP, "settle": STEP}, [(name, "settle")]))
     assert (await until(engine, execution)).status == "completed"
+
+
+def _has(key: str, value: Any, row: ExecutionRow) -> bool:
+    return row.state.get(key) is value

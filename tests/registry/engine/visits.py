@@ -9,6 +9,7 @@ from registry.engine.equipment import Equipment
 from registry.engine.executors import EXECUTORS
 from registry.engine.jobs import Jobs
 from registry.engine.models import Models
+from registry.engine.outside.reach import Outside
 from registry.engine.plan import Plan
 from registry.engine.visits import ExecutionRef, Outcome, Visit
 from registry.settings import RegistrySettings
@@ -39,7 +40,7 @@ def visit_of(
         attempt=0,
         wake=None,
         idempotency_key="key",
-        equipment=Equipment(settings(), pool, Jobs(), EXECUTORS, "worker", models),
+        equipment=Equipment(settings(), pool, Jobs(), EXECUTORS, "worker", models, Outside(settings())),
     )
 
 

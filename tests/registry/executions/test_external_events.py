@@ -1,5 +1,7 @@
 """Events from outside wake what waits for them, whichever of the two comes first."""
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -7,7 +9,7 @@ from tests.registry.engine.workflows import document
 from tests.registry.executions.runs import PAYMENT, events_of, start, until
 from tests.registry.registries import Served
 
-PAID = {"correlation_key": "payment-received", "payload": {"amount": 500, "currency": "USD"}}
+PAID: dict[str, Any] = {"correlation_key": "payment-received", "payload": {"amount": 500, "currency": "USD"}}
 AFTER_A_REVIEW = document(
     {"review": {"type": "human_approval"}, "wait": {"type": "wait", "correlation_key": "payment-received"}},
     [("review", "wait")],

@@ -9,6 +9,7 @@ import pytest
 from groundwork.postgres import Pool
 from registry.events import routes
 from registry.events import stream as streams
+from tests.processes import registry_process
 from tests.registry.executions.runs import REVIEW, TWO_STEPS, events_of, start, until
 from tests.registry.executions.streams import following
 from tests.registry.registries import Served
@@ -56,6 +57,13 @@ async def test_a_stream_under_the_prefix_has_the_runtimes_form(http, waiting):
         assert (await anext(events))["kind"]["type"] == "workflow_started"
     async with following(http, waiting, kind="object", after=1) as events:
         assert (await anext(events))["kind"]["type"] == "node_scheduled"
+
+
+async def test_an_event_is_on_one_line_whatever_is_in_it(http):
+    odd = "a\x85b\u2028c\u2029d\u000be 한국"
+    execution_id = await start(http, TWO_STEPS, odd=odd)
+    async with following(http, execution_id) as events:
+        assert (await anext(events))["data"]["initial_input"] == {"odd": odd}
 
 
 async def test_a_client_that_was_cut_off_goes_on_where_it_was(http, waiting):
@@ -108,6 +116,19 @@ async def most_often_in_use(pool: Pool, looks: int = 200) -> int:
     return max(set(seen), key=seen.count)
 
 
+async def test_a_stream_outlives_its_connections_to_the_database(registry, registry_pool, waiting):
+    ends_them = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    async with following(registry.http, waiting) as events, registry_pool.connection() as conn:
+        await anext(events)
+        await conn.execute(ends_them)
+        await asyncio.sleep(0.5)
+        await approve(registry.http, waiting)
+        assert [event["type"] async for event in events][-1] == "workflow_completed"
+
+
 async def test_a_client_that_goes_leaves_nothing_behind(registry, waiting):
     async with following(registry.http, waiting) as events:
         await anext(events)
@@ -149,9 +170,12 @@ async def test_a_stream_ends_when_its_token_is_revoked(registry, waiting, monkey
             assert [event["sequence"] async for event in events] == [2, 3, 4]
 
 
-async def test_a_registry_that_stops_does_not_wait_for_whoever_follows(registry, waiting):
-    async with following(registry.http, waiting) as events:
-        await anext(events)
-        registry.registry.begin_to_stop()
-        async with asyncio.timeout(5):
-            assert [event["sequence"] async for event in events] == [2, 3, 4]
+async def test_a_registry_that_stops_does_not_wait_for_whoever_follows(registry_dsn, tmp_path):
+    settings = {"database_url": registry_dsn, "jamjet_dev_mode": "true", "shutdown_grace_seconds": 20}
+    async with registry_process(tmp_path, **settings) as process, httpx.AsyncClient(base_url=process.url) as http:
+        execution_id = await start(http, REVIEW)
+        await until(http, execution_id, "paused")
+        async with following(http, execution_id) as events:
+            await anext(events)
+            assert await asyncio.to_thread(process.terminate, 10) == 0
+            assert [event["sequence"] async for event in events][-1] == 4

@@ -62,7 +62,7 @@ async def test_what_cannot_be_done_is_said_in_one_line(tenants):
     refused = {
         ("create", "acme"): "there is or was a tenant acme",
         ("create", "ACME"): "id: accepted: 1 to 63 lower-case letters",
-        ("show", "nobody"): "tenant nobody",
+        ("show", "nobody"): "registry: not found: tenant nobody",
         ("show", "\udcff"): "tenant",
         ("update", "nobody", "--name", "x"): "tenant nobody",
         ("update", "acme", "--status", "deleted"): "status should be 'active', 'suspended' or 'archived'",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.registry.engine.executions import start, story, until
-from tests.registry.engine.workflows import document
+from tests.registry.engine.workflows import branches, document
 from tests.registry.registries import Served, running_registry
 
 FN = {"type": "python_fn", "module": "shop", "function": "orders.price"}
@@ -97,6 +97,17 @@ async def test_a_failure_goes_through_the_nodes_retry_policy(served):
     assert await settle(served, again, "fail", error="still none", lease_fence=again["lease_fence"]) == 200
     row = await until(served.registry, execution)
     assert (row.status, row.error) == ("failed", "node price: still none")
+
+
+async def test_the_key_is_that_of_the_round_and_the_same_for_each_attempt(served):
+    nodes = {"price": FN, "again": branches(price="state.more", end=None)}
+    await start(served.registry, document(nodes, [("price", "again")], retry_policies={}))
+    first = await claim(served)
+    await settle(served, first, "fail", error="not now")
+    again = await claim(served)
+    assert (again["attempt"], again["idempotency_key"]) == (1, first["idempotency_key"])
+    await settle(served, again, "complete", state_patch={"more": True})
+    assert (await claim(served))["idempotency_key"] != first["idempotency_key"]
 
 
 async def test_a_node_that_must_not_be_run_again_is_not(served):

@@ -6,6 +6,7 @@ from typing import Any
 
 from groundwork.postgres import Pool
 from registry.workers.lease import open_worker_lease
+from tests.registry.executions.runs import TWO_STEPS, start
 from tests.registry.registries import Served
 
 
@@ -41,14 +42,16 @@ async def test_a_worker_is_listed_while_it_holds_its_lease(registry, registry_po
     assert await workers(registry) == []
 
 
-async def test_what_a_worker_has_in_hand_shows_with_the_next_renewal(registry, registry_pool):
+async def test_what_a_worker_has_in_hand_shows_with_the_next_renewal_to_those_whose_it_is(registry, registry_pool):
+    own = await start(registry.http, TWO_STEPS)
+    foreign = await start(await registry.client_of("developer", "acme"), TWO_STEPS)
     async with open_worker_lease(registry_pool, "w1", [], 0.9) as lease:
         (first,) = await workers(registry)
-        lease.in_hand |= {"exec_2", "exec_1"}
+        lease.in_hand |= {own, foreign}
         lease.status = "draining"
         await asyncio.sleep(0.5)
         (worker,) = await workers(registry)
-    assert (worker["status"], worker["in_hand"]) == ("draining", ["exec_1", "exec_2"])
+    assert (worker["status"], worker["in_hand"]) == ("draining", [own])
     assert worker["started_at"] == first["started_at"] < worker["last_seen"]
 
 

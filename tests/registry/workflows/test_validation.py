@@ -110,6 +110,13 @@ def test_a_tool_of_a_kind_that_cannot_be_called_is_refused_where_it_is_used():
         assert _one_of({"type": kind, "tool_ref": "t"}, tools=tools) == [told]
 
 
+def test_a_server_that_cannot_be_reached_is_refused_where_it_is_used():
+    servers = {"s": {"transport": "web_socket", "url": "ws://s.test"}}
+    assert read_workflow(ir(STOP, mcp_servers=servers)).mcp_servers["s"].transport == "web_socket"
+    told = "ir.nodes.n.kind.server: 's' is reached by web_socket, which cannot be used"
+    assert _one_of({"type": "mcp_tool", "server": "s", "tool": "t"}, mcp_servers=servers) == [told]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [

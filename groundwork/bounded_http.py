@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from groundwork.fetch import certificates
+
 NOT_SENT = -32_901  # the request was not sent, or not to a session that exists: nothing happened
 REFUSED = -32_902  # the server answered that it will not: nothing happened, and asking again will not help
 LOST = -32_903  # the connection failed with the request on its way: what happened is not known
@@ -19,7 +21,8 @@ class BoundedClient(httpx.AsyncClient):
 
     def __init__(self, *, longest: int, open_transport: OpenTransport | None = None, **options: Any) -> None:
         # Only without a transport of its own does httpx heed the proxy settings of the environment.
-        super().__init__(transport=open_transport() if open_transport else None, **options)
+        transport = open_transport() if open_transport else None
+        super().__init__(transport=transport, verify=certificates(), **options)
         self.longest = longest
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:

@@ -29,9 +29,8 @@ from mcp.types import (
 )
 from pydantic import ValidationError
 
-from agent_runtime.project import McpServer
-from agent_runtime.tools.http import LOST, NOT_SENT, REFUSED, McpHttpClient, OpenTransport
-from agent_runtime.tools.standing import Timing
+from groundwork.bounded_http import LOST, NOT_SENT, REFUSED, McpHttpClient, OpenTransport
+from groundwork.mcp_server import McpServer
 
 _LONGEST_ANSWER = 16 * 1024 * 1024
 _MOST_PAGES = 100
@@ -99,29 +98,31 @@ class McpSession:
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise NotCarriedOut("the connection was closed", session_lost=True) from None
         except McpError as error:
-            raise self._explain(error) from None
+            raise explain(error) from None
         except (RuntimeError, ValidationError) as error:
             # What the MCP library raises for a result that does not keep to the tool's own schema.
             raise CallRefused(f"it was carried out, but its result is not what it declares: {error}") from error
         finally:
             self._calls -= 1
 
-    async def until_list_is_due(self, timing: Timing) -> bool:
+    async def until_list_is_due(
+        self, list_seconds: float, *, ping_seconds: float, ping_timeout_seconds: float
+    ) -> bool:
         """Pings the server until its tools should be listed again; false when the session was ended.
 
         Raises when the server is gone.
         """
         clock = asyncio.get_running_loop().time
-        due_at = clock() + timing.list_seconds
+        due_at = clock() + list_seconds
         while not self._ended.is_set():
             if self._list_changed or clock() >= due_at:
                 return True
             self._woken.clear()
             try:
-                async with asyncio.timeout(timing.ping_seconds):
+                async with asyncio.timeout(ping_seconds):
                     await self._woken.wait()
             except TimeoutError:
-                await self._ping(timing)
+                await self._ping(ping_timeout_seconds)
         return False
 
     async def on_message(self, message: _Message) -> None:
@@ -129,9 +130,9 @@ class McpSession:
             self._list_changed = True
             self._woken.set()
 
-    async def _ping(self, timing: Timing) -> None:
+    async def _ping(self, timeout: float) -> None:
         try:
-            async with asyncio.timeout(timing.ping_timeout_seconds):
+            async with asyncio.timeout(timeout):
                 await self.client.send_ping()
         except TimeoutError:
             # A server that runs one tool at a time answers no ping meanwhile; the call has its own timeout.
@@ -141,18 +142,8 @@ class McpSession:
             raise ConnectionError("the connection was closed") from None
         except McpError as error:
             # Any answer of its own, even "no such method", shows that the server is there.
-            if self._explain(error).session_lost or error.error.code == REFUSED:
+            if explain(error).session_lost or error.error.code == REFUSED:
                 raise
-
-    def _explain(self, error: McpError) -> CallFailed:
-        code, message = error.error.code, error.error.message
-        if code == NOT_SENT:
-            return NotCarriedOut(message, session_lost=True)
-        if code in (LOST, CONNECTION_CLOSED):
-            return OutcomeUnknown(message, session_lost=True)
-        if code == httpx.codes.REQUEST_TIMEOUT:
-            return OutcomeUnknown("no answer in time")
-        return CallRefused(message)
 
     async def _unless_ended(self, call: Coroutine[Any, Any, CallToolResult]) -> CallToolResult:
         calling = asyncio.ensure_future(call)
@@ -168,18 +159,43 @@ class McpSession:
             await asyncio.gather(calling, ended, return_exceptions=True)
 
 
+def explain(error: McpError) -> CallFailed:
+    """What an error of the library's means, which may be one that `McpHttpClient` has made."""
+    code, message = error.error.code, error.error.message
+    if code == NOT_SENT:
+        return NotCarriedOut(message, session_lost=True)
+    if code in (LOST, CONNECTION_CLOSED):
+        return OutcomeUnknown(message, session_lost=True)
+    if code == httpx.codes.REQUEST_TIMEOUT:
+        return OutcomeUnknown("no answer in time")
+    return CallRefused(message)
+
+
+def may_be_repeated(tool: Tool) -> bool:
+    """Whether the tool says of itself that to call it twice is no worse than once."""
+    hints = tool.annotations
+    return hints is not None and bool(hints.readOnlyHint or hints.idempotentHint)
+
+
 @asynccontextmanager
 async def open_session(
-    server: McpServer, timing: Timing, open_transport: OpenTransport | None = None
+    server: McpServer,
+    *,
+    open_seconds: float,
+    call_seconds: float,
+    open_transport: OpenTransport | None = None,
 ) -> AsyncIterator[McpSession]:
-    """Connects and says hello. At the end the session is closed: the process is gone, or the server was told."""
+    """Connects and says hello. At the end the session is closed: the process is gone, or the server was told.
+
+    No call takes longer than `call_seconds`.
+    """
     session = McpSession()
     async with (
-        _connected(server, timing, open_transport) as (read, write),
+        _connected(server, max(call_seconds, open_seconds) + 5, open_transport) as (read, write),
         ClientSession(read, write, message_handler=session.on_message) as session.client,
     ):
         try:
-            async with asyncio.timeout(timing.open_timeout_seconds):
+            async with asyncio.timeout(open_seconds):
                 await session.client.initialize()
             yield session
         finally:
@@ -188,7 +204,7 @@ async def open_session(
 
 @asynccontextmanager
 async def _connected(
-    server: McpServer, timing: Timing, open_transport: OpenTransport | None
+    server: McpServer, read_seconds: float, open_transport: OpenTransport | None
 ) -> AsyncIterator[_Streams]:
     if server.url is None:
         assert server.command is not None, "a server has a url or a command"
@@ -199,7 +215,7 @@ async def _connected(
             yield streams
         return
     # The library leaves the request of a call that ran into its timeout open: the HTTP timeout ends it.
-    timeouts = httpx.Timeout(10, read=max(timing.call_timeout_seconds, timing.open_timeout_seconds) + 5)
+    timeouts = httpx.Timeout(10, read=read_seconds)
     async with (
         McpHttpClient(
             longest=_LONGEST_ANSWER, headers=dict(server.headers), timeout=timeouts, open_transport=open_transport
@@ -210,6 +226,6 @@ async def _connected(
 
 
 def _child_environment(given: Mapping[str, str]) -> dict[str, str]:
-    """`python` means the interpreter that the agent itself runs in, whether or not its venv is activated."""
+    """`python` means the interpreter that we run in ourselves, whether or not its venv is activated."""
     own = str(Path(sys.executable).parent)
     return {"PATH": os.pathsep.join([own, os.environ.get("PATH", os.defpath)]), **given}

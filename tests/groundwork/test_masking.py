@@ -1,6 +1,6 @@
 import pytest
 
-from agent_runtime.tools.masking import Mask, mask_url
+from groundwork.masking import Mask, mask_url
 
 
 @pytest.mark.parametrize(

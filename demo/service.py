@@ -1,4 +1,4 @@
-"""`agent-runtime serve` as a process of its own: started, watched, killed, and never left behind."""
+"""A served command as a process of its own: started, watched, killed, and never left behind."""
 
 import asyncio
 import os
@@ -18,31 +18,46 @@ import httpx
 from agent_runtime.settings import AgentSettings
 from groundwork.embedded import open_embedded
 from groundwork.serving import AddressInUse, bind
+from registry.settings import RegistrySettings
 
 HOST = "127.0.0.1"
-USUAL_PORT = 8000
-EMBEDDED_DATA = Path(".data/postgres")
-"""Where an agent without `POSTGRES_DSN` keeps everything, in its directory."""
 
 _START_SECONDS = 90.0
 _STOP_SECONDS = 40.0
 
-# What a developer's shell may hold for other agents: the demo's has the settings of its own `.env`, the offline
-# model, and tells nobody what it does.
-_FOREIGN_SETTINGS = {name.upper() for name in AgentSettings.model_fields}
-_FOREIGN_PREFIXES = ("LANGSMITH_", "LANGCHAIN_", "OTEL_")
+# What a developer's shell may hold for other agents and registries: the demo's have the settings of their own
+# `.env`, the offline model, and tell nobody what they do.
+_FOREIGN_SETTINGS = {name.upper() for name in [*AgentSettings.model_fields, *RegistrySettings.model_fields]}
+_FOREIGN_PREFIXES = ("JAMJET_", "LANGSMITH_", "LANGCHAIN_", "OTEL_")
 
 
-class AgentDidNotStart(Exception):
-    """The agent ended, or was not ready in time."""
+class DidNotStart(Exception):
+    """The process ended, or was not ready in time."""
 
 
 class CommandMissing(Exception):
     """The distribution is not installed in this environment."""
 
 
+@dataclass(frozen=True)
+class Program:
+    """A command whose `serve` serves a directory."""
+
+    name: str
+    """What it serves, in a word."""
+    command: str
+    usual_port: int
+    port_setting: str
+    embedded_data: Path
+    """Where it keeps everything in its directory, when nobody names a PostgreSQL."""
+
+
+AGENT = Program("agent", "agent-runtime", 8000, "PORT", Path(".data/postgres"))
+REGISTRY = Program("registry", "registry", 7700, "JAMJET_PORT", Path(".jamjet/postgres"))
+
+
 def find_command(name: str) -> str:
-    """The console script that the distribution has put beside this Python. Raises `CommandMissing`."""
+    """The console script that is beside this Python. Raises `CommandMissing`."""
     path = Path(sysconfig.get_path("scripts")) / name
     if not path.exists():
         raise CommandMissing(f"there is no {path}: run the demo with `make demo`, or `pip install -e .` first")
@@ -50,7 +65,7 @@ def find_command(name: str) -> str:
 
 
 def own_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment without anybody's agent settings but `settings`."""
+    """The environment without anybody's settings but `settings`."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -60,13 +75,14 @@ def own_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass
-class Agent:
-    """The agent of a project directory; it runs between `start` and `kill` or `stop`."""
+class Service:
+    """A program in a directory; it runs between `start` and `kill` or `stop`."""
 
+    program: Program
     directory: Path
     log: Path
+    port: int
     settings: Mapping[str, str] = field(default_factory=dict)
-    port: int = USUAL_PORT
     _process: subprocess.Popen[bytes] | None = None
     _log_begins: int = 0
     _was_ready: bool = False
@@ -76,11 +92,18 @@ class Agent:
         return f"http://{HOST}:{self.port}"
 
     @property
+    def data(self) -> Path:
+        return self.directory / self.program.embedded_data
+
+    @property
     def command(self) -> str:
-        """What a user would type in the project directory."""
-        return " ".join(
-            [*(f"{name}={shlex.quote(value)}" for name, value in self._given.items()), "agent-runtime serve"]
-        )
+        """What a user would type in the directory."""
+        settings = [f"{name}={shlex.quote(value)}" for name, value in self._given.items()]
+        return " ".join([*settings, self.program.command, "serve"])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return own_environment(self._given)
 
     @property
     def pid(self) -> int:
@@ -91,18 +114,18 @@ class Agent:
         self._was_ready = False
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own command, no shell
-                [find_command("agent-runtime"), "serve"],
+                [find_command(self.program.command), "serve"],
                 cwd=self.directory,
-                env=own_environment(self._given),
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C in the terminal is the demo's; it tells the agent itself.
+                # Ctrl-C in the terminal is the demo's; it tells the process itself.
                 start_new_session=True,
             )
 
     async def wait_until_ready(self) -> float:
-        """Returns the seconds it took. Raises `AgentDidNotStart`."""
+        """Returns the seconds it took. Raises `DidNotStart`."""
         began = time.monotonic()
         async with httpx.AsyncClient(timeout=5) as http:
             while self.ended_with is None and time.monotonic() < began + _START_SECONDS:
@@ -111,10 +134,8 @@ class Agent:
                     return time.monotonic() - began
                 await asyncio.sleep(0.03)
         if self.ended_with is not None:
-            raise AgentDidNotStart(f"`{self.command}` ended with status {self.ended_with}")
-        raise AgentDidNotStart(
-            f"{self.url}/readyz did not say that it is ready within {_START_SECONDS:.0f} seconds"
-        )
+            raise DidNotStart(f"`{self.command}` ended with status {self.ended_with}")
+        raise DidNotStart(f"{self.url}/readyz did not say that it is ready within {_START_SECONDS:.0f} seconds")
 
     @property
     def ended_with(self) -> int | None:
@@ -138,10 +159,6 @@ class Agent:
                 continue
         return self.kill()
 
-    def wait(self) -> int:
-        """Waits until it ends by itself. Returns the exit status."""
-        return self._running.wait()
-
     def close(self) -> None:
         """Leaves nothing behind: neither the process nor the PostgreSQL that a killed one could not stop."""
         try:
@@ -150,9 +167,8 @@ class Agent:
         finally:
             if self._process is not None and self.ended_with is None:
                 self.kill()
-            data = self.directory / EMBEDDED_DATA
-            if (data / "postmaster.pid").exists():
-                asyncio.run(_leave_database(data))
+            if (self.data / "postmaster.pid").exists():
+                asyncio.run(_leave_database(self.data))
 
     def is_listening(self) -> bool:
         """Whether anything answers at its address."""
@@ -170,42 +186,44 @@ class Agent:
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None, "the agent was not started"
+        assert self._process is not None, f"the {self.program.name} was not started"
         return self._process
 
     @property
     def _given(self) -> dict[str, str]:
-        port = {} if self.port == USUAL_PORT else {"PORT": str(self.port)}
-        return {**port, **self.settings}
+        usual = self.port == self.program.usual_port
+        return {**({} if usual else {self.program.port_setting: str(self.port)}), **self.settings}
 
 
 @contextmanager
-def open_agent(directory: Path, log: Path, settings: Mapping[str, str]) -> Iterator[Agent]:
-    """An agent that is not started yet, with a port for it; whatever becomes of it is cleared away at the end."""
-    with _claim_port() as port:
-        agent = Agent(directory, log, settings, port)
+def open_service(
+    program: Program, directory: Path, log: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[Service]:
+    """A service that is not started yet, with a port for it; whatever becomes of it is cleared away at the end."""
+    with _claim_port(program.usual_port) as port:
+        service = Service(program, directory, log, port, settings or {})
         try:
-            yield agent
+            yield service
         finally:
-            agent.close()
+            service.close()
 
 
 @contextmanager
-def _claim_port() -> Iterator[int]:
+def _claim_port(usual_port: int) -> Iterator[int]:
     """The usual port if it is free, else any.
 
-    An agent takes its port some time after it was chosen. The UDP socket of that number keeps another demo from
-    choosing it meanwhile, and from taking this one's agent for its own.
+    A service takes its port some time after it was chosen. The UDP socket of that number keeps another demo from
+    choosing it meanwhile, and from taking this one's services for its own.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as claim:
         try:
-            claim.bind((HOST, USUAL_PORT))
-            bind(HOST, USUAL_PORT).close()
+            claim.bind((HOST, usual_port))
+            bind(HOST, usual_port).close()
         except (OSError, AddressInUse):
             with bind(HOST, 0) as free:
                 port: int = free.getsockname()[1]
         else:
-            port = USUAL_PORT
+            port = usual_port
         yield port
 
 

@@ -1,0 +1,33 @@
+"""What goes wrong with others, in words that anybody may read."""
+
+from collections.abc import Sequence
+
+from groundwork.fetch import FetchFailed, FetchTimedOut, Unreachable
+from registry.engine.visits import Event, Failed
+
+
+class OutsideFailed(Exception):
+    """Somebody outside did not do what they were asked to, or were not asked at all. The message shows no secret;
+    `retryable`, `kind` and `retry_after` are as in `Failed`."""
+
+    def __init__(
+        self, message: str, *, retryable: bool = False, kind: str = "error", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.kind = kind
+        self.retry_after = retry_after
+
+    def outcome(self, events: Sequence[Event] = ()) -> Failed:
+        return Failed(
+            str(self), retryable=self.retryable, kind=self.kind, retry_after=self.retry_after, events=events
+        )
+
+
+def fetch_failed(error: FetchFailed) -> OutsideFailed:
+    """What is refused, or too large, is so the next time as well."""
+    if isinstance(error, FetchTimedOut):
+        return OutsideFailed(str(error), retryable=True, kind="timeout")
+    if isinstance(error, Unreachable):
+        return OutsideFailed(str(error), retryable=True, kind="io_error")
+    return OutsideFailed(str(error))

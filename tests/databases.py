@@ -1,0 +1,119 @@
+"""Databases for tests: each test finds its own empty, and most find the one before's, emptied.
+
+Copying a database takes a quarter of a second, emptying one a twentieth of that.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+# What a database looks like, its rows apart: a test that has changed it is given a new one.
+_SHAPE = """
+SELECT md5(string_agg(thing, ',' ORDER BY thing)) FROM (
+    SELECT 'relation ' || oid || relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+     UNION ALL
+    SELECT 'column ' || attrelid || attname || attnum || atttypid
+      FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+     WHERE c.relnamespace = 'public'::regnamespace AND attnum > 0
+     UNION ALL
+    SELECT 'trigger ' || tgrelid || tgname || tgenabled::text FROM pg_trigger
+     UNION ALL
+    SELECT 'function ' || proname || md5(prosrc) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+) AS things (thing)
+"""
+
+_OTHERS = """
+SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+
+# The rows that a new database has are kept in a schema of their own.
+_KEEP_SEEDS = """
+CREATE SCHEMA seeds;
+DO $$ DECLARE name text; found boolean; BEGIN
+    FOR name IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', name) INTO found;
+        IF found THEN EXECUTE format('CREATE TABLE seeds.%1$I AS TABLE public.%1$I', name); END IF;
+    END LOOP;
+END $$
+"""
+
+_EMPTY = """
+DO $$ DECLARE name text; found boolean; BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR name IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', name) INTO found;
+        IF found THEN EXECUTE format('DELETE FROM public.%I', name); END IF;
+    END LOOP;
+    FOR name IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'seeds'::regnamespace LOOP
+        EXECUTE format('INSERT INTO public.%1$I SELECT * FROM seeds.%1$I', name);
+    END LOOP;
+    FOR name IN SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace LOOP
+        PERFORM setval(format('public.%I', name), 1, false);
+    END LOOP;
+END $$
+"""
+
+
+def create_database(server_dsn: str, template: str = "template1") -> str:
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server_dsn, autocommit=True) as conn:
+        # Quicker than what releases from 15 on do unasked; the ones before know no other way.
+        how = "STRATEGY FILE_COPY" if conn.info.server_version >= 150_000 else ""
+        conn.execute(f'CREATE DATABASE {name} TEMPLATE "{template}" {how}')
+    return name
+
+
+def drop_database(server_dsn: str, name: str) -> None:
+    with psycopg.connect(server_dsn, autocommit=True) as conn:
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@dataclass
+class ReusedDatabase:
+    """A copy of `template`, for one test after the other."""
+
+    server_dsn: str
+    template: str
+    name: str = ""
+    shape: str = ""
+
+    def emptied(self) -> str:
+        """Its DSN, once it is as it was when it was new."""
+        if not self.name:
+            self._make()
+        with psycopg.connect(self._dsn, autocommit=True) as conn:
+            self._end_others(conn)
+            if _shape(conn) == self.shape:
+                conn.execute(_EMPTY)
+                return self._dsn
+        self.drop()
+        self._make()
+        return self._dsn
+
+    def drop(self) -> None:
+        if self.name:
+            drop_database(self.server_dsn, self.name)
+
+    @property
+    def _dsn(self) -> str:
+        return make_conninfo(self.server_dsn, dbname=self.name)
+
+    def _make(self) -> None:
+        self.name = create_database(self.server_dsn, self.template)
+        with psycopg.connect(self._dsn, autocommit=True) as conn:
+            conn.execute(_KEEP_SEEDS)
+            self.shape = _shape(conn)
+
+    def _end_others(self, conn: psycopg.Connection[tuple[object, ...]]) -> None:
+        """Whatever a test has left behind; what it had begun must not be written later."""
+        while conn.execute(_OTHERS).fetchall():
+            pass
+
+
+def _shape(conn: psycopg.Connection[tuple[object, ...]]) -> str:
+    row = conn.execute(_SHAPE).fetchone()
+    assert row is not None
+    return str(row[0])
