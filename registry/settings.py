@@ -49,6 +49,7 @@ class RegistrySettings(BaseSettings):
     jamjet_probe_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30
     jamjet_purge_seconds: Annotated[float, Field(gt=0, le=3650 * 86_400)] = 7 * 86_400
     jamjet_worker_concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
+    jamjet_worker_queues: Annotated[tuple[str, ...], NoDecode] = ()
     jamjet_worker_lease_seconds: Annotated[float, Field(ge=1, le=600)] = 10
     jamjet_discover_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     jamjet_model: str = ""
@@ -130,7 +131,7 @@ class RegistrySettings(BaseSettings):
                 )
         return value
 
-    @field_validator("jamjet_discover_allowed_hosts", "jamjet_secret_env", mode="before")
+    @field_validator("jamjet_worker_queues", "jamjet_discover_allowed_hosts", "jamjet_secret_env", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

@@ -88,6 +88,16 @@ async def jamjet_worker(source: str, *arguments: str, runtime: str, token: str) 
             process.wait()
 
 
+async def run_with_jamjet(script: str, source: str, token: str) -> str:
+    """What a script prints that uses the library, beside a module `functions` of that source."""
+    with TemporaryDirectory(prefix="jamjet-") as directory:
+        (Path(directory) / "functions.py").write_text(source, "utf-8")
+        given = f"import sys\nsys.path.insert(0, {directory!r})\n{script}"
+        done = await _run([str(PROGRAMS / "python"), "-"], token, given)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def jamjet_version() -> tuple[int, int]:
     """Which client is used, as `(0, 12)`."""
     done = subprocess.run(

@@ -23,14 +23,20 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(min=1, max=1000, help="How many executions at a time; JAMJET_WORKER_CONCURRENCY.")
     ] = None,
+    queues: Annotated[
+        str | None,
+        typer.Option(help="Only executions of these queues, separated by commas; JAMJET_WORKER_QUEUES."),
+    ] = None,
 ) -> None:
     """Run executions until Ctrl-C, on this or any other machine that reaches the database."""
     from registry.serve import work
 
-    settings = load()
+    changes: dict[str, object] = {}
     if concurrency is not None:
-        settings = settings.model_copy(update={"jamjet_worker_concurrency": concurrency})
-    run(work(settings))
+        changes["jamjet_worker_concurrency"] = concurrency
+    if queues is not None:
+        changes["jamjet_worker_queues"] = tuple(filter(None, map(str.strip, queues.split(","))))
+    run(work(load().model_copy(update=changes)))
 
 
 def migrate() -> None:

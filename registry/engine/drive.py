@@ -96,19 +96,12 @@ class Driver:
             await waking.ring(conn, self._equipment.jobs, UUID(wait_id))
 
     async def expire(self, execution_id: str) -> None:
-        """The time of the execution is over, wherever it is."""
-        key = UUID(execution_id)
         async with self._connection() as conn:
-            await store.lock_execution(conn, key)
-            reason = "the workflow's time is over"
-            event = Event("strategy_limit_hit", None, {"limit": "workflow_timeout", "reason": reason})
-            await waking.finish(conn, self._equipment.jobs, key, "limit_exceeded", event, reason)
+            await waking.expire(conn, self._equipment.jobs, UUID(execution_id))
 
     async def report(self, execution_id: str) -> None:
         async with self._connection() as conn:
-            child = await store.find_execution(conn, UUID(execution_id))
-            if child is not None:
-                await waking.report_to_parent(conn, self._equipment.jobs, child)
+            await waking.report_to_parent(conn, self._equipment.jobs, UUID(execution_id))
 
     async def give_up(self, execution_id: str, error: str) -> None:
         """Fails an execution that cannot be driven, so that it does not run for ever."""

@@ -33,6 +33,15 @@ REPORT = "report"
 """An execution that another one began has ended."""
 
 QUEUE = "executions"
+"""For jobs that take no time: every worker does them."""
+
+JOBS = (DRIVE, RING, EXPIRE, REPORT)
+
+
+def queue_of(name: str) -> str:
+    """The queue of executions that are for the workers of that name (see `store.get_queue`)."""
+    return f"{QUEUE} {name}"
+
 
 _LISTEN_AGAIN_SECONDS = 1.0
 _END_AGAIN_SECONDS = 0.5
@@ -104,7 +113,9 @@ class Jobs:
 
     async def defer_drive(self, conn: Connection, execution_id: UUID) -> None:
         """One worker at a time has an execution in hand: jobs of one lock run one after the other."""
-        await self._defer(conn, DRIVE, {"execution_id": str(execution_id)}, lock=f"execution {execution_id}")
+        queue = queue_of(await store.get_queue(conn, execution_id))
+        lock = f"execution {execution_id}"
+        await self._defer(conn, DRIVE, {"execution_id": str(execution_id)}, queue=queue, lock=lock)
 
     async def defer_ring(self, conn: Connection, wait_id: UUID, at: datetime) -> None:
         await self._defer(conn, RING, {"wait_id": str(wait_id)}, schedule_at=at)
@@ -121,9 +132,9 @@ class Jobs:
         Each becomes a new job: when its worker is there after all, it ends the old one, which is gone, and not the
         one that another worker has.
         """
-        stalled = await store.take_stalled_jobs(conn, QUEUE, seconds)
+        stalled = await store.take_stalled_jobs(conn, JOBS, seconds)
         for job in stalled:
-            await self._defer(conn, job.name, job.arguments, lock=job.lock)
+            await self._defer(conn, job.name, job.arguments, queue=job.queue, lock=job.lock)
         return [f"{job.name} {' '.join(job.arguments.values())}" for job in stalled]
 
     async def _defer(
@@ -132,10 +143,11 @@ class Jobs:
         name: str,
         arguments: Mapping[str, str],
         *,
+        queue: str = QUEUE,
         lock: str | None = None,
         schedule_at: datetime | None = None,
     ) -> None:
-        task: Any = self.app.configure_task(name, queue=QUEUE, lock=lock, schedule_at=schedule_at, connection=conn)
+        task: Any = self.app.configure_task(name, queue=queue, lock=lock, schedule_at=schedule_at, connection=conn)
         await task.defer_async(**arguments)
 
 

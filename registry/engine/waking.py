@@ -8,7 +8,7 @@ from groundwork.postgres import Connection
 from registry.engine.jobs import Jobs
 from registry.engine.visits import Event
 from registry.executions import store
-from registry.executions.models import ExecutionRow, Finished, Status, Wait
+from registry.executions.models import Finished, Status, Wait
 
 
 async def wake(
@@ -35,6 +35,14 @@ async def ring(conn: Connection, jobs: Jobs, wait_id: UUID) -> None:
     await wake(conn, jobs, wait, {"kind": kind, **wait.detail}, events)
 
 
+async def expire(conn: Connection, jobs: Jobs, execution_id: UUID) -> None:
+    """The time of an execution is over, wherever it is."""
+    await store.lock_execution(conn, execution_id)
+    reason = "the workflow's time is over"
+    event = Event("strategy_limit_hit", None, {"limit": "workflow_timeout", "reason": reason})
+    await finish(conn, jobs, execution_id, "limit_exceeded", event, reason)
+
+
 async def finish(
     conn: Connection, jobs: Jobs, execution_id: UUID, status: Status, event: Event, error: str | None = None
 ) -> Finished | None:
@@ -56,9 +64,10 @@ async def finish(
     return finished
 
 
-async def report_to_parent(conn: Connection, jobs: Jobs, child: ExecutionRow) -> None:
+async def report_to_parent(conn: Connection, jobs: Jobs, child_id: UUID) -> None:
     """Wakes the node that began the child, which has ended."""
-    if child.parent_execution_id is None or child.parent_node_id is None:
+    child = await store.find_execution(conn, child_id)
+    if child is None or child.parent_execution_id is None or child.parent_node_id is None:
         return
     await store.lock_execution(conn, child.parent_execution_id)
     wait = await store.find_wait(conn, child.parent_execution_id, child.parent_node_id)

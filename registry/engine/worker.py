@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import procrastinate
 from procrastinate import JobContext
@@ -16,10 +17,11 @@ from groundwork.background import running
 from groundwork.grace import Grace
 from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
 from registry.cron.service import run_due_jobs
+from registry.engine import waking
 from registry.engine.drive import Driver
 from registry.engine.equipment import Equipment
 from registry.engine.executors import EXECUTORS
-from registry.engine.jobs import DRIVE, EXPIRE, QUEUE, REPORT, RING, Jobs, register
+from registry.engine.jobs import DRIVE, EXPIRE, QUEUE, REPORT, RING, Jobs, queue_of, register
 from registry.engine.models import open_models
 from registry.engine.outside.reach import open_outside
 from registry.executions import store
@@ -35,6 +37,7 @@ LAST_ATTEMPT = 8
 _SWEEP_SECONDS = 2.0
 _POLL_SECONDS = 1.0
 _ABANDONED_SECONDS = 30.0
+_OVERDUE_SECONDS = 5.0
 _NEVER = 1e9
 
 
@@ -105,7 +108,7 @@ async def _work(
     while not stopping.is_set():
         worker = Worker(
             app,
-            queues=[QUEUE],
+            queues=_queues(settings),
             concurrency=settings.jamjet_worker_concurrency,
             install_signal_handlers=False,
             fetch_job_polling_interval=_POLL_SECONDS,
@@ -123,6 +126,12 @@ async def _work(
             stop.cancel()
         if not stopping.is_set():
             await asyncio.sleep(_POLL_SECONDS)
+
+
+def _queues(settings: RegistrySettings) -> list[str] | None:
+    """None: all there are, whatever workflows call them."""
+    chosen = settings.jamjet_worker_queues
+    return [QUEUE, *map(queue_of, chosen)] if chosen else None
 
 
 async def _beat(worker: Worker, lease_seconds: float) -> None:
@@ -146,17 +155,23 @@ async def _stop(worker: Worker, grace: Grace, stopping: asyncio.Event) -> None:
 
 async def _sweep(equipment: Equipment, lease_seconds: float) -> None:
     """Puts back into the queue what workers had in hand when they died, and what fell between all chairs."""
+    duties = (
+        partial(_requeue_stalled, equipment, lease_seconds),
+        partial(_requeue_abandoned, equipment),
+        partial(_end_overdue, equipment),
+        partial(_expire_leases, equipment),
+        partial(_run_due_jobs, equipment),
+    )
     while True:
         await asyncio.sleep(_SWEEP_SECONDS)
-        try:
-            with database_errors():
-                await _requeue_stalled(equipment, lease_seconds)
-                await _requeue_abandoned(equipment)
-                async with equipment.pool.connection() as conn:
-                    await expire_leases(conn, equipment.jobs)
-                    await run_due_jobs(conn, equipment.starter)
-        except (DatabaseUnavailable, procrastinate.exceptions.ConnectorException) as error:
-            logger.warning("could not look for abandoned executions: %s", error)
+        for duty in duties:
+            try:
+                with database_errors():
+                    await duty()
+            except (DatabaseUnavailable, procrastinate.exceptions.ConnectorException) as error:
+                logger.warning("could not look for abandoned executions: %s", error)
+            except Exception:
+                logger.exception("a round through the abandoned executions was cut short")
 
 
 async def _requeue_stalled(equipment: Equipment, lease_seconds: float) -> None:
@@ -170,3 +185,26 @@ async def _requeue_abandoned(equipment: Equipment) -> None:
     async with equipment.pool.connection() as conn, conn.transaction():
         for execution_id in await store.list_abandoned(conn, _ABANDONED_SECONDS, limit=100):
             await equipment.jobs.defer_drive(conn, execution_id)
+
+
+async def _end_overdue(equipment: Equipment) -> None:
+    """Does what lost jobs were to do, and those that come late because all workers are busy."""
+    for listed, act in (
+        (store.list_overdue, waking.expire),
+        (store.list_overdue_waits, waking.ring),
+        (store.list_unreported, waking.report_to_parent),
+    ):
+        async with equipment.pool.connection() as conn:
+            for key in await listed(conn, _OVERDUE_SECONDS, limit=100):
+                async with conn.transaction():
+                    await act(conn, equipment.jobs, key)
+
+
+async def _expire_leases(equipment: Equipment) -> None:
+    async with equipment.pool.connection() as conn:
+        await expire_leases(conn, equipment.jobs)
+
+
+async def _run_due_jobs(equipment: Equipment) -> None:
+    async with equipment.pool.connection() as conn:
+        await run_due_jobs(conn, equipment.starter)

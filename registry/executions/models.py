@@ -125,6 +125,7 @@ class StalledJob:
     """A job that a worker had in hand of which nothing is heard any more."""
 
     name: str
+    queue: str
     lock: str | None
     arguments: dict[str, str]
 

@@ -113,17 +113,40 @@ SELECT e.execution_id FROM executions e
                     WHERE j.lock = 'execution ' || e.execution_id AND j.status IN ('todo', 'doing'))
  ORDER BY e.updated_at LIMIT %(limit)s;
 
+-- name: list_overdue_waits
+-- Whose time has been over for so long that the job that was to tell of it is lost, or far behind.
+SELECT wait_id FROM execution_waits
+ WHERE due_at < now() - make_interval(secs => %(seconds)s)
+ ORDER BY due_at LIMIT %(limit)s;
+
+-- name: list_overdue
+SELECT execution_id FROM executions
+ WHERE status IN ('pending', 'running', 'paused') AND deadline_at < now() - make_interval(secs => %(seconds)s)
+ ORDER BY deadline_at LIMIT %(limit)s;
+
+-- name: list_unreported
+-- Executions that ended so long ago and still are waited for by those that began them.
+SELECT child.execution_id
+  FROM execution_waits w JOIN executions child ON child.execution_id = (w.detail ->> 'child_id')::uuid
+ WHERE w.kind = 'child' AND child.completed_at < now() - make_interval(secs => %(seconds)s)
+ ORDER BY child.completed_at LIMIT %(limit)s;
+
 -- name: take_stalled_jobs
 -- Those of workers whose hearts have stopped. Of several who look at the same time, one gets a job.
 DELETE FROM procrastinate_jobs
  WHERE id IN (
        SELECT j.id FROM procrastinate_jobs j
-        WHERE j.status = 'doing' AND j.queue_name = %(queue)s
+        WHERE j.status = 'doing' AND j.task_name = ANY(%(names)s)
           AND NOT EXISTS (SELECT FROM procrastinate_workers w
                            WHERE w.id = j.worker_id
                              AND w.last_heartbeat > now() - make_interval(secs => %(seconds)s))
           FOR UPDATE SKIP LOCKED)
-RETURNING task_name AS name, lock, args AS arguments;
+RETURNING task_name AS name, queue_name AS queue, lock, args AS arguments;
+
+-- name: get_queue
+-- The workflow's author has named it in a label.
+SELECT left(coalesce(nullif(labels ->> 'queue', ''), 'general'), 100) AS queue FROM executions
+ WHERE execution_id = %(execution_id)s;
 
 -- name: rest
 -- The worker lets go of it; it waits, or a signal brings it back.

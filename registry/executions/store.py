@@ -229,9 +229,35 @@ async def list_abandoned(conn: Connection, seconds: float, limit: int) -> list[U
     return [row["execution_id"] for row in await cursor.fetchall()]
 
 
-async def take_stalled_jobs(conn: Connection, queue: str, seconds: float) -> list[StalledJob]:
+async def get_queue(conn: Connection, execution_id: UUID) -> str:
+    """Which workers the execution is for."""
+    row = await (await conn.execute(sql.get_queue, {"execution_id": execution_id})).fetchone()
+    assert row is not None
+    return str(row["queue"])
+
+
+async def list_overdue_waits(conn: Connection, seconds: float, limit: int) -> list[UUID]:
+    """What was to end by itself so long ago, and has not."""
+    cursor = await conn.execute(sql.list_overdue_waits, {"seconds": seconds, "limit": limit})
+    return [row["wait_id"] for row in await cursor.fetchall()]
+
+
+async def list_overdue(conn: Connection, seconds: float, limit: int) -> list[UUID]:
+    """Executions whose time was over so long ago, and that have not ended."""
+    cursor = await conn.execute(sql.list_overdue, {"seconds": seconds, "limit": limit})
+    return [row["execution_id"] for row in await cursor.fetchall()]
+
+
+async def list_unreported(conn: Connection, seconds: float, limit: int) -> list[UUID]:
+    """Executions that ended so long ago, and whose parents have not heard of it."""
+    cursor = await conn.execute(sql.list_unreported, {"seconds": seconds, "limit": limit})
+    return [row["execution_id"] for row in await cursor.fetchall()]
+
+
+async def take_stalled_jobs(conn: Connection, names: Sequence[str], seconds: float) -> list[StalledJob]:
     """Removes jobs whose workers have not been heard of for so long; the caller queues them anew."""
-    rows = await (await conn.execute(sql.take_stalled_jobs, {"queue": queue, "seconds": seconds})).fetchall()
+    given = {"names": list(names), "seconds": seconds}
+    rows = await (await conn.execute(sql.take_stalled_jobs, given)).fetchall()
     return [StalledJob(**row) for row in rows]
 
 

@@ -32,6 +32,8 @@ CREATE INDEX executions_by_tenant ON executions (tenant_id, position);
 CREATE INDEX executions_by_status ON executions (tenant_id, status, position);
 CREATE INDEX executions_by_creation ON executions (tenant_id, created_at);
 CREATE INDEX executions_unfinished ON executions (tenant_id) WHERE status IN ('pending', 'running', 'paused');
+CREATE INDEX executions_by_deadline ON executions (deadline_at)
+    WHERE deadline_at IS NOT NULL AND status IN ('pending', 'running', 'paused');
 CREATE INDEX executions_by_parent ON executions (parent_execution_id) WHERE parent_execution_id IS NOT NULL;
 
 -- What happened, in the transaction in which it happened; numbered from 1 without gaps, and never changed.
@@ -71,6 +73,7 @@ CREATE TABLE execution_waits (
     created_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (execution_id, node_id)
 );
+CREATE INDEX execution_waits_by_time ON execution_waits (due_at) WHERE due_at IS NOT NULL;
 
 -- What a node has waited for and now has: read by the next worker that takes the execution up.
 CREATE TABLE execution_signals (

@@ -51,6 +51,10 @@ DELETE FROM tokens WHERE tenant_id = %(tenant_id)s;
 -- name: delete_workers
 DELETE FROM workers WHERE tenant_id = %(tenant_id)s;
 
+-- name: lock_executions
+-- First, so that no worker writes another checkpoint meanwhile; those that have begun others before those, as everywhere.
+SELECT execution_id FROM executions WHERE tenant_id = %(tenant_id)s ORDER BY position FOR UPDATE;
+
 -- name: delete_checkpoint_writes
 DELETE FROM checkpoint_writes WHERE thread_id IN (SELECT execution_id::text FROM executions WHERE tenant_id = %(tenant_id)s);
 

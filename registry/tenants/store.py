@@ -91,6 +91,7 @@ async def delete_tenant(conn: Connection, tenant_id: str) -> dict[str, int]:
     """Deletes the tenant and what it has; returns how much of what that was. Its row stays, and its audit log."""
     given = {"tenant_id": tenant_id}
     await conn.execute(sql.delete_tenant, given)
+    await conn.execute(sql.lock_executions, given)
     return {noun: (await conn.execute(getattr(sql, f"delete_{noun}"), given)).rowcount for noun in BELONGINGS}
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.jamjet import Refused, call_client, jamjet, jamjet_version, jamjet_worker
+from tests.jamjet import Refused, call_client, jamjet, jamjet_version, jamjet_worker, run_with_jamjet
+from tests.registry.engine.model_server import running_model_server, seam_answer
 from tests.registry.engine.workflows import STEP, branches, document
 from tests.registry.executions.runs import PAYMENT, REVIEW, TWO_REVIEWS, start, until
 from tests.registry.registries import Served, running_registry
@@ -62,6 +63,34 @@ async def add_tax(state):
 
 async def note(state):
     return {"memo": f"{state['gross']:.0f} in all"}
+"""
+
+FLEET = """
+version: 1
+workflows:
+  probe:
+    version: 0.4.0
+    start: notify
+    nodes:
+      notify: { type: human_approval, description: "Acknowledge the alert", next: end }
+    schedule: { cron: "*/5 * * * *" }
+"""
+
+AGENT = """
+from jamjet import Agent, tool
+
+@tool
+async def lookup_order(order_id: str) -> str:
+    \"\"\"Look an order up.\"\"\"
+    return f"order {order_id}: shipped"
+
+agent = Agent("order-desk", model="anthropic/claude-haiku-4-5", tools=[lookup_order], instructions="Help.")
+"""
+
+RUN_AGENT = """
+import asyncio, json
+from functions import agent
+print(json.dumps(asyncio.run(agent.run_durable("Where is order 7?", max_turns=2, runtime_url="{runtime}")).output))
 """
 
 INVOICE = document(
@@ -210,6 +239,36 @@ async def test_the_command_runs_a_file_and_decides_what_it_waits_for(registry, d
     assert "Execution completed." in (await running).stdout
     listed = await jamjet("approvals", execution_id, runtime=registry.url, token=developer)
     assert "go" in listed.stdout
+
+
+@newest_only
+async def test_the_command_deploys_a_fleet_with_its_clock(registry, developer, tmp_path: Path):
+    path = tmp_path / "fleet.yaml"
+    path.write_text(FLEET, "utf-8")
+    done = await jamjet("deploy", str(path), runtime=registry.url, token=developer)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "registered probe v0.4.0" in done.stdout
+    [job] = (await registry.http.get("/cron")).json()["cron_jobs"]
+    assert (job["workflow_id"], job["cron_expression"]) == ("probe", "*/5 * * * *")
+
+
+@newest_only
+async def test_an_agent_of_the_library_runs_durably(registry_dsn):
+    call = {"id": "c1", "name": "lookup_order", "arguments": {"order_id": "7"}}
+    async with (
+        running_model_server() as model,
+        running_registry(registry_dsn, worker=True, jamjet_model_seam_url=model.url) as served,
+    ):
+        model.answers.clear()
+        model.answers.append(seam_answer("", tool_calls=[call], finish_reason="tool_calls"))
+        model.answers.append(seam_answer("It is shipped."))
+        runtime = f"{served.url}/jamjet"
+        async with jamjet_worker(AGENT, "--modules", "functions", runtime=runtime, token=served.token):
+            said = await run_with_jamjet(RUN_AGENT.format(runtime=runtime), AGENT, served.token)
+        assert json.loads(said) == "It is shipped."
+        [execution] = (await served.http.get("/executions")).json()["executions"]
+        state = (await served.http.get(f"/executions/{execution['execution_id']}")).json()["state"]
+        assert "order 7: shipped" in json.dumps(state["messages"])
 
 
 async def paused(registry: Served) -> str:

@@ -3,10 +3,14 @@
 import asyncio
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from groundwork.postgres import Connection
 from registry.access import COMMAND_LINE
+from registry.engine import worker
+from registry.engine.jobs import Jobs
 from registry.errors import Conflict
 from registry.executions.models import ExecutionRow, show_execution_id
 from registry.service import Registry
@@ -233,3 +237,54 @@ async def test_nodes_may_be_called_what_they_like(engine: Registry, name: str):
 
 def _has(key: str, value: Any, row: ExecutionRow) -> bool:
     return row.state.get(key) is value
+
+
+async def test_a_worker_takes_the_executions_of_its_queues(registry_dsn):
+    async with running_registry(registry_dsn, worker=True, jamjet_worker_queues=("slow",)) as served:
+        plain = await start(served.registry, document({"a": STEP}, []))
+        slow = await start(served.registry, document({"a": STEP}, [], workflow_id="s", labels={"queue": "slow"}))
+        assert (await until(served.registry, slow)).status == "completed"
+        assert (await served.registry.executions.get(COMMAND_LINE, plain)).status == "pending"
+
+
+@pytest.fixture
+def brief_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_SWEEP_SECONDS", 0.2)
+    monkeypatch.setattr(worker, "_OVERDUE_SECONDS", 0.1)
+
+
+async def _lose_jobs(engine: Registry, name: str) -> None:
+    async with engine.pool.connection() as conn:
+        lost = await conn.execute("DELETE FROM procrastinate_jobs WHERE task_name = %s", [name])
+        assert lost.rowcount == 1
+
+
+@pytest.mark.usefixtures("brief_patience")
+async def test_a_wait_ends_in_time_although_the_job_that_was_to_end_it_is_lost(engine: Registry):
+    nodes: Nodes = {"nap": {"type": "wait", "condition": "timer", "timeout_secs": 0.6}, "up": STEP}
+    execution = await start(engine, document(nodes, [("nap", "up")]))
+    await until(engine, execution, "paused")
+    await _lose_jobs(engine, "ring")
+    await until(engine, execution)
+    assert (await story(engine, execution)).count("timer_fired nap") == 1
+
+
+@pytest.mark.usefixtures("brief_patience")
+async def test_the_workflows_own_time_ends_it_although_the_job_that_was_to_is_lost(engine: Registry):
+    ir = document({"nap": {"type": "wait", "condition": "external_event"}}, [], timeouts={"workflow_timeout": 0.6})
+    execution = await start(engine, ir)
+    await _lose_jobs(engine, "expire")
+    assert (await until(engine, execution)).status == "limit_exceeded"
+
+
+@pytest.mark.usefixtures("brief_patience")
+async def test_a_parent_goes_on_although_the_report_of_its_child_is_lost(
+    engine: Registry, monkeypatch: pytest.MonkeyPatch
+):
+    async def lost(jobs: Jobs, conn: Connection, execution_id: UUID) -> None:
+        pass
+
+    monkeypatch.setattr(Jobs, "defer_report", lost)
+    await engine.workflows.register(COMMAND_LINE, document({"a": STEP}, [], workflow_id="child"))
+    execution = await start(engine, document({"call": {"type": "subgraph", "workflow_ref": "child"}}, []))
+    assert (await until(engine, execution)).status == "completed"
