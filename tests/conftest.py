@@ -10,14 +10,13 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import psutil
-import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from agent_runtime.database import prepare_database
 from groundwork.embedded import open_throwaway
 from groundwork.postgres import Pool, open_pool
-from tests.databases import ReusedDatabase, create_database, drop_database
+from tests.databases import ReusedDatabase, create_database, drop_database, migrated_template
 
 _MARK = "STARTED_BY_TESTS"
 
@@ -53,18 +52,8 @@ def server_dsn() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template_database(server_dsn: str) -> Iterator[str]:
     """The name of a database with the agent's schema and nothing in it."""
-
-    async def prepare(dsn: str) -> None:
-        async with open_pool(dsn, name="template", max_size=2) as pool:
-            await prepare_database(pool)
-
-    name = create_database(server_dsn)
-    asyncio.run(prepare(make_conninfo(server_dsn, dbname=name)))
-    with psycopg.connect(server_dsn) as conn:
-        # A pooler in between keeps connections of its own, and a database with connections cannot be copied.
-        conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-    yield name
-    drop_database(server_dsn, name)
+    with migrated_template(server_dsn, prepare_database) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,10 @@ from registry.workflows.reading import WorkflowReader
 DEEPEST_NESTING = 20
 """How deep executions may begin executions: a workflow that names itself ends there."""
 
+LARGEST_FAMILY = 1000
+"""How many executions that one has begun, and these in turn, may be there at once: a workflow that names itself
+twice would fill the queue for everybody long before it is nested too deep."""
+
 
 class Starter:
     """Begins executions for whoever asks, a caller, a clock or another execution, in the asker's transaction."""
@@ -63,6 +67,8 @@ class Starter:
         try:
             if await store.count_ancestors(conn, parent.execution_id) >= DEEPEST_NESTING:
                 raise RegistryError(f"executions are nested more than {DEEPEST_NESTING} deep")
+            if await store.count_family(conn, parent.execution_id) > LARGEST_FAMILY:
+                raise RegistryError(f"one execution may have begun {LARGEST_FAMILY} others at once")
             stored = await workflows.get_latest(
                 conn, parent.tenant_id, detail["workflow_ref"], detail["workflow_version"]
             )

@@ -182,6 +182,23 @@ WITH RECURSIVE line AS (
 )
 SELECT count(parent_execution_id) AS ancestors FROM line;
 
+-- name: count_family
+-- Those that have not ended, from the one on that nobody has begun. What an execution has begun ends with it at the
+-- latest, so the way down leads through none that has ended.
+WITH RECURSIVE line AS (
+    SELECT execution_id, parent_execution_id FROM executions WHERE execution_id = %(execution_id)s
+     UNION ALL
+    SELECT e.execution_id, e.parent_execution_id
+      FROM executions e JOIN line ON e.execution_id = line.parent_execution_id
+), family AS (
+    SELECT execution_id FROM line WHERE parent_execution_id IS NULL
+     UNION ALL
+    SELECT e.execution_id
+      FROM executions e JOIN family ON e.parent_execution_id = family.execution_id
+     WHERE e.status IN ('pending', 'running', 'paused')
+)
+SELECT count(*) AS members FROM family;
+
 -- name: note_child
 UPDATE execution_waits SET detail = detail || jsonb_build_object('child_id', %(child_id)s::text)
  WHERE wait_id = %(wait_id)s;

@@ -274,6 +274,13 @@ async def count_ancestors(conn: Connection, execution_id: UUID) -> int:
     return int(row["ancestors"])
 
 
+async def count_family(conn: Connection, execution_id: UUID) -> int:
+    """How many have not ended of it, what it is nested in, and all that these have begun."""
+    row = await (await conn.execute(sql.count_family, {"execution_id": execution_id})).fetchone()
+    assert row is not None
+    return int(row["members"])
+
+
 async def note_child(conn: Connection, wait_id: UUID, child_id: UUID) -> None:
     await conn.execute(sql.note_child, {"wait_id": wait_id, "child_id": str(child_id)})
 
