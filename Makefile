@@ -4,6 +4,8 @@
 
 python := .venv/bin/python
 pytest := $(python) -m pytest -n auto --maxprocesses 4 --dist worksteal
+# The tests of what speaks to a database all day.
+served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-pgbouncer test-jamjet test-newest lint format lock clean
@@ -24,8 +26,8 @@ demo: venv  ## a registry and an agent: scaffold it, talk to it, kill it, run a 
 test: venv  ## run all tests; ARGS="-k summary" runs some
 	@$(pytest) $(ARGS)
 
-test-pgbouncer: venv  ## run all tests through PgBouncer in transaction mode
-	@$(python) scripts/with_pgbouncer.py $(pytest) $(ARGS)
+test-pgbouncer: venv  ## run the services' tests through PgBouncer in transaction mode
+	@$(python) scripts/with_pgbouncer.py $(pytest) $(served) $(ARGS)
 
 test-jamjet: venv  ## run the tests of JamJet's client with the newest one (needs Python 3.12 or 3.13)
 	@$(python) scripts/with_newest_jamjet.py $(pytest) tests/contract/test_jamjet_clients.py $(ARGS)

@@ -176,5 +176,7 @@ def database_errors() -> Iterator[None]:
     """
     try:
         yield
+    except psycopg.errors.ProgramLimitExceeded:
+        raise  # too large a value: it will be so the next time, too
     except (PoolTimeout, PoolClosed, psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise DatabaseUnavailable(f"the database cannot be used right now ({type(error).__name__})") from error

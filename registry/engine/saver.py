@@ -1,5 +1,6 @@
 """LangGraph's Postgres checkpointer, for one worker's hold on one execution."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -8,6 +9,7 @@ from typing import Any, Protocol
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
@@ -15,6 +17,23 @@ from groundwork.postgres import Connection, Pool, database_errors
 
 Together = Callable[[Connection], Awaitable[None]]
 """Writes of ours that go into the transaction of one of the graph's."""
+
+
+_PLAIN = "plain_json"
+
+
+class _Serializer(JsonPlusSerializer):
+    """The library's serializer, which knows no integer of more than 64 bits; in JSON there are such."""
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        try:
+            return super().dumps_typed(obj)
+        except TypeError:
+            return _PLAIN, json.dumps(obj).encode()
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        kind, written = data
+        return json.loads(written) if kind == _PLAIN else super().loads_typed(data)
 
 
 class Recorder(Protocol):
@@ -33,7 +52,7 @@ class ExecutionSaver(AsyncPostgresSaver):
     """
 
     def __init__(self, pool: Pool, recorder: Recorder) -> None:
-        super().__init__(pool)
+        super().__init__(pool, serde=_Serializer())
         self._pool = pool
         self._recorder = recorder
 

@@ -9,12 +9,13 @@ import pytest
 
 from groundwork.postgres import Connection
 from registry.access import COMMAND_LINE
-from registry.engine import worker
+from registry.engine import starting, worker
 from registry.engine.jobs import Jobs
 from registry.errors import Conflict
 from registry.executions.models import ExecutionRow, show_execution_id
 from registry.service import Registry
 from tests.registry.engine.executions import events_of, seen, start, story, until
+from tests.registry.engine.slow_model import running_slow_model
 from tests.registry.engine.workflows import STEP, branches, document
 from tests.registry.registries import running_registry
 
@@ -235,28 +236,10 @@ async def test_nodes_may_be_called_what_they_like(engine: Registry, name: str):
     assert (await until(engine, execution)).status == "completed"
 
 
-def _has(key: str, value: Any, row: ExecutionRow) -> bool:
-    return row.state.get(key) is value
-
-
-async def test_a_worker_takes_the_executions_of_its_queues(registry_dsn):
-    async with running_registry(registry_dsn, worker=True, jamjet_worker_queues=("slow",)) as served:
-        plain = await start(served.registry, document({"a": STEP}, []))
-        slow = await start(served.registry, document({"a": STEP}, [], workflow_id="s", labels={"queue": "slow"}))
-        assert (await until(served.registry, slow)).status == "completed"
-        assert (await served.registry.executions.get(COMMAND_LINE, plain)).status == "pending"
-
-
 @pytest.fixture
 def brief_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_SWEEP_SECONDS", 0.2)
     monkeypatch.setattr(worker, "_OVERDUE_SECONDS", 0.1)
-
-
-async def _lose_jobs(engine: Registry, name: str) -> None:
-    async with engine.pool.connection() as conn:
-        lost = await conn.execute("DELETE FROM procrastinate_jobs WHERE task_name = %s", [name])
-        assert lost.rowcount == 1
 
 
 @pytest.mark.usefixtures("brief_patience")
@@ -300,3 +283,75 @@ async def test_a_thousand_executions_at_once_all_end(engine: Registry):
         while await engine.executions.list(COMMAND_LINE, "running", 1, 0):
             await asyncio.sleep(0.1)
     assert len(await engine.executions.list(COMMAND_LINE, "completed", 2000, 0)) == 1000
+
+
+@pytest.mark.usefixtures("brief_patience")
+async def test_the_workflows_own_time_ends_it_although_all_workers_are_busy(registry_dsn: str):
+    think = {"type": "model", "model_ref": "any", "prompt_ref": "hold"}
+    ir = document({"think": think}, [], timeouts={"workflow_timeout": 0.5})
+    async with (
+        running_slow_model() as model,
+        running_registry(
+            registry_dsn, worker=True, jamjet_worker_concurrency=1, jamjet_model_seam_url=model.url
+        ) as served,
+    ):
+        execution = await start(served.registry, ir)
+        assert (await until(served.registry, execution)).status == "limit_exceeded"
+
+
+@pytest.mark.usefixtures("brief_patience")
+async def test_a_sweep_that_fails_is_not_the_last_one(engine: Registry, monkeypatch: pytest.MonkeyPatch):
+    async def broken(*given: Any) -> None:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(worker, "_requeue_stalled", broken)
+    ir = document({"nap": {"type": "wait", "condition": "external_event"}}, [], timeouts={"workflow_timeout": 0.6})
+    execution = await start(engine, ir)
+    await _lose_jobs(engine, "expire")
+    assert (await until(engine, execution)).status == "limit_exceeded"
+
+
+async def test_a_workflow_that_calls_itself_ends(engine: Registry):
+    call = {"type": "subgraph", "workflow_ref": "self"}
+    row = await until(engine, await start(engine, document({"call": call}, [], workflow_id="self")))
+    assert row.status == "failed"
+    assert "nested more than 20 deep" in (row.error or "")
+
+
+async def test_a_workflow_that_calls_itself_several_times_does_not_fill_the_queue(
+    engine: Registry, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(starting, "LARGEST_FAMILY", 30)
+    call = {"type": "subgraph", "workflow_ref": "self"}
+    nodes: Nodes = {"fork": {"type": "parallel", "branches": ["a", "b", "c"]}, "a": call, "b": call, "c": call}
+    row = await until(engine, await start(engine, document(nodes, [], workflow_id="self")))
+    assert row.status == "failed"
+    assert "may have begun 30 others at once" in (row.error or "")
+    assert len(await engine.executions.list(COMMAND_LINE, None, 1000, 0)) < 300
+
+
+@pytest.mark.parametrize("value", [2**64, -(10**300), {"lc": 2, "type": "constructor", "n": 2**70}])
+async def test_any_integer_can_be_in_the_state(engine: Registry, value: Any):
+    nodes: Nodes = {"hear": {"type": "wait", "condition": "external_event"}, "up": STEP}
+    execution = await start(engine, document(nodes, [("hear", "up")]), given=value)
+    await until(engine, execution, "paused")
+    await engine.executions.tell(COMMAND_LINE, execution, "any", {"told": value})
+    assert (await until(engine, execution)).state == {"given": value, "told": value}
+
+
+def _has(key: str, value: Any, row: ExecutionRow) -> bool:
+    return row.state.get(key) is value
+
+
+async def test_a_worker_takes_the_executions_of_its_queues(registry_dsn):
+    async with running_registry(registry_dsn, worker=True, jamjet_worker_queues=("slow",)) as served:
+        plain = await start(served.registry, document({"a": STEP}, []))
+        slow = await start(served.registry, document({"a": STEP}, [], workflow_id="s", labels={"queue": "slow"}))
+        assert (await until(served.registry, slow)).status == "completed"
+        assert (await served.registry.executions.get(COMMAND_LINE, plain)).status == "pending"
+
+
+async def _lose_jobs(engine: Registry, name: str) -> None:
+    async with engine.pool.connection() as conn:
+        lost = await conn.execute("DELETE FROM procrastinate_jobs WHERE task_name = %s", [name])
+        assert lost.rowcount == 1
