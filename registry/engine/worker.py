@@ -35,7 +35,10 @@ LAST_ATTEMPT = 8
 """After so many attempts an execution that crashes its worker's code is failed."""
 
 _SWEEP_SECONDS = 2.0
-_POLL_SECONDS = 1.0
+_AGAIN_SECONDS = 1.0
+_FETCH_SECONDS = 0.25
+"""How often a worker looks for jobs it has not heard of: those whose time has come, and behind a pooler all."""
+
 _ABANDONED_SECONDS = 30.0
 _OVERDUE_SECONDS = 5.0
 _NEVER = 1e9
@@ -111,7 +114,7 @@ async def _work(
             queues=_queues(settings),
             concurrency=settings.jamjet_worker_concurrency,
             install_signal_handlers=False,
-            fetch_job_polling_interval=_POLL_SECONDS,
+            fetch_job_polling_interval=_FETCH_SECONDS,
             update_heartbeat_interval=_NEVER,
             stalled_worker_timeout=lease_seconds,
             delete_jobs="always",
@@ -125,7 +128,7 @@ async def _work(
         finally:
             stop.cancel()
         if not stopping.is_set():
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_AGAIN_SECONDS)
 
 
 def _queues(settings: RegistrySettings) -> list[str] | None:

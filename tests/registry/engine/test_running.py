@@ -313,7 +313,8 @@ async def test_a_sweep_that_fails_is_not_the_last_one(engine: Registry, monkeypa
 
 async def test_a_workflow_that_calls_itself_ends(engine: Registry):
     call = {"type": "subgraph", "workflow_ref": "self"}
-    row = await until(engine, await start(engine, document({"call": call}, [], workflow_id="self")))
+    # Twenty down and twenty up again, each of which takes a look of a worker when it cannot hear of jobs.
+    row = await until(engine, await start(engine, document({"call": call}, [], workflow_id="self")), timeout=60)
     assert row.status == "failed"
     assert "nested more than 20 deep" in (row.error or "")
 
