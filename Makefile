@@ -32,7 +32,7 @@ test-pgbouncer: venv  ## run the services' tests through PgBouncer in transactio
 	@$(python) scripts/with_pgbouncer.py $(pytest) $(served) $(ARGS)
 
 test-jamjet: venv  ## run the tests of JamJet's client with the newest one (needs Python 3.12 or 3.13)
-	@$(python) scripts/with_newest_jamjet.py $(pytest) tests/contract/test_jamjet_clients.py $(ARGS)
+	@$(python) scripts/with_newest_jamjet.py $(pytest) tests/contract/test_jamjet_clients.py tests/contract/test_jamjet_runs.py $(ARGS)
 
 test-newest:  ## run all tests with the newest packages instead of the locked ones
 	@sh scripts/test-newest.sh $(ARGS)
