@@ -246,16 +246,18 @@ class Run:
 
     def _completed(self, visit: Visit, outcome: Completed, task_id: str, milliseconds: int) -> Command[str]:
         node_id = visit.node.node_id
-        self._cost_usd += float(outcome.usage.get("cost_usd") or 0)
-        self._tokens += sum(int(outcome.usage.get(name) or 0) for name in ("input_tokens", "output_tokens"))
+        cost_usd = float(outcome.usage.get("cost_usd") or 0)
+        tokens = sum(int(outcome.usage.get(name) or 0) for name in ("input_tokens", "output_tokens"))
+        self._cost_usd += cost_usd
+        self._tokens += tokens
         patch = {**visit.approved_patch, **outcome.patch}
         patch |= budget_patch(self._plan.workflow, self._cost_usd, self._tokens)
         record = Record(
             [*self._begun(visit), *outcome.events],
             patch=patch,
             steps=1,
-            cost_usd=float(outcome.usage.get("cost_usd") or 0),
-            tokens=sum(int(outcome.usage.get(name) or 0) for name in ("input_tokens", "output_tokens")),
+            cost_usd=cost_usd,
+            tokens=tokens,
         )
         if not outcome.recorded:
             data = {"output": outcome.output, "state_patch": patch, "duration_ms": milliseconds, **outcome.usage}
