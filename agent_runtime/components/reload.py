@@ -121,13 +121,17 @@ class Reloads:
                 await self._wake.wait()
             if self._failures:
                 await self._pause(self._timing.retry_after(self._failures))
-            else:
+            if self._is_behind:
                 await asyncio.sleep(random.uniform(0, self._following.jitter_seconds))  # noqa: S311 - jitter
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._loaded is not None and self._told not in (None, self._loaded)
 
     def _is_due(self) -> bool:
         if self._loaded is None:
             return True
-        return self._following.by_itself and (self._failures > 0 or self._told not in (None, self._loaded))
+        return self._following.by_itself and (self._failures > 0 or self._is_behind)
 
     async def _pause(self, seconds: float) -> None:
         """Ends early when the registry has something new."""
@@ -178,8 +182,10 @@ class Reloads:
         try:
             part = await self._make(piece.slot, found.content, environment)
         except ComponentUnusable as error:
-            logger.warning("%s %s cannot be used: %s", found.kind, found.id, error)
-            return replace(piece, error=f"version {found.version}: {error}")
+            reason = f"version {found.version}: {error}"
+            if reason != piece.error:  # it is tried again, and again
+                logger.warning("%s %s cannot be used, %s", found.kind, found.id, reason)
+            return replace(piece, error=reason)
         return Piece(piece.slot, part, found.version, found.digest)
 
     async def _make(self, slot: Slot, content: Mapping[str, Any], environment: Mapping[str, str]) -> Part:
