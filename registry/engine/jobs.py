@@ -15,7 +15,7 @@ from psycopg.errors import RaiseException
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import PoolClosed
 
-from groundwork.postgres import Connection, Pool
+from groundwork.postgres import Connection, DatabaseUnavailable, Pool
 from registry.executions import store
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,10 @@ async def prepare_queue(pool: Pool) -> None:
 
 
 class Jobs:
-    """Puts jobs into the queue, each in the transaction of what makes it necessary."""
+    """Puts jobs into the queue, each in the transaction of what makes it necessary.
+
+    Raises `DatabaseUnavailable`: the library's own errors would be taken for bugs.
+    """
 
     def __init__(self) -> None:
         self.app = App(connector=_Connector())
@@ -148,7 +151,12 @@ class Jobs:
         schedule_at: datetime | None = None,
     ) -> None:
         task: Any = self.app.configure_task(name, queue=queue, lock=lock, schedule_at=schedule_at, connection=conn)
-        await task.defer_async(**arguments)
+        try:
+            await task.defer_async(**arguments)
+        except ConnectorException as error:
+            if not _is_away(error):
+                raise
+            raise DatabaseUnavailable("the database went away while a job was put into the queue") from error
 
 
 def register(app: App, name: str, function: Callable[..., Awaitable[None]]) -> None:
