@@ -223,6 +223,14 @@ INVARIANTS: tuple[Invariant, ...] = (
 """In the order in which they are looked at: what others follow from comes first."""
 
 
+LASTING = (
+    every_accepted_turn_is_there_once_and_in_order,
+    every_thread_has_exactly_one_owner,
+    every_deleted_thread_is_gone_from_every_table,
+    every_started_execution_is_completed,
+)
+"""What was promised in a round and holds for ever; the others look at everything that there is, every time."""
+
 INCURABLE = {
     every_process_runs_until_it_is_told_to_stop,
     every_process_that_is_told_to_stop_ends_well,

@@ -67,7 +67,7 @@ async def hurry(town: Town, book: Book, dice: random.Random) -> None:
     conversation = book.begin(f"hurry-{uuid4().hex}")
     while True:
         for _ in range(dice.randint(1, 4)):
-            await say(town, book, conversation, verb(dice), at_once=True)
+            await say(town, book, conversation, dice.choice(["say", "sleep 0.3"]), at_once=True)
         await asyncio.sleep(dice.uniform(0.5, 2))
 
 

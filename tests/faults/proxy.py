@@ -152,7 +152,8 @@ async def _open(target: Place) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     """With an RST, so that it is not taken for an orderly end."""
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if not writer.transport.is_closing():
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
