@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
-NEEDS_NO_TOKEN = frozenset(
-    {"/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/.well-known/did.json"}
-)
+from tests.registry.who import WHO
+
+NEEDS_NO_TOKEN = frozenset(route.partition(" ")[2] for route, who in WHO.items() if who == "everybody")
 
 
 @dataclass(frozen=True)
