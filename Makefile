@@ -10,7 +10,7 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest lint format lock clean
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest fuzz lint format lock clean
 
 # A Python that was set up for something else must not reach into the environment.
 unexport PYTHONHOME
@@ -36,6 +36,9 @@ test-jamjet: venv  ## run the tests of JamJet's client with the newest one (need
 
 test-newest:  ## run all tests with the newest packages instead of the locked ones
 	@sh scripts/test-newest.sh $(ARGS)
+
+fuzz: venv  ## 100,000 hostile requests to both services; ARGS="5000 7" for another number and seed
+	@$(python) -m tests.hostile $(ARGS)
 
 lint: venv  ## ruff and mypy --strict on everything
 	@$(python) -m ruff check .
