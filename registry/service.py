@@ -13,6 +13,7 @@ from registry.agents.probes import probing_agents
 from registry.agents.service import Agents
 from registry.artifacts.service import Artifacts
 from registry.audit.service import Audit
+from registry.components.service import Components
 from registry.cron.service import CronJobs
 from registry.database import describe_database, open_registry_pool, prepare_database
 from registry.engine.jobs import Jobs
@@ -41,6 +42,7 @@ class Registry:
     agents: Agents
     artifacts: Artifacts
     audit: Audit
+    components: Components
     cron_jobs: CronJobs
     events: EventStreams
     executions: Executions
@@ -96,6 +98,7 @@ async def open_registry(
             agents=Agents(pool, settings, discovery, metrics),
             artifacts=Artifacts(pool),
             audit=Audit(pool),
+            components=Components(pool),
             cron_jobs=CronJobs(pool),
             events=EventStreams(executions),
             executions=executions,
