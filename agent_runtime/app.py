@@ -6,6 +6,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
+from agent_runtime.a2a_server.limits import Shedding
 from agent_runtime.runtime import AgentRuntime
 from groundwork.asgi import RequestId
 from groundwork.health import health_routes
@@ -15,7 +16,8 @@ def create_app(runtime: AgentRuntime, routers: Sequence[APIRouter] = ()) -> ASGI
     """The app that callers of the agent reach. `routers` are included before the A2A routes."""
     app = _app_with(runtime, routers, f"{runtime.project.card.name}: agent")
     runtime.a2a.add_routes(app)
-    return RequestId(app)
+    turns = runtime.turns
+    return RequestId(Shedding(app, lambda: turns.is_full, turns.refuse))
 
 
 def create_admin_app(runtime: AgentRuntime, routers: Sequence[APIRouter]) -> ASGIApp:

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from agent_runtime.turns.outputs import Completed, Failed, NeedsInput, Outcome, Rejected, Replied
 from groundwork.pool_metrics import watch_pool
 from groundwork.postgres import Pool
+from groundwork.watched_metrics import WatchedCounter
 
 _OUTCOMES: dict[type[Outcome], str] = {
     Completed: "completed",
@@ -29,12 +30,18 @@ class AgentMetrics:
             "agent_turn_seconds", "How long turns ran, their wait in a queue apart.", registry=self.registry
         )
 
+        self._refusals = WatchedCounter(
+            "agent_refused", "What was refused because there was too much to do.", "what", registry=self.registry
+        )
         self._heartbeats = Counter(
             "agent_heartbeats", "Heartbeats sent to the registry, by outcome.", ["outcome"], registry=self.registry
         )
         self._reloads = Counter(
             "agent_component_reloads", "Reloads of components, by outcome.", ["outcome"], registry=self.registry
         )
+
+    def watch_refusals(self, what: str, count: Callable[[], float]) -> None:
+        self._refusals.watch(what, count)
 
     def turn_ended(self, outcome: Outcome) -> None:
         self._turns.labels(_OUTCOMES[type(outcome)]).inc()

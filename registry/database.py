@@ -34,7 +34,11 @@ async def open_registry_pool(settings: RegistrySettings, name: str) -> AsyncIter
     async with (
         open_database(settings) as dsn,
         open_pool(
-            dsn, name=name, max_size=settings.postgres_pool_size, prepare_threshold=settings.prepare_threshold
+            dsn,
+            name=name,
+            max_size=settings.postgres_pool_size,
+            prepare_threshold=settings.prepare_threshold,
+            beside=1,  # on which workers hear of new jobs
         ) as pool,
     ):
         yield pool
