@@ -172,8 +172,8 @@ async def open_runtime(
             most=settings.max_turns,
         )
         a2a.serve(turns)
-        metrics.watch_turns(lambda: turns.in_flight)
-        metrics.watch_refusals("turn", lambda: turns.refused)
+        metrics.watch_turns(turns)
+        metrics.watch_connections(components.status)
         metrics.watch_refusals("a2a", lambda: a2a.load.refused)
         metrics.watch_pool(pool)
         await stack.enter_async_context(running("turn-dispatch", turns.dispatch()))

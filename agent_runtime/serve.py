@@ -17,6 +17,7 @@ from groundwork.load import Load
 from groundwork.logs import configure_logging
 from groundwork.serving import Listener, bind, serve, url_of
 from groundwork.settings import secrets_in
+from groundwork.tracing import open_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ async def serve_agent(
     with bind(settings.host, settings.port) as agent_socket:
         public_url = settings.public_agent_url or url_of(agent_socket)
         async with (
+            open_tracing(settings.agent_id or project.card.name),
             open_runtime(settings, project, public_url=public_url, env_file=env_file, migrate=migrate) as runtime,
             running("announce-registry", _announce_registry(runtime)),
         ):

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from groundwork.fetch import Unreachable, certificates, unpacked
+from groundwork.tracing import tell_server
 
 NOT_SENT = -32_901  # the request was not sent, or not to a session that exists: nothing happened
 REFUSED = -32_902  # the server answered that it will not: nothing happened, and asking again will not help
@@ -30,6 +31,7 @@ class BoundedClient(httpx.AsyncClient):
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
         request.headers["Accept-Encoding"] = "gzip"  # what can be unpacked within a bound
+        tell_server(request.headers)
         response = await super().send(request, stream=True, **options)
         if "content-encoding" in response.headers:
             response = _rebuilt(response, stream=_Unpacked(response, self.longest))

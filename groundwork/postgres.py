@@ -13,6 +13,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from groundwork.budget import TooFewConnections, check_budget, name_of_connections
+from groundwork.tracing import connection_options
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,11 @@ async def open_pool(
     pool: Pool = AsyncConnectionPool(
         dsn,
         connection_class=AsyncConnection[DictRow],
-        kwargs=connection_kwargs(threshold) | name_of_connections(dsn, name, max_size + beside),
+        kwargs={
+            **connection_kwargs(threshold),
+            **name_of_connections(dsn, name, max_size + beside),
+            **connection_options(),
+        },
         min_size=1,
         max_size=max_size,
         timeout=checkout_timeout,

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from groundwork.asgi import BodyLimit, HeadAsGet, RequestId
 from groundwork.health import health_routes
 from groundwork.load import Load, LoadLimit
+from groundwork.tracing import traced
 from registry.agents import routes as agents
 from registry.artifacts import routes as artifacts
 from registry.artifacts.service import MAX_BYTES as MAX_ARTIFACT_BYTES
@@ -67,7 +68,7 @@ def create_app(registry: Registry) -> ASGIApp:
     registry.metrics.watch_refusals(lambda: load.refused)
     limited = LoadLimit(app, load, _is_work, respond_to)
     counted = _Counted(BodyLimit(limited, limit_for, refuse_body), registry.metrics)
-    return RequestId(HeadAsGet(JamJetPrefix(counted)))
+    return RequestId(HeadAsGet(JamJetPrefix(traced(counted))))
 
 
 def _is_work(scope: Scope) -> bool:

@@ -41,6 +41,17 @@ class RegistryMetrics:
             registry=self.registry,
         )
 
+        self._jobs = Gauge(
+            "registry_jobs_waiting", "Jobs that no worker has taken yet, some seconds ago.", registry=self.registry
+        )
+        self._longest_wait = Gauge(
+            "registry_jobs_longest_wait_seconds", "How long the first of them has waited.", registry=self.registry
+        )
+
+    def set_backlog(self, jobs: int, longest_wait: float) -> None:
+        self._jobs.set(jobs)
+        self._longest_wait.set(longest_wait)
+
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """`route` is the route's pattern, not the path: ids would make a series each."""
         self._requests.labels(method, route, str(status)).inc()

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg
@@ -19,6 +20,7 @@ from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
 from agent_runtime.turns.types import Announce, Turn, TurnRecorder, TurnRequest
 from groundwork.load import is_crowded
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.tracing import context_of, spanned
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class HeldTurn:
 
     turn: Turn
     request: TurnRequest | None
+    since: float = field(default_factory=time.monotonic)
 
 
 class Turns:
@@ -83,6 +86,17 @@ class Turns:
     def in_flight(self) -> int:
         """How many turns this process runs or has queued."""
         return len(self._running) + len(self._queued)
+
+    @property
+    def queued(self) -> int:
+        """How many of them wait for the turn before them in their thread."""
+        return len(self._queued)
+
+    @property
+    def longest_wait(self) -> float:
+        """For how many seconds the one that has waited longest has been in this process's queue."""
+        now = time.monotonic()
+        return now - min((held.since for held in self._queued.values()), default=now)
 
     @property
     def is_full(self) -> bool:
@@ -208,7 +222,12 @@ class Turns:
 
     def _begin(self, held: HeldTurn, summary: str | None) -> None:
         turn_id = held.turn.turn_id
-        task = asyncio.create_task(self._run(held, summary), name=f"turn-{turn_id}")
+        origin = held.request.origin if held.request else {}
+        task = asyncio.create_task(
+            spanned("turn", self._run(held, summary), thread_id=held.turn.thread_id, task_id=held.turn.task_id),
+            name=f"turn-{turn_id}",
+            context=context_of(origin),
+        )
         self._running[turn_id] = (held, task)
         task.add_done_callback(lambda _: self._ended(turn_id, task))
 
