@@ -77,6 +77,20 @@ async def test_of_those_who_write_at_once_one_wins_and_no_number_is_left_out(reg
     assert sorted(versions) == list(range(2, 12))
 
 
+async def test_versions_have_no_gap_when_some_put_and_others_delete(registry):
+    calls = [
+        call
+        for number in range(10)
+        for call in (
+            put(registry.http, "prompt/greeting", {"template": str(number)}),
+            registry.http.delete("/components/prompt/greeting"),
+        )
+    ]
+    assert {answer.status_code for answer in await asyncio.gather(*calls)} <= {200, 201, 404}
+    versions = (await registry.http.get("/components/prompt/greeting/versions")).json()["versions"]
+    assert [each["version"] for each in versions] == list(range(10, 0, -1))
+
+
 async def test_a_deleted_component_is_gone_but_for_its_history_and_counts_on(registry):
     await write(registry.http, "prompt/greeting", PROMPT)
     gone = await registry.http.delete("/components/prompt/greeting", headers={"If-Match": '"1"'})
