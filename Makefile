@@ -10,7 +10,14 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest lint format lock clean
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest bench lint format lock clean
+
+# What follows the word `bench` says what to measure, and is no target of its own.
+ifeq (bench,$(firstword $(MAKECMDGOALS)))
+measured := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+.PHONY: $(measured)
+$(eval $(measured):;@:)
+endif
 
 # A Python that was set up for something else must not reach into the environment.
 unexport PYTHONHOME
@@ -36,6 +43,9 @@ test-jamjet: venv  ## run the tests of JamJet's client with the newest one (need
 
 test-newest:  ## run all tests with the newest packages instead of the locked ones
 	@sh scripts/test-newest.sh $(ARGS)
+
+bench: venv  ## measure what the software costs; `make bench turns` measures one thing
+	@$(python) -m benchmarks $(measured) $(ARGS)
 
 lint: venv  ## ruff and mypy --strict on everything
 	@$(python) -m ruff check .

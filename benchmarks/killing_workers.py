@@ -1,6 +1,6 @@
 """Executions in flight while their workers are killed at random, with -9, and started again.
 
-    python benchmarks/killing_workers.py [--executions 200] [--seconds 60] [--workers 3] [--seed 1] [--postgres]
+    python -m benchmarks.killing_workers [--executions 200] [--seconds 60] [--workers 3] [--seed 1] [--postgres]
 
 Each execution thinks (a call to a slow model), forks, asks for an approval in one branch and sleeps in the other,
 and meets itself again. At the end all must be completed, with what happened told once and numbered without a gap;

@@ -1,0 +1,1 @@
+"""What the software costs, measured against what it is built on: `python -m benchmarks`."""

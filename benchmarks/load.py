@@ -1,0 +1,145 @@
+"""The load generator: says things to an agent over A2A, so many at a time, and notes how long each answer took.
+
+A process of its own, with nothing but the standard library, and no more work per request than has to be: it shares
+the machine with what it measures.
+
+    python -m benchmarks.load     # one JSON command per line; see `answer`
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from benchmarks.subject import Command, answer_commands
+
+CONVERSATION_TURNS = 4
+"""How many turns a conversation has: enough that most turns find something to go on from."""
+
+
+class Client:
+    """One connection to an agent, used again and again."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def say(self, text: str, context_id: str) -> float:
+        """The seconds until the whole answer was there. Raises `AnswerWrong`."""
+        started = time.perf_counter()
+        await self._send("SendMessage", text, context_id)
+        body = await self._body()
+        seconds = time.perf_counter() - started
+        if b"TASK_STATE_COMPLETED" not in body:
+            raise AnswerWrong(body[:500])
+        return seconds
+
+    async def stream(self, text: str, context_id: str) -> tuple[float, float, int]:
+        """Asks for a stream: the seconds until its first event and until its end, and its length in bytes."""
+        started = time.perf_counter()
+        await self._send("SendStreamingMessage", text, context_id)
+        assert self._reader is not None
+        await self._reader.readuntil(b"\r\n\r\n")
+        first, length, tail = 0.0, 0, b""
+        while size := int(await self._reader.readline(), 16):
+            chunk = await self._reader.readexactly(size + 2)
+            first = first or time.perf_counter() - started
+            length += size
+            tail = (tail + chunk)[-4000:]
+        await self._reader.readline()
+        if b"TASK_STATE_COMPLETED" not in tail:
+            raise AnswerWrong(tail)
+        return first, time.perf_counter() - started, length
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    async def _send(self, method: str, text: str, context_id: str) -> None:
+        if self._writer is None:
+            self._reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=2**24)
+        message = {
+            "messageId": uuid4().hex,
+            "contextId": context_id,
+            "role": "ROLE_USER",
+            "parts": [{"text": text}],
+        }
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"message": message}}
+        body = json.dumps(request).encode()
+        head = (
+            f"POST / HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nContent-Type: application/json\r\n"
+            f"A2A-Version: 1.0\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self._writer.write(head.encode() + body)
+
+    async def _body(self) -> bytes:
+        assert self._reader is not None
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
+        return await self._reader.readexactly(int(length))
+
+
+class AnswerWrong(Exception):
+    """The agent answered with something else than a completed task."""
+
+
+def conversations() -> Iterator[str]:
+    """The context ids of one turn after the other."""
+    for turn in count():
+        if turn % CONVERSATION_TURNS == 0:
+            context_id = uuid4().hex
+        yield context_id
+
+
+async def keep_busy(turn: Callable[[str], Awaitable[float]], until: float, latencies: list[float]) -> None:
+    """Takes one turn after the other, each in the context it is given, until the time has come."""
+    for context_id in conversations():
+        if time.perf_counter() >= until:
+            return
+        latencies.append(await turn(context_id))
+
+
+async def say_many(host: str, port: int, concurrent: int, seconds: float, text: str) -> dict[str, Any]:
+    """So many speak at a time, for so many seconds."""
+    clients = [Client(host, port) for _ in range(concurrent)]
+    latencies: list[float] = []
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for client in clients:
+            group.create_task(keep_busy(partial(client.say, text), started + seconds, latencies))
+    took = time.perf_counter() - started
+    for client in clients:
+        client.close()
+    return {"seconds": took, "latencies": latencies}
+
+
+async def say_on(host: str, port: int, context_id: str, turns: int, text: str) -> dict[str, Any]:
+    """Goes on with one conversation."""
+    client = Client(host, port)
+    latencies = [await client.say(text, context_id) for _ in range(turns)]
+    client.close()
+    return {"latencies": latencies}
+
+
+async def stream_once(host: str, port: int, text: str) -> dict[str, Any]:
+    client = Client(host, port)
+    first, seconds, length = await client.stream(text, uuid4().hex)
+    client.close()
+    return {"first": first, "seconds": seconds, "bytes": length}
+
+
+_KINDS: dict[str, Callable[..., Awaitable[Any]]] = {"many": say_many, "on": say_on, "stream": stream_once}
+
+
+async def answer(command: Command) -> Any:
+    """`{"do": "many", "host": …, "port": …, "concurrent": 8, "seconds": 2, "text": "hello"}` and the like."""
+    return await _KINDS[command.pop("do")](**command)
+
+
+if __name__ == "__main__":
+    asyncio.run(answer_commands(answer))

@@ -1,0 +1,1 @@
+"""A module per row of the table, or per few measured together: `async def run(bench) -> Sequence[Row]`."""
