@@ -8,8 +8,6 @@ from typing import Any
 
 import httpx
 
-from registry.components.models import KINDS
-
 NEEDS_NO_TOKEN = frozenset(
     {"/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/.well-known/did.json"}
 )
@@ -17,7 +15,7 @@ NEEDS_NO_TOKEN = frozenset(
 
 READS_BY_POST = frozenset({"/components/resolve"})
 
-_CHOICES = {"kind": KINDS}
+_CHOICES = {"kind": ("prompt", "agent")}
 """What stands in places of paths where few things are possible."""
 
 
