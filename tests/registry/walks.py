@@ -15,8 +15,8 @@ NEEDS_NO_TOKEN = frozenset(
 
 READS_BY_POST = frozenset({"/components/resolve"})
 
-_CHOICES = {"kind": ("prompt", "agent")}
-"""What stands in places of paths where few things are possible."""
+_CHOICES = {"kind": ("prompt",)}
+"""What stands in places of paths where few things are possible. All kinds of components go the same way."""
 
 
 @dataclass(frozen=True)

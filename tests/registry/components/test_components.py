@@ -199,12 +199,15 @@ async def test_what_is_hostile_is_refused_or_kept_as_it_is(registry):
 
 
 @pytest.mark.parametrize("name", ["prompt/greeting", "agent/peer"])
-async def test_what_is_another_tenants_is_not_resolved(registry, name):
+async def test_what_is_another_tenants_is_not_there(registry, name):
     await write(registry.http, "prompt/greeting", PROMPT)
     await registry.http.post("/agents", json={"id": "peer", "uri": "http://peer.test", "name": "Peer"})
     acme = await registry.client_of("developer", "acme")
     ours, theirs = [await resolve(http, reference(name)) for http in (registry.http, acme)]
     assert [each["components"][0]["found"] for each in (ours, theirs)] == [True, False]
+    for path in ("", "/versions", "/status"):
+        ours, theirs = [await http.get(f"/components/{name}{path}") for http in (registry.http, acme)]
+        assert (ours.status_code, theirs.status_code) == (200, 404), path
 
 
 async def _pages(http, path, key):
