@@ -14,7 +14,7 @@ from mcp.types import Tool
 class NumberedServer(FastMCP[Any]):
     def __init__(self, number: str = "", port: int = 0) -> None:
         self._number = number
-        super().__init__("numbered", host="127.0.0.1", port=port, log_level="ERROR")
+        super().__init__("numbered", host="127.0.0.1", port=port, log_level="CRITICAL")
 
     async def list_tools(self) -> list[Tool]:
         request = self.get_context().request_context.request

@@ -18,7 +18,7 @@ from benchmarks.subject import ROOT, running_subject
 
 RELOADS, TALKING = 200, 4
 LEFT_AFTER = 1000
-OVER_STDIO_EVERY = 50
+SERVER_EVERY, OVER_STDIO_EVERY = 10, 50
 SERVER = "benchmarks.numbered_server"
 
 
@@ -71,8 +71,9 @@ async def _left_behind(bench: Bench) -> Row:
         before = await fleet.ask(do="count")
         with bench.busy(f"{LEFT_AFTER} reloads"):
             for number in range(LEFT_AFTER):
-                # A process of its own for each fiftieth: it takes most of a second to start.
-                await writer.change(number + 1, over_stdio=number % OVER_STDIO_EVERY == 0)
+                await writer.change_texts(number + 1)
+                if number % SERVER_EVERY == 0:
+                    await writer.change_server(number + 1, over_stdio=number % OVER_STDIO_EVERY == 0)
                 await fleet.ask(do="reload")
         after = await fleet.ask(do="count")
     bench.say(f"before {LEFT_AFTER} reloads {before}, after them {after}")
@@ -88,13 +89,19 @@ class _Writer:
         self._http = http
         self._server_url = server_url
 
-    async def change(self, number: int, *, over_stdio: bool = False) -> None:
+    async def change(self, number: int) -> None:
+        await self.change_texts(number)
+        await self.change_server(number)
+
+    async def change_texts(self, number: int) -> None:
+        await self._put("model/model", {"model": "", "introduction": f"n{number}"})
+        await self._put("prompt/system", {"template": f"n{number}"})
+
+    async def change_server(self, number: int, *, over_stdio: bool = False) -> None:
         tools: dict[str, Any] = {"url": self._server_url, "headers": {"X-Number": f"n{number}"}}
         if over_stdio:
             tools = {"command": sys.executable, "args": ["-m", SERVER, "stdio", f"n{number}"]}
             tools["env"] = {"PYTHONPATH": str(ROOT)}
-        await self._put("model/model", {"model": "", "introduction": f"n{number}"})
-        await self._put("prompt/system", {"template": f"n{number}"})
         await self._put("mcp/tools", tools)
 
     async def _put(self, component: str, content: dict[str, Any]) -> None:
