@@ -39,7 +39,7 @@ class Components:
 
     @property
     def on_change(self) -> list[Callable[[], None]]:
-        """Whoever is in here is called after each reload."""
+        """Whoever is in here is called when the references have become others."""
         return self.reloads.on_change
 
     def told(self, generation: int) -> None:

@@ -10,6 +10,7 @@ from agent_runtime.errors import BadProject
 from agent_runtime.graph.model import build_model
 from agent_runtime.tools.connections import Connections
 from agent_runtime.tools.source import Source
+from groundwork.masking import Mask
 
 PROBE_SECONDS = 10.0
 """How long a server or peer may take to answer before its new version is given up, until the next attempt."""
@@ -28,7 +29,7 @@ class Parts:
         self._hide(secrets)
         match spec:
             case Model():
-                return await self._model(spec)
+                return await self._model(spec, Mask(secrets))
             case Prompt():
                 return spec.template
         return self._connections.open(spec, secrets)
@@ -53,11 +54,13 @@ class Parts:
         if isinstance(part, Source):
             self._connections.close(part)
 
-    async def _model(self, model: Model) -> Part:
+    async def _model(self, model: Model, mask: Mask) -> Part:
         parameters = dict(model.parameters)
         base_url = parameters.pop("base_url", "")
         try:
             # In a thread, because the first model of a provider takes a second to import.
             return await asyncio.to_thread(build_model, model.spec, str(base_url), **parameters)
-        except (BadProject, TypeError, ValueError) as error:
+        except BadProject as error:
             raise ComponentUnusable(str(error)) from error
+        except Exception as error:  # whatever the package of a provider raises for its parameters
+            raise ComponentUnusable(f"MODEL={model.spec!r}: {mask.error(error)}") from error

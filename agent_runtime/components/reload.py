@@ -16,7 +16,7 @@ from agent_runtime.components.contents import ComponentUnusable, ContentReader
 from agent_runtime.components.live import LiveSnapshot
 from agent_runtime.components.parts import Parts
 from agent_runtime.components.slots import Slot
-from agent_runtime.components.snapshot import Part, Piece, Snapshot
+from agent_runtime.components.snapshot import Part, Piece, Snapshot, describe_ref
 from agent_runtime.components.store import StoredComponent
 from agent_runtime.errors import RegistryNotConfigured, RegistryRuntimeUnavailable
 from agent_runtime.metrics import AgentMetrics
@@ -53,7 +53,7 @@ class Reloaded:
 class Reloads:
     """Reloads one after the other, never two at once; when asked, and by itself while `run` runs.
 
-    Whoever is in `on_change` is called after each.
+    Whoever is in `on_change` is called when the references have become others.
     """
 
     def __init__(
@@ -148,6 +148,9 @@ class Reloads:
         except RegistryRuntimeUnavailable as error:
             self._failures += 1
             self._report(str(error))
+        except Exception:  # a bug in one reload must not be the last of them
+            self._failures += 1
+            logger.exception("a reload crashed, and is tried again")
         else:
             self._failures = self._failures + 1 if result.failed else 0
             self._report(None)
@@ -162,8 +165,11 @@ class Reloads:
         refs = before.refs()
         if not refs:
             return Reloaded(before.generation, before.generation, [], [], [])
+        told = self._told
         resolution = await registry.resolve([_wanted(ref) for ref in refs])
         self._loaded = resolution.generation
+        if self._told == told:  # else a heartbeat has told of something newer meanwhile
+            self._told = resolution.generation
         # Read now, so that a value which was added to `.env` is there for whatever names it.
         environment = await asyncio.to_thread(self._project.environment)
         found = resolution.components
@@ -195,8 +201,9 @@ class Reloads:
     def _put_in_force(self, before: Snapshot, renewed: Mapping[Piece, Piece]) -> Snapshot:
         after = before.with_pieces(tuple(renewed.get(piece, piece) for piece in before.pieces))
         self._live.swap(after)
-        for listener in self.on_change:
-            listener()
+        if [*map(describe_ref, before.refs())] != [*map(describe_ref, after.refs())]:
+            for listener in self.on_change:
+                listener()
         if after.generation != before.generation:
             changed = [new.slot.component_id for old, new in renewed.items() if not new.is_as(old)]
             logger.info(

@@ -78,7 +78,7 @@ class Agents:
                 # From here on the agent itself says that it lives.
                 await store.remove_instance(conn, key, None)
             if entry is not None and entry.status == "deactivated" and entry.has_left and announced:
-                status, changed = "active", True
+                status = "active"
                 await store.set_status(conn, key, status)
             await store.note_sign_of_life(conn, key, process.incarnation, process.heartbeat_seconds)
             generation = (await note_agent_changed(conn, key) if changed else None) or put.component_generation
@@ -289,8 +289,13 @@ async def _change_status(
 ) -> None:
     check_change(key.agent_id, entry.status, status)
     await store.set_status(conn, key, status, has_left=has_left)
-    if "deactivated" in (status, entry.status) and status != entry.status:
+    if _is_in_service(status, has_left) != _is_in_service(entry.status, entry.has_left):
         await note_agent_changed(conn, key)
+
+
+def _is_in_service(status: Status, has_left: bool) -> bool:
+    """Whether the agent is there for those who use it as a component, alive or not."""
+    return status != "deactivated" or has_left
 
 
 def _key(principal: Principal, agent_id: str) -> AgentKey:

@@ -4,14 +4,17 @@ import re
 
 from langchain_core.utils.mustache import ChevronError, tokenize
 
-MAX_TAGS = 1000
-"""Reading a template takes its length times this."""
+MAX_TAGS = 500
+"""The parser copies the rest of a template at each tag, so reading one takes its length times this."""
 
 _MAX_DEPTH = 20
+_MAX_DELIMITERS = 10
+
+_TOO_MANY_TAGS = f"has more than {MAX_TAGS} tags, or changes its marks more than {_MAX_DELIMITERS} times"
 
 # What the parser calls things is no help to whoever wrote the template, and its line numbers are not right.
 _IN_OUR_WORDS = (
-    ("unclosed set delimiter", "may not choose other delimiters"),
+    ("unclosed set delimiter", "has a tag for other marks that is not closed: {{=<% %>=}}"),
     ("unclosed tag", "has a tag that is not closed: {{ without }}"),
     ("empty tag", "has a tag without a name: {{ }}"),
     ("Trying to close", "closes a section that is not the one which is open"),
@@ -22,19 +25,21 @@ _IN_OUR_WORDS = (
 def problem_in(template: str) -> str | None:
     """What is wrong with the template; which names it may use is for the agent to say that renders it."""
     if template.count("{{") > MAX_TAGS:
-        return f"has more than {MAX_TAGS} tags"
-    depth = 0
+        return _TOO_MANY_TAGS
+    depth = delimiters = 0
     try:
-        for kind, _ in tokenize(template):
+        for kind, text in tokenize(template):
             depth += (kind in ("section", "inverted section")) - (kind == "end")
             if depth > _MAX_DEPTH:
                 return f"has sections in sections more than {_MAX_DEPTH} deep"
             if kind == "set delimiter":
-                return "may not choose other delimiters"
-            if kind == "partial":
-                return "may not include others, since there are none: {{> }}"
+                delimiters += 1
+                if delimiters > _MAX_DELIMITERS or template.count(text.partition(" ")[0]) > MAX_TAGS:
+                    return _TOO_MANY_TAGS
     except ChevronError as error:
         return _explain(str(error))
+    except (ValueError, IndexError):
+        return "has a tag for other marks that names none: {{=<% %>=}}"
     return None
 
 

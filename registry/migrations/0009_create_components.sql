@@ -54,9 +54,10 @@ CREATE TABLE component_generations (
 -- Counts the changes of what an agent is to those who call it.
 ALTER TABLE agents ADD COLUMN component_version int NOT NULL DEFAULT 1;
 
--- Agents as components of others. One that is out of service is none.
+-- Agents as components of others. One that was put out of service is none; one whose last process has left may come
+-- back any time, and is what it was.
 CREATE VIEW agent_components AS
 SELECT tenant_id, agent_id, uri, coalesce(nullif(card ->> 'name', ''), agent_id) AS name, card_url,
        component_version AS version, encode(sha256(convert_to(card::text, 'UTF8')), 'hex') AS card_hash, updated_at
   FROM agents
- WHERE status <> 'deactivated';
+ WHERE status <> 'deactivated' OR has_left;

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ MCP = '[mcp.tools]\ncomponent = "tools"\n'
 
 @pytest.fixture
 def open_agent(tmp_path: Path, database_url: str) -> Open:
-    """Opens the showing agent, with a registry and with more lines of `agent.toml`."""
+    """Opens the showing agent, with a registry and with more lines of `agent.toml`, once it has tried to load."""
 
-    def open_agent(registry: Served | str, extra: str = TAKEN, **settings: Any) -> Any:
+    @asynccontextmanager
+    async def open_agent(registry: Served | str, extra: str = TAKEN, **settings: Any) -> AsyncIterator[Agent]:
         directory = tmp_path / "agent"
         if not directory.exists():
             write_project(directory, SHOWING, extra=extra)
@@ -35,7 +36,9 @@ def open_agent(tmp_path: Path, database_url: str) -> Open:
             given |= {"registry_url": registry.url, "registry_token": registry.token}
         else:
             given |= {"registry_url": registry}
-        return running_agent(directory, database_url, **given | settings)
+        async with running_agent(directory, database_url, **given | settings) as agent:
+            await agent.runtime.all_components.reloads.settled()
+            yield agent
 
     return open_agent
 

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from agent_runtime.components.contents import ComponentUnusable, ContentReader
+from agent_runtime.components.parts import Parts
 from agent_runtime.components.slots import Kind, Model, Slot
 from agent_runtime.outside import Peer
+from agent_runtime.tools.connections import Connections
+from agent_runtime.tools.standing import Timing
 from groundwork.mcp_server import McpServer
 
 ENVIRONMENT = {"KEY": "secret-4711", "ADMIN_TOKEN": "admin-4711", "HOST_NAME": "mcp.test"}
@@ -66,3 +69,14 @@ def test_commands_are_run_only_where_the_operator_lets_the_registry_do_so() -> N
     assert read("mcp", content).spec.args == ("server.py",)
     with pytest.raises(ComponentUnusable, match="COMPONENT_COMMANDS_ENABLED is false"):
         read("mcp", content, commands=False)
+
+
+async def test_a_model_that_its_provider_cannot_build_is_refused_without_the_secret() -> None:
+    hidden: list[str] = []
+    parts = Parts(Connections(Timing()), hidden.extend)
+    model = Model("openai:gpt-x", {"api_key": "secret-4711", "temperature": "secret-4711"})
+    with pytest.raises(ComponentUnusable) as caught:
+        await parts.make(model, ["secret-4711"])
+    assert "openai:gpt-x" in str(caught.value)
+    assert "secret-4711" not in str(caught.value)
+    assert hidden == ["secret-4711"]

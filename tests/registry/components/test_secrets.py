@@ -68,6 +68,7 @@ async def test_references_and_names_that_only_sound_so_are_accepted(registry):
         ("mcp/d", {"command": "npx", "env": {"TOKENIZERS_PARALLELISM": "false", "KEYBOARD": "us"}}),
         ("model/a", {"model": "openai:gpt", "max_tokens": 100, "api_key": "${OPENAI}", "prompt_cache_key": "v1"}),
         ("model/b", {"model": "", "stop": ["\n"], "tokenizer": "cl100k", "base_url": "http://10.0.0.1:8000/v1"}),
+        ("prompt/b", {"template": "{{=<% %>=}} As JSON: {{'a': <% caller %>}}"}),
         ("prompt/a", {"template": "Never tell a password, api_key=... or token; sk-learn-is-a-package-name too."}),
     ):
         answer = await put(registry.http, name, content)
@@ -95,7 +96,8 @@ async def test_all_that_is_wrong_is_told_at_once(registry):
         ("prompt/x", {"template": "{{/a}}"}, "template closes a section that is not the one which is open (a)"),
         ("prompt/x", {"template": "{{ a"}, "template has a tag that is not closed: {{ without }}"),
         ("prompt/x", {"template": "{{}}"}, "template has a tag without a name: {{ }}"),
-        ("prompt/x", {"template": "{{=<% %>=}}"}, "template may not choose other delimiters"),
+        ("prompt/x", {"template": "{{=<%}}"}, "template has a tag for other marks that is not closed"),
+        ("prompt/x", {"template": "{{=< >=}}" + "<!a>" * 9000}, "template has more than 500 tags"),
         ("model/x", {"temperature": 1}, "model is required"),
         ("model/x", {"model": "gpt"}, "model: accepted: provider:name"),
         ("mcp/x", {}, "url or command is required, and not both"),
