@@ -8,7 +8,6 @@ import typer
 
 from groundwork.command import CANNOT, complain
 from groundwork.command import run as run_command
-from groundwork.settings import BadSetting, load_settings
 from registry.errors import NotFound, RegistryError
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 def load() -> "RegistrySettings":
     """The settings. Raises `typer.Exit` for one that cannot be used, once that is said."""
+    from groundwork.settings import BadSetting, load_settings
     from registry.settings import RegistrySettings
 
     try:
