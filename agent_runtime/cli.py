@@ -36,7 +36,7 @@ def serve(
     hurry()
     # What the environment itself says wins over `.env` at the next start, so a change written there would be lost.
     env_file = None if "PUBLIC_AGENT_URL" in context.obj else Path.cwd() / ".env"
-    _run(_serve(_settings(), env_file, migrate))
+    _run(_serve(_settings(), env_file, migrate), serves=True)
 
 
 @app.command()
@@ -152,8 +152,8 @@ async def _threads() -> AsyncIterator["Threads"]:
         yield Threads(pool, settings.agent_id, forget=lambda thread_ids: None)
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    return run(PROGRAM, work, (AgentError,))
+def _run(work: Coroutine[Any, Any, Any], *, serves: bool = False) -> Any:
+    return run(PROGRAM, work, (AgentError,), serves=serves)
 
 
 def _say(text: str) -> None:

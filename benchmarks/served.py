@@ -56,6 +56,14 @@ async def running_module(
 
 
 @asynccontextmanager
+async def running_registry(dsn: str, **settings: object) -> AsyncIterator[Served]:
+    """Runs `registry serve` on the database until the block ends."""
+    given = {"database_url": dsn, "log_level": "error"} | settings
+    async with _running("registry", "JAMJET_PORT", PROJECT, given) as served:
+        yield served
+
+
+@asynccontextmanager
 async def _running(
     module: str, port_variable: str, directory: Path, settings: dict[str, object]
 ) -> AsyncIterator[Served]:

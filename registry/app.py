@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from groundwork.asgi import BodyLimit, HeadAsGet, RequestId
 from groundwork.health import health_routes
 from registry.agents import routes as agents
+from registry.agents.door import HeartbeatDoor
 from registry.artifacts import routes as artifacts
 from registry.artifacts.service import MAX_BYTES as MAX_ARTIFACT_BYTES
 from registry.audit import routes as audit
@@ -58,7 +59,8 @@ def create_app(registry: Registry) -> ASGIApp:
     def limit_for(scope: Scope) -> int:
         return max(limit, MAX_ARTIFACT_BYTES) if scope["path"].startswith("/artifacts") else limit
 
-    counted = _Counted(BodyLimit(app, limit_for, refuse_body), registry.metrics)
+    bounded = BodyLimit(HeartbeatDoor(app, registry), limit_for, refuse_body)
+    counted = _Counted(bounded, registry.metrics)
     return RequestId(HeadAsGet(JamJetPrefix(counted)))
 
 
@@ -88,7 +90,7 @@ class _Counted:
         try:
             await self.app(scope, receive, send_and_see)
         finally:
-            route = getattr(scope.get("route"), "path", "(none)")
+            route = scope.get("route_path") or getattr(scope.get("route"), "path", "(none)")
             method = scope["method"] if scope["method"] in _METHODS else "(other)"
             self.metrics.request_answered(method, route, status, time.monotonic() - started)
 

@@ -19,9 +19,9 @@ Result = TypeVar("Result")
 PROGRAM = "registry"
 
 
-def run(work: Coroutine[Any, Any, Any]) -> Any:
+def run(work: Coroutine[Any, Any, Any], *, serves: bool = False) -> Any:
     """Runs a command; what the registry refuses is said in one line. Raises `typer.Exit`."""
-    return run_command(PROGRAM, _saying_what_is_not_found(work), (RegistryError,))
+    return run_command(PROGRAM, _saying_what_is_not_found(work), (RegistryError,), serves=serves)
 
 
 def load() -> "RegistrySettings":

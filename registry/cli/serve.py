@@ -21,7 +21,7 @@ def serve(
 
     hurry()
     attended = sys.stdin.isatty() and sys.stdout.isatty()
-    run(_serve(load(), migrate, worker, typer.echo if attended else None))
+    run(_serve(load(), migrate, worker, typer.echo if attended else None), serves=True)
 
 
 def worker(
@@ -42,7 +42,7 @@ def worker(
         changes["jamjet_worker_concurrency"] = concurrency
     if queues is not None:
         changes["jamjet_worker_queues"] = tuple(filter(None, map(str.strip, queues.split(","))))
-    run(_work(load().model_copy(update=changes)))
+    run(_work(load().model_copy(update=changes)), serves=True)
 
 
 def migrate() -> None:
