@@ -1,5 +1,5 @@
 """The door for heartbeats. They are most of what a registry is asked, and what the framework does around a route
-costs more than a heartbeat: finding the route, its dependencies, and seven layers that have nothing to do with it."""
+costs more than a heartbeat: finding the route, its dependencies, and seven layers that it has no use for."""
 
 import re
 
