@@ -17,6 +17,7 @@ from agent_runtime.errors import (
     MemoryDisabled,
     MigrationConcernsOthers,
     RegistryNotConfigured,
+    RegistryRuntimeUnavailable,
     ThreadError,
     ThreadNotFound,
     ThreadNotOurs,
@@ -66,10 +67,6 @@ class Unauthorized(RequestError):
     headers: Mapping[str, str] = {"WWW-Authenticate": 'Bearer realm="admin API"'}
 
 
-class RuntimeUnavailable(RequestError):
-    """The registry runtime cannot be used."""
-
-
 class RouteNotFound(RequestError):
     """The admin API has no such path."""
 
@@ -98,6 +95,7 @@ ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     MigrationConcernsOthers: (403, "FORBIDDEN"),
     AgentStillAlive: (409, "CONFLICT"),
     RegistryNotConfigured: (409, "RUNTIME_UNAVAILABLE"),
+    RegistryRuntimeUnavailable: (409, "RUNTIME_UNAVAILABLE"),
     # what is refused here
     RequestError: (400, "INVALID_PARAM"),
     InvalidBody: (400, "INVALID_BODY"),
@@ -105,7 +103,6 @@ ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     PayloadTooLarge: (413, "PAYLOAD_TOO_LARGE"),
     Unauthorized: (401, "UNAUTHORIZED"),
     HeaderRefused: (403, "FORBIDDEN"),
-    RuntimeUnavailable: (409, "RUNTIME_UNAVAILABLE"),
     RouteNotFound: (404, "NOT_FOUND"),
     MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),
 }

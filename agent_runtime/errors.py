@@ -123,3 +123,7 @@ class RegistryNotConfigured(AgentError):
 
     def __init__(self) -> None:
         super().__init__("no registry is configured; set REGISTRY_URL and restart the agent")
+
+
+class RegistryRuntimeUnavailable(AgentError):
+    """The agent has a registry, and cannot take anything from it at the moment."""

@@ -32,6 +32,9 @@ class AgentMetrics:
         self._heartbeats = Counter(
             "agent_heartbeats", "Heartbeats sent to the registry, by outcome.", ["outcome"], registry=self.registry
         )
+        self._reloads = Counter(
+            "agent_component_reloads", "Reloads of components, by outcome.", ["outcome"], registry=self.registry
+        )
 
     def turn_ended(self, outcome: Outcome) -> None:
         self._turns.labels(_OUTCOMES[type(outcome)]).inc()
@@ -42,6 +45,17 @@ class AgentMetrics:
 
     def heartbeat_sent(self, outcome: str) -> None:
         self._heartbeats.labels(outcome).inc()
+
+    def reloaded(self, outcome: str) -> None:
+        """`changed`, `unchanged`, `failed` (at least one component), or `unavailable` (the registry)."""
+        self._reloads.labels(outcome).inc()
+
+    def watch_components(self, generation: Callable[[], float], failed: Callable[[], float]) -> None:
+        """The generation in force, and how many components of the registry are not what they should be."""
+        gauge = Gauge("agent_component_generation", "The generation of components in use.", registry=self.registry)
+        gauge.set_function(generation)
+        gauge = Gauge("agent_components_failed", "Components that could not be loaded.", registry=self.registry)
+        gauge.set_function(failed)
 
     def watch_registration(self, registered: Callable[[], bool]) -> None:
         gauge = Gauge("agent_registered", "1 while the registry has this process.", registry=self.registry)

@@ -38,6 +38,8 @@ class AgentSettings(BaseSettings):
     registry_url: str = ""
     registry_token: SecretStr = SecretStr("")
     registry_heartbeat_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 10
+    registry_auto_reload: bool = True
+    component_commands_enabled: bool = True
     internal_runtime_control_enabled: bool = False
     admin_token: SecretStr = SecretStr("")
     admin_allow_unauthenticated: bool = False

@@ -13,6 +13,7 @@ from registry.agents.door import HeartbeatDoor
 from registry.artifacts import routes as artifacts
 from registry.artifacts.service import MAX_BYTES as MAX_ARTIFACT_BYTES
 from registry.audit import routes as audit
+from registry.components import routes as components
 from registry.cron import routes as cron
 from registry.did import routes as did
 from registry.events import routes as events
@@ -31,6 +32,9 @@ VERSION = version("agent-sidecar")
 
 _ROUTERS = (
     agents.router,
+    components.reporting_router,
+    components.reading_router,
+    components.router,
     audit.router,
     tenants.router,
     tokens.router,

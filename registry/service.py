@@ -13,6 +13,7 @@ from registry.agents.probes import probing_agents
 from registry.agents.service import Agents
 from registry.artifacts.service import Artifacts
 from registry.audit.service import Audit
+from registry.components.service import Components
 from registry.cron.service import CronJobs
 from registry.data import describe_database
 from registry.database import open_registry_pool, prepare_database
@@ -42,6 +43,7 @@ class Registry:
     agents: Agents
     artifacts: Artifacts
     audit: Audit
+    components: Components
     cron_jobs: CronJobs
     events: EventStreams
     executions: Executions
@@ -102,6 +104,7 @@ async def open_registry(
             agents=Agents(pool, settings, discovery, metrics),
             artifacts=Artifacts(pool),
             audit=Audit(pool),
+            components=Components(pool),
             cron_jobs=CronJobs(pool),
             events=EventStreams(executions),
             executions=executions,

@@ -140,8 +140,8 @@ class Threads:
         return erasure
 
     async def migrate_agent_id(self, old_id: str, new_id: str, force: bool = False) -> int:
-        """Moves every thread of `old_id` to `new_id`, all at once, and returns how many. They are counted once they
-        have moved, and turns go on: one that `new_id` deletes in that moment is not among them.
+        """Moves every thread of `old_id` to `new_id`, all at once, and returns how many. They are counted once
+        they have moved, and turns go on: one that `new_id` deletes in that moment is not among them.
 
         Raises `InvalidValue` for ids that are no ids or the same, `MigrationConcernsOthers` when neither is this
         agent's, and `AgentStillAlive` when another process runs under `old_id`, unless `force` is set.

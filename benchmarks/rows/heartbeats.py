@@ -23,7 +23,7 @@ async def run(bench: Bench) -> Sequence[Row]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         dsn = await enter(bench.database())
-        registry = await enter(running_registry(dsn))
+        registry = await enter(running_registry(dsn, jamjet_dev_mode=False))
         await fill(dsn, "registry_token", token_hash=sha256(TOKEN.encode()).digest())
         await fill(dsn, "registered_agents", agents=AGENTS)
         load = await enter(running_subject("benchmarks.beats"))

@@ -12,7 +12,7 @@ SELECT agent_id FROM agents
 
 -- name: lock_agent
 -- Changes of one agent come one after the other; its heartbeats do not wait for them.
-SELECT agent_id, uri, status, origin, card_url, has_instances, has_left FROM agents
+SELECT agent_id, uri, status, origin, card_url, has_instances, has_left, component_version FROM agents
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s
    FOR NO KEY UPDATE;
 
@@ -35,8 +35,12 @@ ON CONFLICT (tenant_id, agent_id) DO UPDATE
        skills = excluded.skills, protocols = excluded.protocols,
        has_instances = a.has_instances OR excluded.has_instances,
        next_probe_at = CASE WHEN excluded.origin = 'discovered' AND a.status = 'active' THEN now() END,
+       component_version = a.component_version + CASE
+           WHEN (a.uri, a.card_url, a.card::text) IS DISTINCT FROM (excluded.uri, excluded.card_url, excluded.card::text)
+           THEN 1 ELSE 0 END,
        updated_at = now()
-RETURNING a.status;
+RETURNING a.status, a.component_version, coalesce(
+    (SELECT generation FROM component_generations g WHERE g.tenant_id = a.tenant_id), 0) AS component_generation;
 
 -- name: set_status
 -- A discovered agent is looked at while it is active, for the first time at once.
@@ -113,9 +117,9 @@ UPDATE agent_instances i
    SET heartbeat_seconds = coalesce(u.heartbeat_seconds, i.heartbeat_seconds),
        alive_until = now() + silence_allowed(coalesce(u.heartbeat_seconds, i.heartbeat_seconds)),
        last_heartbeat_at = now(), health_reason = u.reason
-  FROM usual u
+  FROM usual u LEFT JOIN component_generations g USING (tenant_id)
  WHERE i.tenant_id = u.tenant_id AND i.agent_id = u.agent_id AND i.incarnation = u.incarnation
-RETURNING i.tenant_id, i.agent_id, i.incarnation, i.health, u.status;
+RETURNING i.tenant_id, i.agent_id, i.incarnation, i.health, u.status, coalesce(g.generation, 0) AS generation;
 
 -- name: lock_instance
 SELECT incarnation, alive_until > (SELECT until FROM registry_hearing) AS living, health, health_reason,
@@ -233,7 +237,8 @@ RETURNING a.tenant_id, a.agent_id, a.uri, a.card_url, a.card ->> 'id' AS card_id
 
 -- name: update_probed_card
 UPDATE agents
-   SET uri = %(uri)s, card = %(card)s, skills = %(skills)s, protocols = %(protocols)s, updated_at = now()
+   SET uri = %(uri)s, card = %(card)s, skills = %(skills)s, protocols = %(protocols)s,
+       component_version = component_version + 1, updated_at = now()
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND card <> %(card)s;
 
 -- name: list_trace

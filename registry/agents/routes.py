@@ -1,6 +1,7 @@
 """Routes of agents."""
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -98,8 +99,8 @@ async def heartbeat(
 async def answer_heartbeat(
     registry: Registry, principal: Principal, agent_id: str, heartbeat: Heartbeat
 ) -> Response:
-    status = await registry.agents.heartbeat(principal, agent_id, heartbeat)
-    return JsonResponse({"agent_id": agent_id, "ok": True, "status": status})
+    heard = await registry.agents.heartbeat(principal, agent_id, heartbeat)
+    return JsonResponse({"agent_id": agent_id, "ok": True, **asdict(heard)})
 
 
 @router.post(
@@ -117,9 +118,7 @@ async def register_agent(
     """Registers an agent by its card. With the id of one that is there, or without an id and with its URI, that
     one gets the new card and keeps its status. Without an id the name makes one, as in `research-agent`."""
     registered = await registry.agents.register(principal, *given)
-    return JsonResponse(
-        {"agent_id": registered.agent_id, "created": registered.created, "status": registered.status}, 201
-    )
+    return JsonResponse(asdict(registered), 201)
 
 
 @router.get("", response_model=AgentsAnswer, responses=failures(), openapi_extra=described(query=AgentsQuery))

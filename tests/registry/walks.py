@@ -8,9 +8,17 @@ from typing import Any
 
 import httpx
 
+from registry.components.models import KINDS
+
 NEEDS_NO_TOKEN = frozenset(
     {"/health", "/healthz", "/readyz", "/metrics", "/openapi.json", "/.well-known/did.json"}
 )
+
+
+READS_BY_POST = frozenset({"/components/resolve"})
+
+_CHOICES = {"kind": KINDS}
+"""What stands in places of paths where few things are possible."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +33,13 @@ class Route:
 
     @property
     def changes_something(self) -> bool:
-        return self.method not in ("get", "head")
+        return self.method not in ("get", "head") and self.path not in READS_BY_POST
 
     def paths(self, *ids: str) -> Iterator[str]:
         """The route's paths, with each of `ids` in each of its places."""
-        pattern, places = re.subn(r"{[^}]*}", "{}", self.path)
-        for chosen in product(ids, repeat=places):
+        places = re.findall(r"{([^}]*)}", self.path)
+        pattern = re.sub(r"{[^}]*}", "{}", self.path)
+        for chosen in product(*(_CHOICES.get(place, ids) for place in places)):
             yield pattern.format(*chosen)
 
 
