@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Awaitable
 from pathlib import Path
 from socket import socket
 
@@ -23,9 +24,15 @@ logger = logging.getLogger(__name__)
 
 
 async def serve_agent(
-    settings: AgentSettings, directory: Path, *, env_file: Path | None = None, migrate: bool = True
+    settings: AgentSettings,
+    directory: Path,
+    *,
+    env_file: Path | None = None,
+    migrate: bool = True,
+    database: Awaitable[str] | None = None,
 ) -> None:
-    """Serves the project in `directory` until a signal; a changed card URL is written to `env_file`.
+    """Serves the project in `directory` until a signal; a changed card URL is written to `env_file`. `database` is
+    that of `open_runtime`.
 
     Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
     """
@@ -37,7 +44,9 @@ async def serve_agent(
         public_url = settings.public_agent_url or url_of(agent_socket)
         async with (
             open_tracing(settings.agent_id or project.card.name),
-            open_runtime(settings, project, public_url=public_url, env_file=env_file, migrate=migrate) as runtime,
+            open_runtime(
+                settings, project, public_url=public_url, env_file=env_file, migrate=migrate, database=database
+            ) as runtime,
             running("announce-registry", _announce_registry(runtime)),
         ):
             if settings.admin_has_own_listener:

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from groundwork.impatient import ImpatientProtocol
+from groundwork.quick_start import settle
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ async def serve(
 ) -> None:
     """Serves until SIGINT or SIGTERM, then stops accepting and lets open requests end, for `grace_seconds`.
 
+    The process is taken to be loaded: see `quick_start.settle`.
     `on_stop` is called at the first signal: what must not begin any more can be told so before the wait.
     A second signal stops at once: the requests that are still open are cut, and the caller is cancelled so
     that it closes what it has opened without waiting for work to end.
@@ -81,6 +83,7 @@ async def serve(
             server.force_exit = True
 
     _at_signals(stop, cut)
+    settle()
     await asyncio.gather(
         *(server.serve(sockets=[listener.socket]) for server, listener in zip(servers, listeners, strict=True))
     )
@@ -97,6 +100,7 @@ async def until_signal(on_stop: Callable[[], None] = lambda: None) -> None:
         stopped.set()
 
     _at_signals(stop, lambda: None)
+    settle()
     await stopped.wait()
 
 

@@ -11,6 +11,7 @@ from groundwork.health import health_routes
 from groundwork.load import Load, LoadLimit
 from groundwork.tracing import traced
 from registry.agents import routes as agents
+from registry.agents.door import HeartbeatDoor
 from registry.artifacts import routes as artifacts
 from registry.artifacts.service import MAX_BYTES as MAX_ARTIFACT_BYTES
 from registry.audit import routes as audit
@@ -66,7 +67,7 @@ def create_app(registry: Registry) -> ASGIApp:
 
     load = Load(registry.settings.max_requests, registry.pool)
     registry.metrics.watch_refusals(lambda: load.refused)
-    limited = LoadLimit(app, load, _is_work, respond_to)
+    limited = LoadLimit(HeartbeatDoor(app, registry), load, _is_work, respond_to)
     counted = _Counted(BodyLimit(limited, limit_for, refuse_body), registry.metrics)
     return RequestId(HeadAsGet(JamJetPrefix(traced(counted))))
 
@@ -107,7 +108,7 @@ class _Counted:
         try:
             await self.app(scope, receive, send_and_see)
         finally:
-            route = getattr(scope.get("route"), "path", "(none)")
+            route = scope.get("route_path") or getattr(scope.get("route"), "path", "(none)")
             method = scope["method"] if scope["method"] in _METHODS else "(other)"
             self.metrics.request_answered(method, route, status, time.monotonic() - started)
 

@@ -1,6 +1,6 @@
 """Everything a running registry holds: who opens it, in which order, and who closes it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,7 +16,8 @@ from registry.audit.service import Audit
 from registry.backlog.watch import watching_backlog
 from registry.components.service import Components
 from registry.cron.service import CronJobs
-from registry.database import describe_database, open_registry_pool, prepare_database
+from registry.data import describe_database
+from registry.database import open_registry_pool, prepare_database
 from registry.engine.jobs import Jobs
 from registry.engine.worker import open_worker
 from registry.events.stream import EventStreams
@@ -67,18 +68,23 @@ class Registry:
 
 @asynccontextmanager
 async def open_registry(
-    settings: RegistrySettings, *, public_url: str = "", migrate: bool = True, worker: bool = True
+    settings: RegistrySettings,
+    *,
+    public_url: str = "",
+    migrate: bool = True,
+    worker: bool = True,
+    database: Awaitable[str] | None = None,
 ) -> AsyncIterator[Registry]:
     """Opens a registry, and closes it in reverse: its loops end first, the database goes last.
 
     `public_url` is where others reach it, when that is not what the settings say. With a `worker` the process also
-    runs executions.
+    runs executions. `database` is that of `open_registry_pool`.
     Raises `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaTooNew`.
     """
     metrics = RegistryMetrics()
     grace = Grace(settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_registry_pool(settings, "registry"))
+        pool = await stack.enter_async_context(open_registry_pool(settings, "registry", database))
         if migrate:
             await prepare_database(pool)
         metrics.watch_pool(pool)
