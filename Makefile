@@ -10,7 +10,11 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help venv demo test test-pgbouncer test-jamjet test-newest fuzz bench lint format lock clean
+=======
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest bench soak lint format lock clean
+>>>>>>> faults
 
 # What follows the word `bench` says what to measure, and is no target of its own.
 ifeq (bench,$(firstword $(MAKECMDGOALS)))
@@ -49,6 +53,9 @@ fuzz: venv  ## 100,000 hostile requests to both services; ARGS="5000 7" for anot
 
 bench: venv  ## measure what the software costs; `make bench turns` measures one thing
 	@$(python) -m benchmarks $(measured) $(ARGS)
+
+soak: venv  ## break things under load, and look what holds; ARGS="--minutes 5 --seed 1"
+	@$(python) -m tests.faults $(ARGS)
 
 lint: venv  ## ruff and mypy --strict on everything
 	@$(python) -m ruff check .
