@@ -10,11 +10,7 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest fuzz bench lint format lock clean
-=======
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest bench soak lint format lock clean
->>>>>>> faults
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest fuzz bench soak lint format lock clean
 
 # What follows the word `bench` says what to measure, and is no target of its own.
 ifeq (bench,$(firstword $(MAKECMDGOALS)))
