@@ -94,7 +94,7 @@ class _Counted:
         try:
             await self.app(scope, receive, send_and_see)
         finally:
-            route = scope.get("route_path") or getattr(scope.get("route"), "path", "(none)")
+            route = str(scope.get("route_path") or getattr(scope.get("route"), "path", "(none)"))
             method = scope["method"] if scope["method"] in _METHODS else "(other)"
             self.metrics.request_answered(method, route, status, time.monotonic() - started)
 
