@@ -22,6 +22,8 @@ endif
 # A Python that was set up for something else must not reach into the environment.
 unexport PYTHONHOME
 unexport PYTHONPATH
+# Tests start hundreds of processes, each of which would compile all of the software once more.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile

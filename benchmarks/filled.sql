@@ -57,3 +57,47 @@ INSERT INTO a2a_tasks (task_id, thread_id, owner_key, state, version, task)
 SELECT md5(t.thread_id || n), t.thread_id, t.owner_key, 'TASK_STATE_COMPLETED', 4, decode(repeat(md5(n::text), 30), 'hex')
   FROM agent_threads t, generate_series(1, 3) AS n
  WHERE t.thread_id LIKE %(agent_id)s || '-%%' ORDER BY n, t.position;
+
+-- name: idle_agents
+-- As a registry collects them: a thousand are active and live, the others have been deactivated.
+WITH made AS (
+    INSERT INTO agents (tenant_id, agent_id, uri, status, origin, card, skills, protocols, has_instances)
+    SELECT 'default', 'agent-' || lpad(n::text, 7, '0'), 'http://agent-' || n || '.test',
+           CASE WHEN n %% (%(agents)s / 1000) = 0 THEN 'active' ELSE 'deactivated' END, 'registered',
+           jsonb_build_object('id', 'agent-' || lpad(n::text, 7, '0'), 'name', 'Agent ' || n,
+                              'uri', 'http://agent-' || n || '.test'),
+           '{chat}', '{a2a}', false
+      FROM generate_series(1, %(agents)s) AS n
+    RETURNING agent_id, status
+)
+INSERT INTO agent_instances (tenant_id, agent_id, incarnation, heartbeat_seconds, alive_until)
+SELECT 'default', agent_id, 'a', 3600, now() + interval '1 day' FROM made WHERE status = 'active';
+
+-- name: executions
+WITH workflow AS (
+    INSERT INTO workflows (tenant_id, workflow_id) VALUES ('default', 'done')
+), revision AS (
+    INSERT INTO workflow_revisions (tenant_id, workflow_id, version, revision, digest, document)
+    VALUES ('default', 'done', '1.0.0', 1, '', '{}') RETURNING revision_id
+)
+INSERT INTO executions (execution_id, tenant_id, revision_id, workflow_id, workflow_version, status, initial_input,
+                        state, labels, created_at, started_at, completed_at)
+SELECT gen_random_uuid(), 'default', revision_id, 'done', '1.0.0',
+       CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'completed' END,
+       '{"question": "how much"}', '{"question": "how much", "answer": "a lot"}', '{}', now() - interval '1 day',
+       now() - interval '1 day', now() - interval '1 day'
+  FROM revision, generate_series(1, %(executions)s) AS n;
+
+-- name: audit_entries
+WITH written AS (
+    INSERT INTO audit_entries (tenant_id, sequence, created_at, event_type, actor_type, actor_id, role, subject, detail,
+                               previous_hash, hash)
+    SELECT 'default', n, now(), CASE WHEN n %% 100 = 0 THEN 'agent_paused' ELSE 'agent_updated' END, 'token',
+           'tok_' || n %% 20, 'developer', 'agent:agent-' || n %% 1000, '{"uri": "http://agent.test"}',
+           sha256(n::text::bytea), sha256(n::text::bytea)
+      FROM generate_series(1, %(entries)s) AS n
+    RETURNING event_type, actor_id
+), counted AS (
+    INSERT INTO audit_totals SELECT 'default', event_type, actor_id, count(*) FROM written GROUP BY event_type, actor_id
+)
+INSERT INTO audit_chains VALUES ('default', %(entries)s, '\x');

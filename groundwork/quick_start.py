@@ -73,11 +73,15 @@ class _Unused(ModuleType):
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):  # the import system looks for some, and takes no for an answer
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        self.__class__ = ModuleType
+        _make_ordinary(self)
         assert self.__spec__ is not None
         assert isinstance(self.__spec__.loader, _Wrapped)
         self.__spec__.loader.loader.exec_module(self)
         return getattr(self, name)
+
+
+def _make_ordinary(module: ModuleType) -> None:
+    module.__class__ = ModuleType
 
 
 class _Models(_Wrapped):
