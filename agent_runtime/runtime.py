@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
 from agent_runtime.card_url import CardUrl
 from agent_runtime.components.opening import Components, open_components
 from agent_runtime.components.snapshot import Snapshot
+from agent_runtime.data import describe_database, open_database
 from agent_runtime.database import prepare_database
 from agent_runtime.fleet.settings import LiveSettings, open_settings
 from agent_runtime.graph.context import TurnContext
@@ -38,14 +39,11 @@ from agent_runtime.turns.saver import TurnSaver
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.background import running
 from groundwork.bounded_http import OpenTransport
-from groundwork.embedded import open_embedded, open_throwaway
 from groundwork.fetch import CheckingTransport, OutgoingPolicy
 from groundwork.grace import Grace
-from groundwork.postgres import Pool, check_database, describe, mask_password, open_pool
+from groundwork.postgres import Pool, check_database, mask_password, open_pool
 
 logger = logging.getLogger(__name__)
-
-EMBEDDED_DATA = Path(".data/postgres")
 
 
 @dataclass(frozen=True)
@@ -124,8 +122,11 @@ async def open_runtime(
     public_url: str,
     env_file: Path | None = None,
     migrate: bool = True,
+    database: Awaitable[str] | None = None,
 ) -> AsyncIterator[AgentRuntime]:
     """Opens an agent and closes it in reverse: it leaves its registry, turns are drained, the database goes last.
+
+    `database` is the DSN of one that the caller has opened already, or is opening, and closes later.
 
     Raises `BadProject`, `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaTooNew`.
     """
@@ -135,7 +136,8 @@ async def open_runtime(
     metrics = AgentMetrics()
     grace = Grace(settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(open_database(settings, project.directory))
+        opened = database or stack.enter_async_context(open_database(settings, project.directory))
+        dsn = await opened
         pool = await stack.enter_async_context(
             open_pool(
                 dsn,
@@ -162,9 +164,19 @@ async def open_runtime(
         stack.push_async_exit(_draining(summaries, grace))
         a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url))
         runner = _GraphRunner(settings, project.card.name, graph, pool, memory, components, summaries, metrics)
-        turns = Turns(pool, lease, a2a.recorder, runner.run, after=runner.after, lost=a2a.turn_lost)
+        turns = Turns(
+            pool,
+            lease,
+            a2a.recorder,
+            runner.run,
+            after=runner.after,
+            lost=a2a.turn_lost,
+            most=settings.max_turns,
+        )
         a2a.serve(turns)
-        metrics.watch_turns(lambda: turns.in_flight)
+        metrics.watch_turns(turns)
+        metrics.watch_connections(components.status)
+        metrics.watch_refusals("a2a", lambda: a2a.load.refused)
         metrics.watch_pool(pool)
         await stack.enter_async_context(running("turn-dispatch", turns.dispatch()))
         await stack.enter_async_context(running("turn-sweep", turns.sweep()))
@@ -184,7 +196,7 @@ async def open_runtime(
         yield AgentRuntime(
             settings,
             project,
-            _where(settings),
+            describe_database(settings),
             pool,
             memory,
             card_url,
@@ -285,19 +297,3 @@ def _guarded_transport(settings: AgentSettings, project: Project) -> OpenTranspo
     hosts = tuple(httpx.URL(url).host for url in urls)
     policy = OutgoingPolicy(deny_private_networks=True, allowed_hosts=hosts)
     return lambda: CheckingTransport(policy)
-
-
-def open_database(settings: AgentSettings, directory: Path) -> AbstractAsyncContextManager[str]:
-    """The DSN of the agent's database, for as long as the block runs; the embedded server lives with it."""
-    if settings.memory_backend == "memory":
-        return open_throwaway()
-    if dsn := settings.postgres_dsn.get_secret_value():
-        return nullcontext(dsn)
-    return open_embedded(directory / EMBEDDED_DATA)
-
-
-def _where(settings: AgentSettings) -> str:
-    if settings.memory_backend == "memory":
-        return "a temporary PostgreSQL, deleted at exit"
-    dsn = settings.postgres_dsn.get_secret_value()
-    return f"PostgreSQL at {describe(dsn)}" if dsn else f"embedded PostgreSQL in {EMBEDDED_DATA}"

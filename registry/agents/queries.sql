@@ -179,20 +179,30 @@ SELECT extract(epoch FROM last.gap)::float8 AS gap_seconds,
 -- name: note_overdue
 -- Whoever became overdue, or is no longer, since this was last asked, by whichever registry. A row that another one
 -- works on is left to the next time.
-WITH changed AS (
+WITH living AS MATERIALIZED (
+    SELECT DISTINCT tenant_id, agent_id FROM agent_instances
+     WHERE alive_until > (SELECT until FROM registry_hearing)
+), gone AS (
     SELECT a.tenant_id, a.agent_id FROM agents a
-     WHERE a.is_overdue <> (a.status = 'active' AND NOT EXISTS (
-           SELECT FROM agent_instances i
-            WHERE i.tenant_id = a.tenant_id AND i.agent_id = a.agent_id
-              AND i.alive_until > (SELECT until FROM registry_hearing)))
+     WHERE a.status = 'active' AND NOT a.is_overdue
+       AND NOT EXISTS (SELECT FROM living l WHERE l.tenant_id = a.tenant_id AND l.agent_id = a.agent_id)
+       FOR NO KEY UPDATE OF a SKIP LOCKED
+), back AS (
+    SELECT a.tenant_id, a.agent_id FROM agents a
+     WHERE a.is_overdue
+       AND (a.status <> 'active'
+            OR EXISTS (SELECT FROM living l WHERE l.tenant_id = a.tenant_id AND l.agent_id = a.agent_id))
        FOR NO KEY UPDATE OF a SKIP LOCKED
 )
 UPDATE agents a SET is_overdue = NOT a.is_overdue
-  FROM changed c WHERE a.tenant_id = c.tenant_id AND a.agent_id = c.agent_id
+  FROM (TABLE gone UNION ALL TABLE back) AS c WHERE a.tenant_id = c.tenant_id AND a.agent_id = c.agent_id
 RETURNING a.tenant_id, a.agent_id, a.status, a.is_overdue;
 
 -- name: count_by_status
-SELECT status, alive, count(*) AS agents FROM seen_agents GROUP BY status, alive;
+-- Only of the active has it to be seen whether they are alive; the others are counted in an index.
+SELECT status, false AS alive, count(*) AS agents FROM agents WHERE status <> 'active' GROUP BY status
+ UNION ALL
+SELECT status, alive, count(*) FROM seen_agents WHERE status = 'active' GROUP BY status, alive;
 
 -- name: purge_instances
 WITH silent AS MATERIALIZED (

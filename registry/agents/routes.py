@@ -79,7 +79,7 @@ async def _read_registration(request: Request) -> tuple[Card, SignOfLife]:
     return read_card({name: value for name, value in body.items() if name not in beside}), process
 
 
-# First, since it is what is asked for most, and routes are tried in their order.
+# For the document: `HeartbeatDoor` answers these before they are here.
 @router.post(
     "/{agent_id}/heartbeat",
     response_model=HeartbeatAnswer,
@@ -93,7 +93,13 @@ async def heartbeat(
     body: Annotated[Heartbeat, body_of(Heartbeat, optional=True)],
 ) -> Response:
     """A process of the agent lives. One that has an incarnation has to have registered with it."""
-    heard = await registry.agents.heartbeat(principal, agent_id, body)
+    return await answer_heartbeat(registry, principal, agent_id, body)
+
+
+async def answer_heartbeat(
+    registry: Registry, principal: Principal, agent_id: str, heartbeat: Heartbeat
+) -> Response:
+    heard = await registry.agents.heartbeat(principal, agent_id, heartbeat)
     return JsonResponse({"agent_id": agent_id, "ok": True, **asdict(heard)})
 
 

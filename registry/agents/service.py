@@ -36,6 +36,9 @@ from registry.errors import Gone, InvalidRequest, NotFound
 from registry.metrics import RegistryMetrics
 from registry.settings import RegistrySettings
 
+PAUSE_SECONDS = 0.01
+"""A hundred calls a second carry any number of heartbeats, each of which is a hundredth of a second late."""
+
 _BATCH = 200
 _BATCH_BYTES = 2 * 1024 * 1024
 
@@ -58,7 +61,7 @@ class Agents:
         self._settings = settings
         self._discovery = discovery
         self._metrics = metrics
-        self._beats = Batches(self._beat)
+        self._beats = Batches(self._beat, pause=PAUSE_SECONDS)
 
     async def register(self, principal: Principal, card: Card, process: SignOfLife) -> Registered:
         """Makes an entry of the card, or brings the agent's entry up to date, which keeps its status. The process

@@ -28,7 +28,7 @@ WORKFLOW = document(
 WORKFLOW["nodes"]["ask"] |= {"retry_policy": "patient", "node_timeout_secs": 10}
 
 _PATIENCE_SECONDS = 10.0
-_AWAY = {502, 503, 504}
+_AWAY = {429, 502, 503, 504}
 _INTERNAL = -32603
 """With which A2A says that the database is away, or that the agent is stopping."""
 
