@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from groundwork.fetch import Unreachable, certificates, unpacked
+from groundwork.fetch import HttpClient, Unreachable, certificates, unpacked
 from groundwork.tracing import tell_server
 
 NOT_SENT = -32_901  # the request was not sent, or not to a session that exists: nothing happened
@@ -17,7 +17,7 @@ LOST = -32_903  # the connection failed with the request on its way: what happen
 OpenTransport = Callable[[], httpx.AsyncBaseTransport]
 
 
-class BoundedClient(httpx.AsyncClient):
+class BoundedClient(HttpClient):
     """Reads at most `longest` bytes of an answer, and raises `httpx.ReadError` where there are more.
 
     Answers are unpacked here: httpx would unpack whatever it is sent, a piece of it to gigabytes.

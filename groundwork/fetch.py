@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import httpx
 
@@ -98,13 +99,26 @@ def certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+class HttpClient(httpx.AsyncClient):
+    """Raises `httpx.ConnectError`, too, where a connection is reset as soon as it is made."""
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        try:
+            return await super().send(request, **options)
+        except AttributeError as error:
+            # On uvloop, anyio then asks a socket that is gone for its peer.
+            if error.obj is not None or error.name != "getpeername":
+                raise
+            raise httpx.ConnectError("the connection was reset at once", request=request) from error
+
+
 def open_client(policy: OutgoingPolicy) -> httpx.AsyncClient:
     """A client for `fetch`, to be used as a context manager; it keeps no cookies and follows nothing by itself.
 
     Where private networks are denied it connects directly and disregards the environment's proxies: behind a
     proxy, nobody here could tell what it connects to.
     """
-    return httpx.AsyncClient(
+    return HttpClient(
         transport=CheckingTransport(policy) if policy.deny_private_networks else None,
         verify=certificates(),
         timeout=policy.timeout_seconds,
