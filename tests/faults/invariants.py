@@ -42,6 +42,17 @@ async def nobody_gets_an_answer_that_nobody_should_get(town: Town, book: Book) -
     return book.odd[:_MOST_SHOWN]
 
 
+async def no_log_tells_of_a_crash(town: Town, book: Book) -> list[str]:
+    """Of a loop or a request: whatever fails outside is to be expected."""
+    found = [
+        f"{service.name}: {line.strip()}"
+        for service in town.services
+        for line in service.log.read_text(errors="replace").splitlines()
+        if " ERROR " in line and "crashed" in line
+    ]
+    return found[:_MOST_SHOWN]
+
+
 # Agents
 
 
@@ -199,6 +210,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     every_process_runs_until_it_is_told_to_stop,
     every_process_that_is_told_to_stop_ends_well,
     nobody_gets_an_answer_that_nobody_should_get,
+    no_log_tells_of_a_crash,
     no_turn_is_left_over,
     no_task_works_for_ever,
     no_turn_fails,
@@ -235,6 +247,7 @@ INCURABLE = {
     every_process_runs_until_it_is_told_to_stop,
     every_process_that_is_told_to_stop_ends_well,
     nobody_gets_an_answer_that_nobody_should_get,
+    no_log_tells_of_a_crash,
     no_turn_fails,
 }
 """There is no waiting for them: what was seen once has happened."""
