@@ -164,9 +164,19 @@ async def open_runtime(
         stack.push_async_exit(_draining(summaries, grace))
         a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url))
         runner = _GraphRunner(settings, project.card.name, graph, pool, memory, components, summaries, metrics)
-        turns = Turns(pool, lease, a2a.recorder, runner.run, after=runner.after, lost=a2a.turn_lost)
+        turns = Turns(
+            pool,
+            lease,
+            a2a.recorder,
+            runner.run,
+            after=runner.after,
+            lost=a2a.turn_lost,
+            most=settings.max_turns,
+        )
         a2a.serve(turns)
-        metrics.watch_turns(lambda: turns.in_flight)
+        metrics.watch_turns(turns)
+        metrics.watch_connections(components.status)
+        metrics.watch_refusals("a2a", lambda: a2a.load.refused)
         metrics.watch_pool(pool)
         await stack.enter_async_context(running("turn-dispatch", turns.dispatch()))
         await stack.enter_async_context(running("turn-sweep", turns.sweep()))

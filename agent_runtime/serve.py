@@ -14,9 +14,11 @@ from agent_runtime.project import load_project
 from agent_runtime.runtime import AgentRuntime, open_runtime
 from agent_runtime.settings import AgentSettings
 from groundwork.background import running
+from groundwork.load import Load
 from groundwork.logs import configure_logging
 from groundwork.serving import Listener, bind, serve, url_of
 from groundwork.settings import secrets_in
+from groundwork.tracing import open_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ async def serve_agent(
     with bind(settings.host, settings.port) as agent_socket:
         public_url = settings.public_agent_url or url_of(agent_socket)
         async with (
+            open_tracing(settings.agent_id or project.card.name),
             open_runtime(
                 settings, project, public_url=public_url, env_file=env_file, migrate=migrate, database=database
             ) as runtime,
@@ -60,11 +63,14 @@ async def serve_agent(
 
 def _admin(runtime: AgentRuntime) -> APIRouter:
     settings = runtime.settings
+    load = Load(settings.max_requests, runtime.pool)
+    runtime.metrics.watch_refusals("admin", lambda: load.refused)
     return admin_router(
         runtime,
         token=settings.admin_token.get_secret_value(),
         allowed_hosts=[*settings.admin_allowed_hosts, settings.admin_address[0]],
         max_body_bytes=settings.admin_max_body_bytes,
+        load=load,
     )
 
 

@@ -49,6 +49,8 @@ class AgentSettings(BaseSettings):
     admin_max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     a2a_tokens: SecretStr = SecretStr("")
     a2a_max_body_bytes: Annotated[int, Field(ge=1024)] = 10 * 1024 * 1024
+    max_turns: Annotated[int, Field(ge=1, le=100_000)] = 100
+    max_requests: Annotated[int, Field(ge=1, le=100_000)] = 200
     checkpoint_durability: Literal["sync", "async", "exit"] = "async"
     turn_lease_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30

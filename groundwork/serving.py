@@ -7,10 +7,12 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from groundwork.impatient import ImpatientProtocol
 from groundwork.quick_start import settle
 
 logger = logging.getLogger(__name__)
@@ -111,9 +113,18 @@ class _Server(uvicorn.Server):
 
 
 def _server(listener: Listener, grace_seconds: float) -> _Server:
-    config = uvicorn.Config(
-        listener.app,
-        lifespan="off",
+    return _Server(server_config(listener.app, grace_seconds))
+
+
+def server_config(
+    app: ASGIApp, grace_seconds: float, *, lifespan: Literal["off", "auto"] = "off"
+) -> uvicorn.Config:
+    """How every server of ours is run."""
+    return uvicorn.Config(
+        app,
+        lifespan=lifespan,
+        http=ImpatientProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         # The advertised URL is configured, never guessed from headers that any client can send.
@@ -121,7 +132,6 @@ def _server(listener: Listener, grace_seconds: float) -> _Server:
         server_header=False,
         timeout_graceful_shutdown=max(1, round(grace_seconds)),
     )
-    return _Server(config)
 
 
 def _at_signals(stop: Callable[[], None], cut: Callable[[], None]) -> None:

@@ -8,6 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from groundwork.asgi import BodyLimit, HeadAsGet, RequestId
 from groundwork.health import health_routes
+from groundwork.load import Load, LoadLimit
+from groundwork.tracing import traced
 from registry.agents import routes as agents
 from registry.agents.door import HeartbeatDoor
 from registry.artifacts import routes as artifacts
@@ -18,7 +20,7 @@ from registry.cron import routes as cron
 from registry.did import routes as did
 from registry.events import routes as events
 from registry.executions import routes as executions
-from registry.http_errors import JsonResponse, add_error_handlers, refuse_body
+from registry.http_errors import JsonResponse, add_error_handlers, refuse_body, respond_to
 from registry.jamjet import JamJetPrefix
 from registry.metrics import RegistryMetrics
 from registry.service import Registry
@@ -63,9 +65,21 @@ def create_app(registry: Registry) -> ASGIApp:
     def limit_for(scope: Scope) -> int:
         return max(limit, MAX_ARTIFACT_BYTES) if scope["path"].startswith("/artifacts") else limit
 
-    bounded = BodyLimit(HeartbeatDoor(app, registry), limit_for, refuse_body)
-    counted = _Counted(bounded, registry.metrics)
-    return RequestId(HeadAsGet(JamJetPrefix(counted)))
+    load = Load(registry.settings.max_requests, registry.pool)
+    registry.metrics.watch_refusals(lambda: load.refused)
+    limited = LoadLimit(HeartbeatDoor(app, registry), load, _is_work, respond_to)
+    counted = _Counted(BodyLimit(limited, limit_for, refuse_body), registry.metrics)
+    return RequestId(HeadAsGet(JamJetPrefix(traced(counted))))
+
+
+def _is_work(scope: Scope) -> bool:
+    """Whoever looks after the registry is answered in any case, and so is a sign of life: it costs little, and
+    without it whoever sends it would be taken for dead."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path not in _LOOKED_AFTER and not path.endswith("/heartbeat")
+
+
+_LOOKED_AFTER = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json"})
 
 
 async def _health() -> JsonResponse:

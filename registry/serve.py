@@ -8,6 +8,7 @@ from groundwork.grace import Grace
 from groundwork.logs import configure_logging
 from groundwork.serving import Listener, bind, serve, until_signal, url_of
 from groundwork.settings import secrets_in
+from groundwork.tracing import open_tracing
 from registry.app import create_app
 from registry.data import describe_database
 from registry.database import open_registry_pool, prepare_database
@@ -35,9 +36,12 @@ async def serve_registry(
     configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *secrets_in(os.environ)])
     with bind(settings.jamjet_bind, settings.jamjet_port) as listening:
         public_url = settings.jamjet_public_url or url_of(listening)
-        async with open_registry(
-            settings, public_url=public_url, migrate=migrate, worker=worker, database=database
-        ) as registry:
+        async with (
+            open_tracing("registry"),
+            open_registry(
+                settings, public_url=public_url, migrate=migrate, worker=worker, database=database
+            ) as registry,
+        ):
             _announce(registry, url_of(listening))
             await _see_that_somebody_gets_in(registry, show_once)
             app = Listener(create_app(registry), listening)
@@ -47,7 +51,7 @@ async def serve_registry(
 async def work(settings: RegistrySettings, *, database: Awaitable[str] | None = None) -> None:
     """`registry worker`: runs executions until a signal, and serves nothing."""
     configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *secrets_in(os.environ)])
-    async with open_registry_pool(settings, "worker", database) as pool:
+    async with open_tracing("registry-worker"), open_registry_pool(settings, "worker", database) as pool:
         await prepare_database(pool)
         jobs, grace = Jobs(), Grace(settings.shutdown_grace_seconds)
         await jobs.open(pool)

@@ -13,6 +13,7 @@ from registry.agents.probes import probing_agents
 from registry.agents.service import Agents
 from registry.artifacts.service import Artifacts
 from registry.audit.service import Audit
+from registry.backlog.watch import watching_backlog
 from registry.components.service import Components
 from registry.cron.service import CronJobs
 from registry.data import describe_database
@@ -91,6 +92,7 @@ async def open_registry(
         await jobs.open(pool)
         discovery = await stack.enter_async_context(open_discovery(settings))
         await stack.enter_async_context(watching_agents(pool, settings, metrics))
+        await stack.enter_async_context(watching_backlog(pool, metrics))
         await stack.enter_async_context(probing_agents(pool, discovery, settings))
         if worker:
             await stack.enter_async_context(open_worker(settings, pool, jobs, grace))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from langchain_core.messages import HumanMessage
@@ -11,6 +11,7 @@ from langchain_core.messages.utils import messages_from_dict
 
 from agent_runtime.turns.outputs import Outcome, Output
 from groundwork.postgres import Connection
+from groundwork.tracing import Origin, origin
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class TurnRequest:
     message_id: str
     message: HumanMessage
     answers: bool = False
+    origin: Origin = field(default_factory=origin)
+    """The request that it began with."""
 
     def to_bytes(self) -> bytes:
         """For the turn's row, so that another process can run it."""
@@ -32,6 +35,7 @@ class TurnRequest:
             "message_id": self.message_id,
             "message": message_to_dict(self.message),
             "answers": self.answers,
+            "origin": dict(self.origin),
         }
         return json.dumps(content).encode()
 
@@ -42,7 +46,13 @@ class TurnRequest:
         if not isinstance(message, HumanMessage):
             raise TypeError(f"a turn begins with a human message, not {type(message).__name__}")
         return cls(
-            thread_id, task_id, content["caller"], content["message_id"], message, answers=content["answers"]
+            thread_id,
+            task_id,
+            content["caller"],
+            content["message_id"],
+            message,
+            answers=content["answers"],
+            origin=content.get("origin", {}),
         )
 
 

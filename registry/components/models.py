@@ -81,7 +81,6 @@ class Use(Body):
 
 class UsesBody(Body):
     incarnation: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    generation: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     refs: Annotated[list[Use], Field(max_length=MAX_REFERENCES)]
 
 

@@ -77,6 +77,20 @@ async def test_of_those_who_write_at_once_one_wins_and_no_number_is_left_out(reg
     assert sorted(versions) == list(range(2, 12))
 
 
+async def test_versions_have_no_gap_when_some_put_and_others_delete(registry):
+    calls = [
+        call
+        for number in range(10)
+        for call in (
+            put(registry.http, "prompt/greeting", {"template": str(number)}),
+            registry.http.delete("/components/prompt/greeting"),
+        )
+    ]
+    assert {answer.status_code for answer in await asyncio.gather(*calls)} <= {200, 201, 404}
+    versions = (await registry.http.get("/components/prompt/greeting/versions")).json()["versions"]
+    assert [each["version"] for each in versions] == list(range(10, 0, -1))
+
+
 async def test_a_deleted_component_is_gone_but_for_its_history_and_counts_on(registry):
     await write(registry.http, "prompt/greeting", PROMPT)
     gone = await registry.http.delete("/components/prompt/greeting", headers={"If-Match": '"1"'})
@@ -185,12 +199,15 @@ async def test_what_is_hostile_is_refused_or_kept_as_it_is(registry):
 
 
 @pytest.mark.parametrize("name", ["prompt/greeting", "agent/peer"])
-async def test_what_is_another_tenants_is_not_resolved(registry, name):
+async def test_what_is_another_tenants_is_not_there(registry, name):
     await write(registry.http, "prompt/greeting", PROMPT)
     await registry.http.post("/agents", json={"id": "peer", "uri": "http://peer.test", "name": "Peer"})
     acme = await registry.client_of("developer", "acme")
     ours, theirs = [await resolve(http, reference(name)) for http in (registry.http, acme)]
     assert [each["components"][0]["found"] for each in (ours, theirs)] == [True, False]
+    for path in ("", "/versions", "/status"):
+        ours, theirs = [await http.get(f"/components/{name}{path}") for http in (registry.http, acme)]
+        assert (ours.status_code, theirs.status_code) == (200, 404), path
 
 
 async def _pages(http, path, key):
