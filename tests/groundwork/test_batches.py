@@ -67,3 +67,14 @@ async def test_who_is_cancelled_takes_nothing_from_the_others():
     doubling.may_answer.set()
     assert await third == 6
     assert impatient.cancelled()
+
+
+async def test_after_a_call_for_several_the_next_waits_for_more_to_come():
+    doubling = Doubling()
+    batches = Batches(doubling.ask, pause=0.1)
+    tasks = [*await start(batches, 1), *await start(batches, 2, 3)]
+    doubling.may_answer.set()
+    await asyncio.gather(*tasks)
+    tasks = [*await start(batches, 4), *await start(batches, 5)]
+    assert await asyncio.gather(*tasks) == [8, 10]
+    assert doubling.asked == [[1], [2, 3], [4, 5]]
