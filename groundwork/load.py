@@ -1,6 +1,7 @@
 """How much is done at once: what comes beyond that is refused at once, so that what was let in is done in time."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -16,8 +17,11 @@ ANSWER_SECONDS = 300.0
 """What takes longer waits for something that does not come, a lock for example, and holds up others."""
 
 
-CROWD = 2
-"""When so many wait for each connection there is no use in letting more in: they would wait, too."""
+LONGEST_WAIT_SECONDS = 2.0
+"""When connections are waited for longer, it has to get better first: after five seconds a wait is given up."""
+
+_LOOK_SECONDS = 0.25
+_FORGET_SECONDS = 5.0
 
 
 class Busy(Exception):
@@ -29,27 +33,53 @@ class Busy(Exception):
         super().__init__(f"there is too much to do at the moment; try again in {RETRY_SECONDS} second")
 
 
-def is_crowded(pool: Pool, on_their_way: int = 0) -> bool:
-    """Whether those who have been let in stand in line for the database already, with those who are on their way
-    there. They do when anything that they need is short: connections, the database itself, or our own time."""
-    waiting: int = pool.get_stats().get("requests_waiting", 0)
-    return max(waiting, on_their_way - pool.max_size) >= CROWD * pool.max_size
+class Line:
+    """Those who wait for a connection. They do when anything that they need is short: connections, the database
+    itself, or our own time."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._looked_at = 0.0
+        self._served = 0
+        self._waited_ms = 0
+        self._moved_at = 0.0
+        self._is_too_long = False
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether those who were served lately had waited so long that there is no use in letting more in."""
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_SECONDS:
+            self._look(now)
+        return self._is_too_long
+
+    def _look(self, now: float) -> None:
+        stats = self._pool.get_stats()
+        waiting, waited_ms = stats.get("requests_waiting", 0), stats.get("requests_wait_ms", 0)
+        served = stats.get("requests_queued", 0) - waiting
+        recent = served - self._served
+        if recent or not waiting or now - self._looked_at > _FORGET_SECONDS:
+            self._moved_at = now
+        average = (waited_ms - self._waited_ms) / 1000 / recent if recent else now - self._moved_at
+        is_recent = now - self._looked_at < _FORGET_SECONDS
+        self._is_too_long = waiting > 0 and is_recent and average > LONGEST_WAIT_SECONDS
+        self._looked_at, self._served, self._waited_ms = now, served, waited_ms
 
 
 class Load:
-    """What is going on at the moment: `most` of it at a time, and nothing more while `pool` is crowded.
+    """What is going on at the moment: `most` of it at a time, and no more while the line for `pool` is too long.
 
     `refused` is how much was not let in so far."""
 
     def __init__(self, most: int, pool: Pool | None = None) -> None:
         self.most = most
-        self._pool = pool
+        self._line = None if pool is None else Line(pool)
         self.now = 0
         self.refused = 0
 
     def enter(self) -> None:
         """Raises `Busy`; else `leave` has to follow, once."""
-        if self.now >= self.most or (self._pool is not None and is_crowded(self._pool)):
+        if self.now >= self.most or (self._line is not None and self._line.is_too_long):
             self.refused += 1
             raise Busy
         self.now += 1

@@ -214,12 +214,12 @@ class _Traced:
     """A span for each request, in the trace that the caller's `traceparent` names."""
 
     def __init__(self, app: ASGIApp, tracing: _Tracing) -> None:
-        self._app = app
+        self.app = app
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _NOT_TRACED:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         attributes = {"http.request.method": scope["method"], REQUEST_ID: request_id.get() or ""}
@@ -232,7 +232,7 @@ class _Traced:
                     opened.set_attribute("http.response.status_code", message["status"])
                 await send(message)
 
-            await self._app(scope, receive, send_and_note)
+            await self.app(scope, receive, send_and_note)
 
 
 def _route_of(scope: Scope) -> str:

@@ -56,7 +56,9 @@ def constraints():
 
 
 def test_every_package_that_the_software_imports_is_declared(pyproject):
-    declared = _names(pyproject["project"]["dependencies"]) | {"psycopg-pool"}  # the extra "pool" of psycopg
+    # With the extra "pool" of psycopg, and with ours: what is imported only where it was installed.
+    declared = _names(pyproject["project"]["dependencies"]) | {"psycopg-pool"}
+    declared |= _names(pyproject["project"]["optional-dependencies"]["otel"])
     providers = packages_distributions()
     modules = {module for package in OURS for module in _imported_modules(ROOT / package)}
     foreign = modules - sys.stdlib_module_names - set(OURS)

@@ -63,7 +63,7 @@ class RetryAfter:
     """Says in the header, too, when to come again."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_header(message: Message) -> None:
@@ -71,7 +71,7 @@ class RetryAfter:
                 MutableHeaders(scope=message)["Retry-After"] = str(RETRY_SECONDS)
             await send(message)
 
-        await self._app(scope, receive, send_with_header)
+        await self.app(scope, receive, send_with_header)
 
 
 class Shedding:
@@ -79,17 +79,17 @@ class Shedding:
     from the turns that are to be finished. Other calls go on, and so does what is no message at a glance."""
 
     def __init__(self, app: ASGIApp, is_full: Callable[[], bool], refused: Callable[[], None]) -> None:
-        self._app = app
+        self.app = app
         self._is_full = is_full
         self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or not self._is_full():
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         refusal, receive = await _refusal_of(scope, receive)
         if refusal is None:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         self._refused()
         response = Response(refusal, 503, {"Retry-After": str(RETRY_SECONDS)}, "application/json")

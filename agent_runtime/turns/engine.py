@@ -18,7 +18,7 @@ from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
 from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
 from agent_runtime.turns.types import Announce, Turn, TurnRecorder, TurnRequest
-from groundwork.load import is_crowded
+from groundwork.load import Line
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
 from groundwork.tracing import context_of, spanned
 
@@ -73,6 +73,7 @@ class Turns:
         self._after = after
         self._lost = lost
         self._most = most
+        self._line = Line(pool)
         self.refused = 0
         self._queued: dict[int, HeldTurn] = {}
         self._running: dict[int, tuple[HeldTurn, asyncio.Task[None]]] = {}
@@ -101,8 +102,7 @@ class Turns:
     @property
     def is_full(self) -> bool:
         """Whether a turn that is submitted now would be refused."""
-        beginning = len(self._unfinished)
-        return self.in_flight + beginning >= self._most or is_crowded(self._pool, beginning)
+        return self.in_flight + len(self._unfinished) >= self._most or self._line.is_too_long
 
     def refuse(self) -> None:
         """Somebody was told already that there is no room."""

@@ -26,7 +26,10 @@ async def metrics_of(http: httpx.AsyncClient) -> dict[str, float]:
 
 async def test_turns_that_wait_are_counted_and_so_is_their_wait(tmp_path: Path, database_url: str) -> None:
     async with running_agent(write_project(tmp_path, SCRIPTED), database_url) as agent:
-        turns = [asyncio.create_task(agent.send(text, contextId="c")) for text in ("hold one", "echo two")]
+        turns = [asyncio.create_task(agent.send("hold one", contextId="c"))]
+        while not agent.journal():
+            await asyncio.sleep(0.02)
+        turns.append(asyncio.create_task(agent.send("echo two", contextId="c")))
         while (metrics := await metrics_of(agent.http))["agent_turns_longest_wait_seconds"] < 0.2:
             await asyncio.sleep(0.05)
         assert (metrics["agent_turns_in_flight"], metrics["agent_turns_queued"]) == (2, 1)

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from groundwork import load as load_module
-from groundwork.load import Busy, Load, LoadLimit
+from groundwork.load import Busy, Line, Load, LoadLimit
 from tests.servers import run_server
 
 MOST = 3
@@ -118,3 +118,21 @@ async def test_what_takes_too_long_is_given_up(doorkeeper, client, monkeypatch):
     assert (await client.get("/wait")).status_code == 503
     assert time.monotonic() - began < 5
     assert doorkeeper.load.now == 0
+
+
+async def test_a_line_that_moves_lets_more_in_and_one_that_stands_does_not(pool, monkeypatch):
+    monkeypatch.setattr(load_module, "LONGEST_WAIT_SECONDS", 0.5)
+    line = Line(pool)
+    assert not line.is_too_long
+    connections = [await pool.getconn() for _ in range(pool.max_size)]
+    waiting = [asyncio.create_task(pool.getconn(timeout=30)) for _ in range(20)]
+    async with asyncio.timeout(10):
+        while not line.is_too_long:
+            await asyncio.sleep(0.05)
+    for connection in connections:
+        await pool.putconn(connection)
+    for task in waiting:
+        await pool.putconn(await task)
+    async with asyncio.timeout(10):
+        while line.is_too_long:
+            await asyncio.sleep(0.05)

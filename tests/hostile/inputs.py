@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
+from registry.components.models import KINDS
 from tests.contract.agent_who import MISTAKES, WHO
 from tests.contract.test_a2a_bodies import REST_ROUTES, RPC_METHODS, filled_in
 from tests.hostile.client import Answer, Request
@@ -23,7 +24,7 @@ _IDS = re.compile(rb"(?:exec_|tok_)?[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12
 
 _EXPRESSION = re.compile(r'"(?:condition|expression|template)": ("(?:[^"\\]|\\.)*"|null)')
 
-_PLACE = re.compile(r"{[^}]*}")
+_PLACE = re.compile(r"{([^}]*)}")
 
 _ODD_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"Content-Encoding", b"gzip"),
@@ -73,7 +74,7 @@ class Source:
         body = self._body(self.operations[route]()) if method in ("POST", "PUT", "PATCH") else b""
         if self.random.random() < 0.03:
             method = self.random.choice(("HEAD", "OPTIONS", "DELETE", "PUT", "TRACE", "PROPFIND", "get"))
-        target = _PLACE.sub(lambda _: self._name(), pattern) + self._query()
+        target = _PLACE.sub(lambda place: self._name(place[1]), pattern) + self._query()
         return Request(route, method, target.encode("ascii"), tuple(self._headers()), body)
 
     def learn(self, answer: Answer) -> None:
@@ -82,7 +83,9 @@ class Source:
             if name.decode() not in self.spared:
                 self.seen.append(name.decode())
 
-    def _name(self) -> str:
+    def _name(self, place: str = "") -> str:
+        if place == "kind" and self.random.random() < 0.9:
+            return self.random.choice(KINDS)
         if self.seen and self.random.random() < 0.5:
             return self.random.choice(self.seen)
         text = self.random.choice(TEXTS)[:4000]

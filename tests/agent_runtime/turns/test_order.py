@@ -83,6 +83,8 @@ async def test_a_client_that_goes_away_does_not_stop_its_turn(tmp_path: Path, da
 
 
 async def test_many_runs_at_once_use_many_connections(tmp_path: Path, database_url: str) -> None:
-    async with running_agent(write_project(tmp_path, CHAT), database_url, postgres_pool_size=10) as agent:
+    async with running_agent(
+        write_project(tmp_path, CHAT), database_url, postgres_pool_size=10, max_turns=200
+    ) as agent:
         await asyncio.gather(*(agent.ask("hello", f"thread-{number}") for number in range(60)))
         assert agent.runtime.pool.get_stats()["pool_size"] > 5
