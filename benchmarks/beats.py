@@ -5,44 +5,49 @@ python -m benchmarks.beats     # one JSON command per line; see `beat`
 
 import asyncio
 import time
+from collections import deque
 from typing import Any
 
 from benchmarks.subject import Command, answer_commands
 
 
-class Beat(asyncio.Protocol):
-    """The connection of one heartbeat, which is used once, as agents use it, or kept."""
+class Connection(asyncio.Protocol):
+    """What heartbeats go through: one of them, as with agents, or one after the other."""
 
     def __init__(self, latencies: list[float], *, keep: bool) -> None:
         self._latencies, self._keep = latencies, keep
         self._transport: asyncio.WriteTransport | None = None
-        self._sent = 0.0
-        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
 
-    def send(self, request: bytes, started: float) -> None:
+    def send(self, request: bytes, started: float) -> asyncio.Future[None]:
+        """Done when it is answered, or can be no more."""
         assert self._transport is not None
-        self._sent = started
-        self.answered = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((started, answered))
         self._transport.write(request)
+        return answered
 
     def data_received(self, data: bytes) -> None:
-        if not data.startswith(b"HTTP/"):
-            return  # the rest of an answer
-        if data.startswith(b"HTTP/1.1 200"):
-            self._latencies.append(time.perf_counter() - self._sent)
-        if not self.answered.done():
-            self.answered.set_result(None)
-        if not self._keep:
+        for answer in data.split(b"HTTP/1.1 ")[1:]:
+            started, answered = self._waiting.popleft()
+            if answer.startswith(b"200"):
+                self._latencies.append(time.perf_counter() - started)
+            answered.set_result(None)
+        if not self._keep and not self._waiting:
             assert self._transport is not None
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.answered.done():
-            self.answered.set_result(None)
+        for _, answered in self._waiting:
+            answered.set_result(None)
 
 
 def request_of(host: str, port: int, token: str, agent: int, *, keep: bool) -> bytes:
@@ -61,16 +66,16 @@ async def beat(
 ) -> dict[str, Any]:
     """Sends `rate` heartbeats a second, each when its time has come, whatever becomes of the others."""
     latencies: list[float] = []
-    kept: dict[int, Beat] = {}
+    kept: dict[int, Connection] = {}
     loop, started = asyncio.get_running_loop(), time.perf_counter()
 
     async def one(agent: int, at: float) -> None:
-        if (protocol := kept.get(agent)) is None:
-            _, protocol = await loop.create_connection(lambda: Beat(latencies, keep=keep), host, port)
+        connection = kept.get(agent)
+        if connection is None or not connection.is_open:
+            _, connection = await loop.create_connection(lambda: Connection(latencies, keep=keep), host, port)
             if keep:
-                kept[agent] = protocol
-        protocol.send(request_of(host, port, token, agent, keep=keep), at)
-        await protocol.answered
+                kept[agent] = connection
+        await connection.send(request_of(host, port, token, agent, keep=keep), at)
 
     async with asyncio.TaskGroup() as group:
         for number in range(int(rate * seconds)):

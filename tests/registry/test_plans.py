@@ -65,7 +65,7 @@ async def test_a_late_page_of_executions_reads_no_execution_before_it(filled_poo
 async def scans(pool: Pool, statement: str, table: str, given: Any = None) -> list[dict[str, Any]]:
     """What of the plan reads the table."""
     async with pool.connection() as conn, conn.transaction(force_rollback=True):
-        explained = await conn.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", given)  # type: ignore[arg-type]
+        explained = await conn.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", given)
         row = await explained.fetchone()
     assert row is not None
     nodes = _nodes(row["QUERY PLAN"][0]["Plan"])
