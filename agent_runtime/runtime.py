@@ -236,8 +236,10 @@ class _GraphRunner:
             summary=summary,
             memory=self._memory,
         )
-        saver = TurnSaver(self._pool, turn, answers=request.answers) if self._remembers else None
         durability = self._settings.checkpoint_durability
+        saver = None
+        if self._remembers:
+            saver = TurnSaver(self._pool, turn, answers=request.answers, durability=durability)
         started = time.monotonic()
         run = GraphRun(self._graph, turn, context, saver=saver, durability=durability, put=put)
         try:
