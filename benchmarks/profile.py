@@ -2,8 +2,8 @@
 
     python -m benchmarks.profile [--durability exit] [--concurrent 8] [--seconds 15] [--output profile.txt]
 
-Needs py-spy (`pip install py-spy`), which samples the agent from outside. The stacks are written to the output, for
-https://www.speedscope.app and the like; the table says how much of the time a function was on the stack.
+Needs py-spy (`pip install py-spy`), which samples the agent from outside. The stacks are written to the output,
+for https://www.speedscope.app and the like; the table says how much of the time a function was on the stack.
 """
 
 import argparse
@@ -52,10 +52,10 @@ def tell(stacks: Iterable[str]) -> None:
     inclusive: Counter[str] = Counter()
     total = 0
     for line in stacks:
-        stack, _, count = line.rpartition(" ")
-        total += int(count)
+        stack, _, times = line.rpartition(" ")
+        total += int(times)
         for frame in {_without_line(frame) for frame in stack.split(";")}:
-            inclusive[frame] += int(count)
+            inclusive[frame] += int(times)
     print(f"{total} samples\n\n| share | in |\n|---|---|")
     for frame, count in inclusive.most_common():
         if count / total < LEAST_SHARE:

@@ -1,5 +1,6 @@
 -- name: accept_turn
-SELECT turn_id, attempt, queued, owner_key, summary, is_new
+SELECT turn_id, attempt, queued, owner_key, summary, checkpoint_id, parent_checkpoint_id, checkpoint, metadata,
+       channel_values, pending_writes
   FROM accept_agent_turn(
        %(agent_id)s, %(process_id)s, %(thread_id)s, %(caller)s, %(task_id)s, %(request)s, %(task)s, %(running)s,
        %(queued)s, %(status_at)s, %(config_id)s, %(config)s);

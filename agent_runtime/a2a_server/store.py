@@ -32,7 +32,7 @@ from agent_runtime.errors import (
 )
 from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.store import turn_fence
-from agent_runtime.turns.types import Turn, TurnRequest
+from agent_runtime.turns.types import LatestCheckpoint, Turn, TurnRequest
 from groundwork.postgres import Connection
 from groundwork.sql import Queries
 
@@ -137,13 +137,14 @@ async def accept_turn(
         "config": push.SerializeToString() if push else None,
     }
     try:
-        row = await (await conn.execute(sql.accept_turn, parameters)).fetchone()
+        row = await (await conn.execute(sql.accept_turn, parameters, binary=True)).fetchone()
     except psycopg.DatabaseError as error:
         if refusal := _REFUSALS.get(error.sqlstate or ""):
             raise refusal(request, error.diag.message_detail or "") from None
         raise
     assert row is not None
-    turn = request.as_turn(row["turn_id"], row["owner_key"], row["attempt"], is_new=row["is_new"])
+    latest = None if row["queued"] else LatestCheckpoint(row if row["checkpoint_id"] else None)
+    turn = request.as_turn(row["turn_id"], row["owner_key"], row["attempt"], latest)
     return EnqueuedTurn(turn, row["queued"], row["summary"])
 
 

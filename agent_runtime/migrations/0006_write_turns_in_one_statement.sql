@@ -59,11 +59,16 @@ CREATE FUNCTION accept_agent_turn(
     -- The task, serialised, without its status, and the status that it then has: protobuf's fields come in any order.
     the_account bytea, when_running bytea, when_queued bytea, the_time timestamptz,
     the_config_id text, the_config bytea
-) RETURNS TABLE (turn_id bigint, attempt int, queued boolean, owner_key bigint, summary text, is_new boolean)
-LANGUAGE plpgsql AS $$
+) RETURNS TABLE (
+    turn_id bigint, attempt int, queued boolean, owner_key bigint, summary text,
+    -- What the turn goes on from, unless it has to wait: LangGraph's latest checkpoint, as its saver reads it.
+    checkpoint_id text, parent_checkpoint_id text, checkpoint jsonb, metadata jsonb, channel_values bytea[],
+    pending_writes bytea[]
+) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     claimed record;
+    latest record;
     waiting text;
     waits boolean;
 BEGIN
@@ -88,10 +93,27 @@ BEGIN
     IF the_config IS NOT NULL THEN
         INSERT INTO a2a_push_configs (task_id, config_id, config) VALUES (the_task, the_config_id, the_config);
     END IF;
+    SELECT c.checkpoint_id, c.parent_checkpoint_id, c.checkpoint, c.metadata,
+           (SELECT array_agg(ARRAY[convert_to(b.channel, 'UTF8'), convert_to(b.type, 'UTF8'), b.blob])
+              FROM jsonb_each_text(c.checkpoint -> 'channel_versions') AS v
+              JOIN checkpoint_blobs b ON b.thread_id = c.thread_id AND b.checkpoint_ns = c.checkpoint_ns
+                                     AND b.channel = v.key AND b.version = v.value) AS channel_values,
+           (SELECT array_agg(ARRAY[convert_to(w.task_id, 'UTF8'), convert_to(w.channel, 'UTF8'),
+                                   convert_to(w.type, 'UTF8'), w.blob, convert_to(w.task_path, 'UTF8'),
+                                   convert_to(w.idx::text, 'UTF8')])
+              FROM checkpoint_writes w
+             WHERE w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns
+               AND w.checkpoint_id = c.checkpoint_id) AS pending_writes
+      INTO latest
+      FROM checkpoints c
+     WHERE c.thread_id = the_thread AND c.checkpoint_ns = '' AND NOT waits AND NOT claimed.created
+     ORDER BY c.checkpoint_id DESC LIMIT 1;
     RETURN QUERY
     INSERT INTO agent_turns AS t (thread_id, task_id, process_id, request, status)
     VALUES (the_thread, the_task, the_process, the_request, CASE WHEN waits THEN 'queued' ELSE 'running' END)
-    RETURNING t.turn_id, t.attempt, waits, claimed.owner_key, claimed.summary, claimed.created;
+    RETURNING t.turn_id, t.attempt, waits, claimed.owner_key, claimed.summary,
+              latest.checkpoint_id, latest.parent_checkpoint_id, latest.checkpoint, latest.metadata,
+              latest.channel_values, latest.pending_writes;
 END $$;
 
 -- Adds events to a task, on top of the version that the writer believes to be the last. Says whether anybody wants to

@@ -16,7 +16,7 @@ from psycopg.rows import DictRow, dict_row
 from agent_runtime.turns import store
 from agent_runtime.turns.checkpoint_rows import CheckpointRows, Encoded, values_apart
 from agent_runtime.turns.types import Turn
-from agent_runtime.turns.write_behind import GATHER_SECONDS, WriteBehind
+from agent_runtime.turns.write_behind import WriteBehind
 from groundwork.postgres import Pool, database_errors
 
 Durability = Literal["sync", "async", "exit"]
@@ -55,7 +55,7 @@ class TurnSaver(AsyncPostgresSaver):
         self._turn = turn
         self._answers = answers
         self._waits = durability == "sync"
-        self._behind = WriteBehind(self._store, gather_seconds=GATHER_SECONDS if durability == "async" else None)
+        self._behind = WriteBehind(self._store, by_itself=durability == "async")
         self._sizes: dict[str, int] = {}
 
     async def take(self) -> CheckpointRows:
@@ -67,12 +67,27 @@ class TurnSaver(AsyncPostgresSaver):
         await self._behind.flush()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        if self._turn.is_new and not self._behind.has_begun:
-            return None
-        found = await super().aget_tuple(config)
+        if (latest := self._turn.latest) is not None and self._is_for_latest(config["configurable"]):
+            found = await self._load_latest(latest.row)
+        else:
+            found = await super().aget_tuple(config)
         if found is not None:
             _stay_ahead_of(found.checkpoint["id"])
         return found
+
+    def _is_for_latest(self, wanted: Mapping[str, Any]) -> bool:
+        """Whether what was found with the turn's acceptance is what is wanted, and still the latest."""
+        return (
+            not (self._behind.has_begun or wanted.get("checkpoint_id") or wanted.get("checkpoint_ns"))
+            and wanted["thread_id"] == self._turn.thread_id
+        )
+
+    async def _load_latest(self, row: DictRow | None) -> CheckpointTuple | None:
+        if row is None:
+            return None
+        if row["checkpoint"]["v"] < 4:  # written by an older LangGraph: its saver knows how to read that
+            return await super().aget_tuple({"configurable": {"thread_id": self._turn.thread_id}})
+        return await self._load_checkpoint_tuple({**row, "thread_id": self._turn.thread_id, "checkpoint_ns": ""})
 
     async def aput(
         self,

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
 from langchain_core.messages import HumanMessage
 from langchain_core.messages.base import message_to_dict
 from langchain_core.messages.utils import messages_from_dict
+from psycopg.rows import DictRow
 
 from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.outputs import Outcome, Output
@@ -16,10 +17,18 @@ from groundwork.postgres import Connection
 
 
 @dataclass(frozen=True)
+class LatestCheckpoint:
+    """The checkpoint that the thread's next turn goes on from, as LangGraph's saver reads it, without the names of
+    thread and namespace; `None` when nothing is stored of the thread."""
+
+    row: DictRow | None
+
+
+@dataclass(frozen=True)
 class Turn:
     """A turn as this process holds it. `attempt` is its fence: a write under an older one is refused. `answered`
-    says that an earlier attempt has stored what the graph made of the answer that this turn brings, and `is_new`
-    that the thread began with this turn, so that nothing is stored of it yet."""
+    says that an earlier attempt has stored what the graph made of the answer that this turn brings. `latest` is
+    what was there when the turn began, where that was found out with its acceptance."""
 
     turn_id: int
     thread_id: str
@@ -28,7 +37,7 @@ class Turn:
     caller: str
     attempt: int
     answered: bool = False
-    is_new: bool = False
+    latest: LatestCheckpoint | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -43,11 +52,9 @@ class TurnRequest:
     message: HumanMessage
     answers: bool = False
 
-    def as_turn(self, turn_id: int, owner_key: int, attempt: int, *, is_new: bool = False) -> Turn:
+    def as_turn(self, turn_id: int, owner_key: int, attempt: int, latest: LatestCheckpoint | None = None) -> Turn:
         """The turn that this has become."""
-        return Turn(
-            turn_id, self.thread_id, self.task_id, owner_key, self.caller, attempt, answered=False, is_new=is_new
-        )
+        return Turn(turn_id, self.thread_id, self.task_id, owner_key, self.caller, attempt, latest=latest)
 
     def to_bytes(self) -> bytes:
         """For the turn's row, so that another process can run it."""

@@ -1,4 +1,4 @@
-"""The rows of a run on their way to the database: gathered while others are being written, and for a moment."""
+"""The rows of a run on their way to the database: gathered for a moment, and while others are being written."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -7,26 +7,30 @@ from typing import Any
 from agent_runtime.turns.checkpoint_rows import CheckpointRows
 
 GATHER_SECONDS = 0.005
-"""How long rows wait for others: the writes of a node and the checkpoint after it come one right after the other,
-and after a run's last checkpoint its turn ends, which is one transaction then."""
+"""How long rows wait for others at least: a node's writes and the checkpoint after it come right after each other,
+and after the last checkpoint of a run its turn ends, which is one transaction then."""
+
+LONGEST_SECONDS = 0.1
+"""How long at most, while more keep coming."""
+
+_QUIET_ROUNDS = 10
+"""In a process with much to do five milliseconds are nothing. A run that has all it needs for its next step gets
+there within so many rounds of the event loop, however long they take; any other waits for something."""
 
 
 class WriteBehind:
-    """Stores rows in the order in which they were added, a batch at a time. Nothing is added after a failure: the
-    error is raised by whatever is called next, and by everything after."""
+    """Stores rows in the order in which they were added, a batch at a time. Nothing is stored after a failure: the
+    error is raised by whatever is called next, and by everything after that."""
 
-    def __init__(
-        self,
-        store: Callable[[CheckpointRows], Coroutine[Any, Any, None]],
-        *,
-        gather_seconds: float | None = GATHER_SECONDS,
-    ) -> None:
-        """Without `gather_seconds` rows are stored when `flush` is called, or are left for `take`."""
+    def __init__(self, store: Callable[[CheckpointRows], Coroutine[Any, Any, None]], *, by_itself: bool) -> None:
+        """Unless rows are stored `by_itself`, they are when `flush` is called, or are left for `take`."""
         self._store = store
-        self._gather_seconds = gather_seconds
+        self._by_itself = by_itself
         self._waiting = CheckpointRows()
         self._writing: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._quiet_rounds = 0
+        self._write_by = 0.0
         self._failure: BaseException | None = None
         self.has_begun = False
         """Whether rows were ever added."""
@@ -35,8 +39,9 @@ class WriteBehind:
         """Where to add rows; they are stored soon."""
         self._raise_failure()
         self.has_begun = True
-        if self._gather_seconds is not None and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._gather_seconds, self._write_soon)
+        self._quiet_rounds = 0
+        if self._by_itself and self._timer is None:
+            self._write_soon()
         return self._waiting
 
     async def flush(self) -> None:
@@ -57,6 +62,16 @@ class WriteBehind:
         return rows
 
     def _write_soon(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._write_by = loop.time() + LONGEST_SECONDS
+        self._timer = loop.call_later(GATHER_SECONDS, self._write_when_quiet)
+
+    def _write_when_quiet(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._quiet_rounds += 1
+        if self._quiet_rounds <= _QUIET_ROUNDS and loop.time() < self._write_by:
+            self._timer = loop.call_soon(self._write_when_quiet)
+            return
         self._timer = None
         if self._writing is None and self._waiting:
             self._write()
@@ -74,7 +89,7 @@ class WriteBehind:
             self._failure = asyncio.CancelledError()
         elif error := task.exception():
             self._failure = error
-        elif self._waiting and self._gather_seconds is not None and self._timer is None:
+        elif self._waiting and self._by_itself and self._timer is None:
             self._write()  # they have waited long enough
 
     async def _written(self) -> None:
