@@ -31,6 +31,7 @@ from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult
 from agent_runtime.turns.lease import open_lease
 from agent_runtime.turns.outputs import Completed
+from agent_runtime.turns.recent import RecentConversations
 from agent_runtime.turns.saver import TurnSaver
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.background import running
@@ -223,6 +224,7 @@ class _GraphRunner:
         self._metrics = metrics
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
+        self._recent = RecentConversations(settings.conversation_cache_mb * 1024 * 1024)
 
     async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
         context = TurnContext(
@@ -239,7 +241,9 @@ class _GraphRunner:
         durability = self._settings.checkpoint_durability
         saver = None
         if self._remembers:
-            saver = TurnSaver(self._pool, turn, answers=request.answers, durability=durability)
+            saver = TurnSaver(
+                self._pool, turn, answers=request.answers, durability=durability, recent=self._recent
+            )
         started = time.monotonic()
         run = GraphRun(self._graph, turn, context, saver=saver, durability=durability, put=put)
         try:

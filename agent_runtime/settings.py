@@ -48,6 +48,7 @@ class AgentSettings(BaseSettings):
     a2a_tokens: SecretStr = SecretStr("")
     a2a_max_body_bytes: Annotated[int, Field(ge=1024)] = 10 * 1024 * 1024
     checkpoint_durability: Literal["sync", "async", "exit"] = "async"
+    conversation_cache_mb: Annotated[int, Field(ge=0, le=65_536)] = 32
     turn_lease_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30
     deny_private_networks: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels import DeltaChannel
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
@@ -101,7 +102,11 @@ class GraphRun:
         """
         try:
             result = await self._run(request)
-            return result if self._saver is None else replace(result, unsaved=await self._saver.take())
+            if self._saver is None:
+                return result
+            if isinstance(result.outcome, Completed):
+                self._saver.remember(_delta_values(self._graph, self._state))
+            return replace(result, unsaved=await self._saver.take())
         except BaseException:
             await self._save()
             raise
@@ -236,6 +241,14 @@ class GraphRun:
         if self._reply is not None:
             return RunResult(self._reply, [], messages)
         return RunResult(Completed(), self._rest(final_answer(messages)), messages)
+
+
+def _delta_values(graph: Graph, state: Any) -> dict[str, list[Any]]:
+    """What the graph's delta channels hold at the end of a run, as far as its output shows."""
+    if not isinstance(state, dict):
+        return {}
+    names = [name for name, channel in graph.channels.items() if isinstance(channel, DeltaChannel)]
+    return {name: state[name] for name in names if isinstance(state.get(name), list)}
 
 
 def _interrupts_in(state: Any) -> Sequence[Interrupt]:

@@ -7,7 +7,13 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
 from langgraph.checkpoint.base import id as checkpoint_ids
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg import AsyncCursor
@@ -15,6 +21,7 @@ from psycopg.rows import DictRow, dict_row
 
 from agent_runtime.turns import store
 from agent_runtime.turns.checkpoint_rows import CheckpointRows, Encoded, values_apart
+from agent_runtime.turns.recent import Channels, RecentConversations
 from agent_runtime.turns.types import Turn
 from agent_runtime.turns.write_behind import WriteBehind
 from groundwork.postgres import Pool, database_errors
@@ -48,8 +55,17 @@ class TurnSaver(AsyncPostgresSaver):
     that is called later.
     """
 
-    def __init__(self, pool: Pool, turn: Turn, *, answers: bool = False, durability: Durability = "async") -> None:
-        """`answers` says that the run answers an interrupt; the turn's row is told when the graph took it."""
+    def __init__(
+        self,
+        pool: Pool,
+        turn: Turn,
+        *,
+        answers: bool = False,
+        durability: Durability = "async",
+        recent: RecentConversations | None = None,
+    ) -> None:
+        """`answers` says that the run answers an interrupt; the turn's row is told when the graph took it.
+        `recent` is what this process remembers of its conversations."""
         super().__init__(pool)
         self._pool = pool
         self._turn = turn
@@ -57,6 +73,8 @@ class TurnSaver(AsyncPostgresSaver):
         self._waits = durability == "sync"
         self._behind = WriteBehind(self._store, by_itself=durability == "async")
         self._sizes: dict[str, int] = {}
+        self._recent = recent
+        self._latest_id = ""
 
     async def take(self) -> CheckpointRows:
         """What is not stored yet, for whoever ends the turn to store."""
@@ -74,6 +92,25 @@ class TurnSaver(AsyncPostgresSaver):
         if found is not None:
             _stay_ahead_of(found.checkpoint["id"])
         return found
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        known = self._find_known(config["configurable"])
+        if known is None or not known.keys() >= set(channels):
+            return await super().aget_delta_channel_history(config=config, channels=channels)
+        # Lists of their own: what a turn that fails has done to its state must leave no trace.
+        return {channel: DeltaChannelHistory(writes=[], seed=list(known[channel])) for channel in channels}
+
+    def remember(self, channels: Channels) -> None:
+        """Keeps the values that delta channels have at the run's last checkpoint for the thread's next turn."""
+        if self._recent is not None and self._latest_id and channels:
+            self._recent.put(self._turn.thread_id, self._latest_id, channels)
+
+    def _find_known(self, wanted: Mapping[str, Any]) -> Channels | None:
+        if self._recent is None or wanted.get("checkpoint_ns") or wanted["thread_id"] != self._turn.thread_id:
+            return None
+        return self._recent.find(self._turn.thread_id, wanted.get("checkpoint_id") or "")
 
     def _is_for_latest(self, wanted: Mapping[str, Any]) -> bool:
         """Whether what was found with the turn's acceptance is what is wanted, and still the latest."""
@@ -103,6 +140,8 @@ class TurnSaver(AsyncPostgresSaver):
         rows.takes_answer |= self._answers
         await self._added(rows)
         configurable = config["configurable"]
+        if not configurable["checkpoint_ns"] and configurable["thread_id"] == self._turn.thread_id:
+            self._latest_id = checkpoint["id"]
         return {
             "configurable": {
                 "thread_id": configurable["thread_id"],
