@@ -159,23 +159,23 @@ BEGIN
         RAISE EXCEPTION 'turn % is no longer attempt % of this process', the_turn, the_attempt
             USING ERRCODE = 'AS001';
     END IF;
-    IF the_rows IS NOT NULL THEN
-        PERFORM store_checkpoint_rows(the_rows, the_bytes);
-    END IF;
     IF the_snapshot IS NULL THEN
         DELETE FROM a2a_tasks WHERE task_id = the_task AND owner_key = the_owner;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'task % is gone', the_task USING ERRCODE = 'AS002';
         END IF;
-        RETURN false;
+    ELSE
+        PERFORM check_task_version(the_task, the_owner, the_version);
+        UPDATE a2a_tasks
+           SET task = the_snapshot, state = the_state, status_at = the_time,
+               version = the_version + cardinality(the_events)
+         WHERE task_id = the_task;
+        INSERT INTO a2a_task_events (task_id, version, event)
+        SELECT the_task, the_version + e.position, e.event
+          FROM unnest(the_events) WITH ORDINALITY AS e (event, position);
     END IF;
-    PERFORM check_task_version(the_task, the_owner, the_version);
-    UPDATE a2a_tasks
-       SET task = the_snapshot, state = the_state, status_at = the_time,
-           version = the_version + cardinality(the_events)
-     WHERE task_id = the_task;
-    INSERT INTO a2a_task_events (task_id, version, event)
-    SELECT the_task, the_version + e.position, e.event
-      FROM unnest(the_events) WITH ORDINALITY AS e (event, position);
+    IF the_rows IS NOT NULL THEN
+        PERFORM store_checkpoint_rows(the_rows, the_bytes);
+    END IF;
     RETURN EXISTS (SELECT FROM a2a_push_configs WHERE task_id = the_task);
 END $$;
