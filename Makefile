@@ -10,7 +10,7 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest bench lint format lock clean
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest fuzz bench soak lint format lock clean
 
 # What follows the word `bench` says what to measure, and is no target of its own.
 ifeq (bench,$(firstword $(MAKECMDGOALS)))
@@ -22,6 +22,8 @@ endif
 # A Python that was set up for something else must not reach into the environment.
 unexport PYTHONHOME
 unexport PYTHONPATH
+# Tests start hundreds of processes, each of which would compile all of the software once more.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -44,8 +46,14 @@ test-jamjet: venv  ## run the tests of JamJet's client with the newest one (need
 test-newest:  ## run all tests with the newest packages instead of the locked ones
 	@sh scripts/test-newest.sh $(ARGS)
 
+fuzz: venv  ## 100,000 hostile requests to both services; ARGS="5000 7" for another number and seed
+	@$(python) -m tests.hostile $(ARGS)
+
 bench: venv  ## measure what the software costs; `make bench turns` measures one thing
 	@$(python) -m benchmarks $(measured) $(ARGS)
+
+soak: venv  ## break things under load, and look what holds; ARGS="--minutes 5 --seed 1"
+	@$(python) -m tests.faults $(ARGS)
 
 lint: venv  ## ruff and mypy --strict on everything
 	@$(python) -m ruff check .

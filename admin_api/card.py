@@ -54,6 +54,7 @@ async def get_card_url(agent: Agent, _: NoQuery) -> Response:
 async def change_card_url(
     agent: Agent, wanted: Annotated[CardUrlBody, body_of(CardUrlBody)], _: NoQuery
 ) -> Response:
-    """Takes effect at once on every card; `persisted`: `.env` has it too, so it survives a restart."""
-    change = await agent.card_url.change(wanted.url)
+    """Takes effect at once on every card, and within a second on those of the agent's other processes.
+    `persisted`: `.env` has it too, so it survives a restart."""
+    change = await agent.live_settings.change_card_url(wanted.url)
     return ok({"url": change.url, "previous_url": change.previous_url, "persisted": change.persisted})

@@ -9,7 +9,9 @@ from starlette.requests import Request
 
 from admin_api.errors import MissingThreadId
 from agent_runtime.card_url import CardUrl
+from agent_runtime.components.opening import Components
 from agent_runtime.errors import AgentIdRequired, InvalidValue, MemoryDisabled
+from agent_runtime.fleet.settings import LiveSettings
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.threads.ids import is_thread_id
 from agent_runtime.threads.service import Threads
@@ -41,7 +43,15 @@ class AdministeredAgent(Protocol):
     @property
     def runtime_control_enabled(self) -> bool: ...
     @property
-    def registry_configured(self) -> bool: ...
+    def live_settings(self) -> LiveSettings:
+        """How `memory` and `card_url` are changed."""
+        ...
+
+    @property
+    def components(self) -> Components | None:
+        """What it takes from its registry; None when it has none."""
+        ...
+
     def connection_status(self) -> Mapping[str, dict[str, dict[str, object]]]:
         """The states of the connections under `mcp` and `a2a`, by name."""
         ...

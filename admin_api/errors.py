@@ -17,12 +17,14 @@ from agent_runtime.errors import (
     MemoryDisabled,
     MigrationConcernsOthers,
     RegistryNotConfigured,
+    RegistryRuntimeUnavailable,
     ThreadError,
     ThreadNotFound,
     ThreadNotOurs,
     ThreadOfAnotherCaller,
 )
 from groundwork.hosts import HeaderRefused
+from groundwork.load import Busy
 from groundwork.logs import request_id as current_request_id
 from groundwork.postgres import DatabaseUnavailable
 
@@ -66,10 +68,6 @@ class Unauthorized(RequestError):
     headers: Mapping[str, str] = {"WWW-Authenticate": 'Bearer realm="admin API"'}
 
 
-class RuntimeUnavailable(RequestError):
-    """The registry runtime cannot be used."""
-
-
 class RouteNotFound(RequestError):
     """The admin API has no such path."""
 
@@ -85,6 +83,8 @@ class MethodNotAllowed(RequestError):
 ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     Exception: (500, "INTERNAL_ERROR"),
     DatabaseUnavailable: (503, "UNAVAILABLE"),
+    Busy: (503, "UNAVAILABLE"),
+    TimeoutError: (503, "UNAVAILABLE"),
     # what the agent says
     AgentError: (500, "INTERNAL_ERROR"),
     InvalidValue: (400, "INVALID_PARAM"),
@@ -98,6 +98,7 @@ ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     MigrationConcernsOthers: (403, "FORBIDDEN"),
     AgentStillAlive: (409, "CONFLICT"),
     RegistryNotConfigured: (409, "RUNTIME_UNAVAILABLE"),
+    RegistryRuntimeUnavailable: (409, "RUNTIME_UNAVAILABLE"),
     # what is refused here
     RequestError: (400, "INVALID_PARAM"),
     InvalidBody: (400, "INVALID_BODY"),
@@ -105,7 +106,6 @@ ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     PayloadTooLarge: (413, "PAYLOAD_TOO_LARGE"),
     Unauthorized: (401, "UNAUTHORIZED"),
     HeaderRefused: (403, "FORBIDDEN"),
-    RuntimeUnavailable: (409, "RUNTIME_UNAVAILABLE"),
     RouteNotFound: (404, "NOT_FOUND"),
     MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),
 }
@@ -140,6 +140,8 @@ def respond_to(error: Exception) -> EnvelopeResponse:
         }
         error = InvalidParameters(problems)
     status, code = answer_for(type(error))
+    if isinstance(error, Busy):  # not worth a line in the log for each
+        return failure(status, code, str(error), error.headers, request_id=_request_id())
     if status >= 500:
         return _respond_to_fault(error, status, code)
     details = {name: getattr(error, name) for name in DETAILS if hasattr(error, name)}
@@ -155,11 +157,15 @@ def _respond_to_http(error: HTTPException) -> EnvelopeResponse:
 
 
 def _respond_to_fault(error: Exception, status: int, code: str) -> EnvelopeResponse:
-    request_id = current_request_id.get() or uuid4().hex
+    request_id = _request_id()
     if code == "UNAVAILABLE":
-        logger.warning("request %s was not answered: %s", request_id, error)
+        logger.warning("request %s was not answered: %s", request_id, str(error) or "it took too long")
         message = "the database cannot be reached at the moment; try again"
     else:
         logger.error("request %s crashed", request_id, exc_info=error)
         message = "something went wrong inside; the agent's log tells more under this request id"
     return failure(status, code, message, request_id=request_id)
+
+
+def _request_id() -> str:
+    return current_request_id.get() or uuid4().hex

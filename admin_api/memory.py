@@ -74,8 +74,9 @@ async def get_memory_config(agent: Agent, _: NoQuery) -> Response:
 async def change_memory_config(
     agent: Agent, changes: Annotated[MemoryChanges, Depends(read_changes)], _: NoQuery
 ) -> Response:
-    """Changes all of the given fields or none. Holds from the next model call on, in a running turn too."""
-    agent.memory.change(**changes)
+    """Changes all of the given fields or none. Holds from the next model call on, in a running turn too, and
+    within a second in every process of the agent."""
+    await agent.live_settings.change_memory(**changes)
     return ok(_describe(agent))
 
 

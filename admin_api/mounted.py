@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from agent_runtime.card_url import CardUrl
+from agent_runtime.fleet.settings import OwnSettings
 from agent_runtime.memory.config import LiveMemoryConfig, MemoryConfig
 from agent_runtime.threads.service import Threads
 from groundwork.postgres import Pool, mask_password
@@ -27,11 +28,15 @@ class MountedAgent:
     memory_enabled = True
     memory_backend = "postgres"
     runtime_control_enabled = False
-    registry_configured = False
+    components = None
 
     def __post_init__(self) -> None:
         threads = Threads(self.pool, self.agent_id, forget=lambda thread_ids: None)
         object.__setattr__(self, "threads", threads)
+
+    @property
+    def live_settings(self) -> OwnSettings:
+        return OwnSettings(self.memory, self.card_url)
 
     @property
     def postgres_dsn(self) -> str:

@@ -1,6 +1,6 @@
 """The admin API as one router, for any FastAPI app."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
@@ -14,6 +14,9 @@ from admin_api.errors import MethodNotAllowed, RouteNotFound, Unauthorized
 from admin_api.openapi import failures
 from admin_api.routes import ASKED_METHOD, METHODS_HERE, AdminRoute, RemainingRoute
 from admin_api.security import Admission
+from groundwork.load import Load
+
+_MOST_REQUESTS = 200
 
 LEGACY_PATHS = ("/status", "/internal/runtime-metadata", "/internal/reload")
 
@@ -24,21 +27,27 @@ def admin_router(
     token: str = "",
     allowed_hosts: Sequence[str] = (),
     max_body_bytes: int = 1024 * 1024,
+    load: Load | None = None,
 ) -> APIRouter:
     """Every route of the admin API, for `app.include_router(...)`; the app's exception handlers are left alone.
 
     With a `token`, each request needs it as a bearer token. Without one, only requests that name a loopback
     address or one of `allowed_hosts` are answered (see `admin_api.security`).
 
+    So many requests are answered at a time as `load` allows, by default 200; the others are told to come again.
+
     What lies below `/api/v1` and is not known here is answered with 404: an app that has routes of its own
     there includes this router after them, or under a prefix.
     """
     admission = Admission(token, allowed_hosts)
     administration = Administration(agent, max_body_bytes)
+    load = load or Load(_MOST_REQUESTS)
 
-    async def admit(request: Request) -> None:
+    async def admit(request: Request) -> AsyncIterator[None]:
         admission.check(request)
         administration.enter(request)
+        with load.one_more():
+            yield
 
     router = APIRouter(route_class=AdminRoute, dependencies=[Depends(admit)])
     if token:

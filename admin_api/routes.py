@@ -1,5 +1,6 @@
 """Routes that answer in the envelope whatever happens, and that see a path the way it was sent."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from admin_api.errors import respond_to
+from groundwork.load import ANSWER_SECONDS
 
 # Where a route notes that the path is its own although the method is not; read by the route for the rest.
 METHODS_HERE = "admin_api.methods"
@@ -32,7 +34,8 @@ class AdminRoute(APIRoute):
 
         async def answer(request: Request) -> Response:
             try:
-                return await handle(request)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    return await handle(request)
             except Exception as error:  # noqa: BLE001 - the edge: everything leaves in the envelope, bugs are logged
                 return respond_to(error)
 

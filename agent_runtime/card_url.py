@@ -40,15 +40,28 @@ class CardUrl:
 
     async def change(self, url: str) -> CardUrlChange:
         """Takes effect at once, then goes to `.env`. Raises `InvalidValue` when it cannot stand on a card."""
+        self.check(url)
+        previous = self._url
+        self.put_in_force(url)
+        return CardUrlChange(url, previous, await self.persist())
+
+    def check(self, url: str) -> None:
+        """Raises `InvalidValue` when the URL cannot stand on a card."""
         try:
             check_public_url(url)
         except ValueError as error:
             raise InvalidValue("url", f"url {error}") from None
+
+    def put_in_force(self, url: str) -> None:
+        """In this process, and as long as it runs."""
         previous, self._url = self._url, url
         if url != previous:
             for listener in self.on_change:
                 listener()
-        return CardUrlChange(url, previous, await asyncio.to_thread(self._persist))
+
+    async def persist(self) -> bool:
+        """Writes what is in force to `.env`; whether that worked."""
+        return await asyncio.to_thread(self._persist)
 
     def _persist(self) -> bool:
         # What is in force when the file's turn comes is written, not what a caller asked for: of changes

@@ -11,7 +11,6 @@ from dotenv import load_dotenv
 
 from agent_runtime.errors import AgentError
 from groundwork.command import CANNOT, busy, complain, run
-from groundwork.settings import BadSetting, load_settings
 
 if TYPE_CHECKING:
     from agent_runtime.settings import AgentSettings
@@ -32,11 +31,12 @@ def serve(
     migrate: Annotated[bool, typer.Option(help="Bring the database schema to this release first.")] = True,
 ) -> None:
     """Serve the agent of this directory until Ctrl-C."""
-    from agent_runtime.serve import serve_agent
+    from groundwork.quick_start import hurry
 
+    hurry()
     # What the environment itself says wins over `.env` at the next start, so a change written there would be lost.
     env_file = None if "PUBLIC_AGENT_URL" in context.obj else Path.cwd() / ".env"
-    _run(serve_agent(_settings(), Path.cwd(), env_file=env_file, migrate=migrate))
+    _run(_serve(_settings(), env_file, migrate), serves=True)
 
 
 @app.command()
@@ -108,8 +108,19 @@ def main() -> None:
     app(obj=outer)
 
 
+async def _serve(settings: "AgentSettings", env_file: Path | None, migrate: bool) -> None:
+    """The embedded server comes up while the rest is imported."""
+    from agent_runtime.data import open_database
+    from groundwork.overlap import imported, opening
+
+    async with opening(open_database(settings, Path.cwd())) as database:
+        server = await imported("agent_runtime.serve")
+        await server.serve_agent(settings, Path.cwd(), env_file=env_file, migrate=migrate, database=database)
+
+
 def _settings() -> "AgentSettings":
     from agent_runtime.settings import AgentSettings
+    from groundwork.settings import BadSetting, load_settings
 
     try:
         return load_settings(AgentSettings)
@@ -120,7 +131,7 @@ def _settings() -> "AgentSettings":
 
 @asynccontextmanager
 async def _pool(settings: "AgentSettings") -> AsyncIterator[Any]:
-    from agent_runtime.runtime import open_database
+    from agent_runtime.data import open_database
     from groundwork.postgres import open_pool
 
     async with (
@@ -144,8 +155,8 @@ async def _threads() -> AsyncIterator["Threads"]:
         yield Threads(pool, settings.agent_id, forget=lambda thread_ids: None)
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    return run(PROGRAM, work, (AgentError,))
+def _run(work: Coroutine[Any, Any, Any], *, serves: bool = False) -> Any:
+    return run(PROGRAM, work, (AgentError,), serves=serves)
 
 
 def _say(text: str) -> None:

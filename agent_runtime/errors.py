@@ -106,6 +106,13 @@ class AgentStopping(AgentError):
         super().__init__("the agent is shutting down; send the message again in a moment")
 
 
+class AgentBusy(AgentError):
+    """The process has as many turns in hand as it may, or as it can."""
+
+    def __init__(self) -> None:
+        super().__init__("the agent has too much to do at the moment; send the message again in a second")
+
+
 class TurnSuperseded(AgentError):
     """The turn is no longer this process's to write: it was cancelled, deleted, or taken over."""
 
@@ -123,3 +130,7 @@ class RegistryNotConfigured(AgentError):
 
     def __init__(self) -> None:
         super().__init__("no registry is configured; set REGISTRY_URL and restart the agent")
+
+
+class RegistryRuntimeUnavailable(AgentError):
+    """The agent has a registry, and cannot take anything from it at the moment."""

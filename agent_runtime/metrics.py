@@ -1,12 +1,17 @@
 """What an agent counts, for Prometheus."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.outputs import Completed, Failed, NeedsInput, Outcome, Rejected, Replied
 from groundwork.pool_metrics import watch_pool
 from groundwork.postgres import Pool
+from groundwork.watched_metrics import WatchedCounter
 
 _OUTCOMES: dict[type[Outcome], str] = {
     Completed: "completed",
@@ -17,11 +22,15 @@ _OUTCOMES: dict[type[Outcome], str] = {
 }
 
 
+States = Mapping[str, Mapping[str, Mapping[str, object]]]
+
+
 class AgentMetrics:
     """The agent's own metrics, in a registry of their own so that two agents fit in one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._heard_at = time.monotonic()
         self._turns = Counter(
             "agent_turns", "Turns that have ended, by outcome.", ["outcome"], registry=self.registry
         )
@@ -29,9 +38,18 @@ class AgentMetrics:
             "agent_turn_seconds", "How long turns ran, their wait in a queue apart.", registry=self.registry
         )
 
+        self._refusals = WatchedCounter(
+            "agent_refused", "What was refused because there was too much to do.", "what", registry=self.registry
+        )
         self._heartbeats = Counter(
             "agent_heartbeats", "Heartbeats sent to the registry, by outcome.", ["outcome"], registry=self.registry
         )
+        self._reloads = Counter(
+            "agent_component_reloads", "Reloads of components, by outcome.", ["outcome"], registry=self.registry
+        )
+
+    def watch_refusals(self, what: str, count: Callable[[], float]) -> None:
+        self._refusals.watch(what, count)
 
     def turn_ended(self, outcome: Outcome) -> None:
         self._turns.labels(_OUTCOMES[type(outcome)]).inc()
@@ -42,14 +60,61 @@ class AgentMetrics:
 
     def heartbeat_sent(self, outcome: str) -> None:
         self._heartbeats.labels(outcome).inc()
+        if outcome == "ok":
+            self._heard_at = time.monotonic()
+
+    def reloaded(self, outcome: str) -> None:
+        """`changed`, `unchanged`, `failed` (at least one component), or `unavailable` (the registry)."""
+        self._reloads.labels(outcome).inc()
+
+    def watch_components(self, generation: Callable[[], float], failed: Callable[[], float]) -> None:
+        """The generation in force, and how many components of the registry are not what they should be."""
+        gauge = Gauge("agent_component_generation", "The generation of components in use.", registry=self.registry)
+        gauge.set_function(generation)
+        gauge = Gauge("agent_components_failed", "Components that could not be loaded.", registry=self.registry)
+        gauge.set_function(failed)
 
     def watch_registration(self, registered: Callable[[], bool]) -> None:
         gauge = Gauge("agent_registered", "1 while the registry has this process.", registry=self.registry)
         gauge.set_function(lambda: float(registered()))
+        self._watch(
+            "agent_heartbeat_age_seconds",
+            "How long ago the registry last took a heartbeat, or the process began.",
+            lambda: time.monotonic() - self._heard_at,
+        )
 
-    def watch_turns(self, in_flight: Callable[[], float]) -> None:
-        gauge = Gauge("agent_turns_in_flight", "Turns running or queued in this process.", registry=self.registry)
-        gauge.set_function(in_flight)
+    def watch_turns(self, turns: Turns) -> None:
+        self._watch("agent_turns_in_flight", "Turns running or queued in this process.", lambda: turns.in_flight)
+        self._watch("agent_turns_queued", "Turns that wait for the one before them.", lambda: turns.queued)
+        self._watch(
+            "agent_turns_longest_wait_seconds",
+            "How long the first of them has waited.",
+            lambda: turns.longest_wait,
+        )
+        self.watch_refusals("turn", lambda: turns.refused)
+
+    def watch_connections(self, status: Callable[[], States]) -> None:
+        """`status` is asked for the states of MCP servers and peers, under `mcp` and `a2a`."""
+        self.registry.register(_ConnectionStates(status))
+
+    def _watch(self, name: str, text: str, value: Callable[[], float]) -> None:
+        Gauge(name, text, registry=self.registry).set_function(value)
 
     def watch_pool(self, pool: Pool) -> None:
         watch_pool(pool, "agent", self.registry)
+
+
+class _ConnectionStates(Collector):
+    """Which of the agent's connections stand, as `/status` tells it."""
+
+    def __init__(self, status: Callable[[], States]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "agent_connection_up", "1 while an MCP server or a peer is connected.", labels=["kind", "name"]
+        )
+        for kind, states in self._status().items():
+            for name, state in states.items():
+                family.add_metric([kind, name], float(bool(state.get("connected"))))
+        yield family

@@ -11,28 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from agent_runtime.components.slots import Kind, Prompt, Slot
+from agent_runtime.components.template import BadTemplate, parse_template
 from agent_runtime.errors import BadProject
-from agent_runtime.toml_tables import Table, expand, read_table
+from agent_runtime.outside import OutsideReader, Peer, check_source_name
+from agent_runtime.toml_tables import Table, read_table
 from groundwork.mcp_server import McpServer
 
 logger = logging.getLogger(__name__)
 
 PROJECT_FILE = "agent.toml"
-REGISTRY_NAME = "registry"
-"""What `/status` shows the agent's registry as, among the peers, none of which can have the name."""
-
 Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
 
 _TEXT_MODES = ("text/plain",)
-_SOURCE_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 _GRAPH_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PROMPT_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_COMPONENT_ID = re.compile(r"[^\s/\\\x00-\x1f\x7f]{1,255}")
 
 
 @dataclass(frozen=True)
@@ -57,24 +56,29 @@ class CardSpec:
 
 
 @dataclass(frozen=True)
-class Peer:
-    """Another A2A agent, by the URL its card is found under."""
-
-    name: str
-    url: str = field(repr=False)
-    token: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
 class Project:
-    """A project directory. `secrets` are the values that may appear in no answer, log line or error."""
+    """A project directory. `slots` are what its turns work with, the model first; `secrets` are the values that
+    may appear in no answer, log line or error."""
 
     directory: Path
     graph: str
     card: CardSpec
-    mcp: Mapping[str, McpServer] = field(default_factory=dict)
-    peers: Mapping[str, Peer] = field(default_factory=dict)
+    slots: tuple[Slot, ...] = (Slot("model", "model"),)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def mcp(self) -> dict[str, McpServer]:
+        """The MCP servers that the project itself describes, by name."""
+        return {slot.name: slot.local for slot in self.slots if isinstance(slot.local, McpServer)}
+
+    @property
+    def peers(self) -> dict[str, Peer]:
+        """The A2A agents that the project itself describes, by name."""
+        return {slot.name: slot.local for slot in self.slots if isinstance(slot.local, Peer)}
+
+    def environment(self) -> dict[str, str]:
+        """What `${NAME}` stands for: the process's own environment, over the project's `.env` as it is now."""
+        return _environment(self.directory)
 
 
 def load_project(directory: Path, environment: Mapping[str, str] | None = None) -> Project:
@@ -89,11 +93,16 @@ def load_project(directory: Path, environment: Mapping[str, str] | None = None) 
     if not _GRAPH_NAME.fullmatch(graph):
         root.refuse("graph", f'{graph!r} is not module:attribute, such as "graph:graph"')
     card = _card(root.table("card"))
-    outside = _Outside(directory, known)
-    mcp = {name: outside.mcp_server(name, table) for name, table in root.named_tables("mcp").items()}
-    peers = {name: outside.peer(name, table) for name, table in root.named_tables("a2a").items()}
+    reader = OutsideReader(directory, known)
+    slots = (
+        _model(root.table("model")),
+        *(_prompt(name, table) for name, table in root.named_tables("prompts").items()),
+        *(_mcp_server(name, table, reader) for name, table in root.named_tables("mcp").items()),
+        *(_peer(name, table, reader) for name, table in root.named_tables("a2a").items()),
+    )
     root.done()
-    return Project(directory, graph, card, mcp, peers, tuple(dict.fromkeys(outside.secrets)))
+    _refuse_taken_twice(slots)
+    return Project(directory, graph, card, slots, tuple(dict.fromkeys(reader.secrets)))
 
 
 def load_graph(project: Project) -> Graph:
@@ -163,91 +172,59 @@ def _media_types(table: Table, name: str) -> tuple[str, ...]:
     return modes
 
 
-class _Outside:
-    """Reads what the project connects to, and remembers which of the values are secrets."""
-
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
-        self._directory = directory
-        self._environment = environment
-        self.secrets: list[str] = []
-
-    def mcp_server(self, name: str, table: Table) -> McpServer:
-        _check_source_name(name, table)
-        if table.has("url") == table.has("command"):
-            table.refuse("", "needs either url (streamable HTTP) or command (stdio), and not both")
-        server = self._http_server(name, table) if table.has("url") else self._stdio_server(name, table)
-        table.done()
-        return server
-
-    def peer(self, name: str, table: Table) -> Peer:
-        _check_source_name(name, table)
-        if name == REGISTRY_NAME:
-            table.refuse("", "the name is taken: /status shows the agent's registry under it; choose another one")
-        url = self._url(table)
-        token = self._expand(table, "token", table.text("token")).strip() if table.has("token") else ""
-        if not token.isprintable() or not token.isascii():
-            table.refuse("token", "must be printable ASCII, as it is sent in a header")
-        self._keep_secret(token)
-        peer = Peer(name, url, token or None)
-        table.done()
-        return peer
-
-    def _http_server(self, name: str, table: Table) -> McpServer:
-        headers = {}
-        for key, value in table.text_map("headers").items():
-            if not _HEADER_NAME.fullmatch(key):
-                table.refuse("headers", f"{key!r} is not a header name")
-            headers[key] = self._expand(table, f"headers.{key}", value).strip()
-            if not headers[key].isprintable() or not headers[key].isascii():
-                table.refuse(f"headers.{key}", "must be printable ASCII")
-            self._keep_secret(headers[key])
-        return McpServer(name, url=self._url(table), headers=headers)
-
-    def _stdio_server(self, name: str, table: Table) -> McpServer:
-        args = []
-        for position, argument in enumerate(table.texts("args")):
-            args.append(self._expand(table, f"args[{position}]", argument))
-        env = {key: self._expand(table, f"env.{key}", text) for key, text in table.text_map("env").items()}
-        cwd = self._directory / self._expand(table, "cwd", table.text("cwd", "."), secret=False)
-        if not cwd.is_dir():
-            table.refuse("cwd", f"there is no directory {cwd}")
-        command = self._expand(table, "command", table.text("command"), secret=False)
-        return McpServer(name, command=command, args=tuple(args), env=env, cwd=cwd.resolve())
-
-    def _url(self, table: Table) -> str:
-        written = table.text("url")
-        url, values = expand(written, self._environment, lambda message: table.refuse("url", message))
-        url = url.strip()
-        accepted = "must be an absolute http or https URL with a host"
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            table.refuse("url", accepted)
-        if not usable or not url.isprintable() or " " in url:
-            table.refuse("url", accepted)
-        if parts.fragment:
-            table.refuse("url", "must not have a fragment (#...)")
-        # The host may come from the environment and is no secret; a key in the path or the query is.
-        for secret in (parts.password, parts.query, *(value for value in values if value in parts.path)):
-            self._keep_secret((secret or "").strip("/"))
-        return url
-
-    def _expand(self, table: Table, name: str, text: str, *, secret: bool = True) -> str:
-        expanded, values = expand(text, self._environment, lambda message: table.refuse(name, message))
-        if secret:
-            for value in values:
-                self._keep_secret(value)
-        return expanded
-
-    def _keep_secret(self, value: str) -> None:
-        if value:
-            self.secrets.append(value)
+def _model(table: Table) -> Slot:
+    slot = Slot("model", "model", _component(table))
+    table.done()
+    return slot
 
 
-def _check_source_name(name: str, table: Table) -> None:
-    if not _SOURCE_NAME.fullmatch(name):
-        table.refuse("", "the name begins tool names; accepted are 1 to 40 characters of a-z, 0-9, _ and -")
+def _prompt(name: str, table: Table) -> Slot:
+    if not _PROMPT_NAME.fullmatch(name):
+        table.refuse("", "the name of a prompt is 1 to 40 letters, digits, _ and -")
+    try:
+        template = parse_template(table.text("template"))
+    except BadTemplate as error:
+        table.refuse("template", str(error))
+    slot = Slot("prompt", name, _component(table), Prompt(template))
+    table.done()
+    return slot
+
+
+def _mcp_server(name: str, table: Table, reader: OutsideReader) -> Slot:
+    check_source_name(name, table)
+    component_id = _component(table)
+    if component_id is not None and not table.names():
+        return Slot("mcp", name, component_id)
+    return Slot("mcp", name, component_id, reader.mcp_server(name, table))
+
+
+def _peer(name: str, table: Table, reader: OutsideReader) -> Slot:
+    check_source_name(name, table, peer=True)
+    component_id = _component(table)
+    if component_id is None or table.has("url"):
+        peer = reader.peer(name, table)
+        return Slot("agent", name, component_id, peer, token=peer.token)
+    slot = Slot("agent", name, component_id, token=reader.token(table))
+    table.done()
+    return slot
+
+
+def _component(table: Table) -> str | None:
+    """The id of the registry's component that is used here, if one is."""
+    component_id = table.text("component", "")
+    if component_id and not _COMPONENT_ID.fullmatch(component_id):
+        table.refuse("component", "the id of a component is 1 to 255 characters without blanks and slashes")
+    return component_id or None
+
+
+def _refuse_taken_twice(slots: tuple[Slot, ...]) -> None:
+    taken: set[tuple[Kind, str]] = set()
+    for slot in slots:
+        if slot.component_id is not None:
+            if (slot.kind, slot.component_id) in taken:
+                what = f"the {slot.kind} {slot.component_id!r} of the registry"
+                raise BadProject(f"{PROJECT_FILE}: {what} is named twice; once is enough")
+            taken.add((slot.kind, slot.component_id))
 
 
 def _import(project: Project, name: str) -> Any:

@@ -4,46 +4,47 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
-from langchain_core.language_models import BaseChatModel
 from langgraph.graph import StateGraph
 
 from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
 from agent_runtime.card_url import CardUrl
+from agent_runtime.components.opening import Components, open_components
+from agent_runtime.components.snapshot import Snapshot
+from agent_runtime.data import describe_database, open_database
 from agent_runtime.database import prepare_database
+from agent_runtime.fleet.settings import LiveSettings, open_settings
 from agent_runtime.graph.context import TurnContext
-from agent_runtime.graph.model import build_model
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
-from agent_runtime.project import REGISTRY_NAME, Project, load_graph
+from agent_runtime.outside import REGISTRY_NAME
+from agent_runtime.project import Project, load_graph
+from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
-from agent_runtime.tools.connections import Connections, open_connections
+from agent_runtime.tools.connections import open_connections
 from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult
 from agent_runtime.turns.lease import open_lease
 from agent_runtime.turns.outputs import Completed
 from agent_runtime.turns.recent import RecentConversations
-from agent_runtime.turns.saver import TurnSaver
+from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.background import running
 from groundwork.bounded_http import OpenTransport
-from groundwork.embedded import open_embedded, open_throwaway
 from groundwork.fetch import CheckingTransport, OutgoingPolicy
 from groundwork.grace import Grace
-from groundwork.postgres import Pool, check_database, describe, mask_password, open_pool
+from groundwork.postgres import Pool, check_database, mask_password, open_pool
 
 logger = logging.getLogger(__name__)
-
-EMBEDDED_DATA = Path(".data/postgres")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class AgentRuntime:
     card_url: CardUrl
     threads: Threads
     turns: Turns
-    connections: Connections
+    live_settings: LiveSettings
+    all_components: Components
     summaries: Summaries
     a2a: A2AServer
     metrics: AgentMetrics
@@ -89,11 +91,12 @@ class AgentRuntime:
         return self.settings.internal_runtime_control_enabled
 
     @property
-    def registry_configured(self) -> bool:
-        return bool(self.settings.registry_url)
+    def components(self) -> Components | None:
+        """What the agent works with, as far as a registry has a say in it; None when it has no registry."""
+        return self.all_components if self.settings.registry_url else None
 
     def connection_status(self) -> dict[str, dict[str, dict[str, object]]]:
-        states = self.connections.status()
+        states = self.all_components.status()
         if self.registry is not None:
             states["a2a"][REGISTRY_NAME] = self.registry.state()
         return states
@@ -120,19 +123,22 @@ async def open_runtime(
     public_url: str,
     env_file: Path | None = None,
     migrate: bool = True,
+    database: Awaitable[str] | None = None,
 ) -> AsyncIterator[AgentRuntime]:
     """Opens an agent and closes it in reverse: it leaves its registry, turns are drained, the database goes last.
+
+    `database` is the DSN of one that the caller has opened already, or is opening, and closes later.
 
     Raises `BadProject`, `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaTooNew`.
     """
     graph = _compiled(load_graph(project))
-    model = build_model(settings.model, settings.model_base_url)
     memory = LiveMemoryConfig(settings.memory)
     card_url = CardUrl(public_url, env_file)
     metrics = AgentMetrics()
     grace = Grace(settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(open_database(settings, project.directory))
+        opened = database or stack.enter_async_context(open_database(settings, project.directory))
+        dsn = await opened
         pool = await stack.enter_async_context(
             open_pool(
                 dsn,
@@ -145,16 +151,33 @@ async def open_runtime(
             await prepare_database(pool)
         agent_id = settings.agent_id or ""
         lease = await stack.enter_async_context(open_lease(pool, agent_id, settings.turn_lease_seconds))
+        live_settings = await stack.enter_async_context(open_settings(pool, settings.agent_id, memory, card_url))
         connections = await stack.enter_async_context(
-            open_connections(project, open_transport=_guarded_transport(settings, project))
+            open_connections(open_transport=_guarded_transport(settings, project))
         )
-        summaries = Summaries(pool, lambda: model, memory)
+        client = await stack.enter_async_context(open_registry_client(settings))
+        components = await stack.enter_async_context(
+            open_components(
+                settings, project, pool=pool, connections=connections, registry=client, metrics=metrics
+            )
+        )
+        summaries = Summaries(pool, lambda: components.live.current.model, memory)
         stack.push_async_exit(_draining(summaries, grace))
         a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url))
-        runner = _GraphRunner(settings, graph, model, pool, memory, connections, summaries, metrics)
-        turns = Turns(pool, lease, a2a.recorder, runner.run, after=runner.after, lost=a2a.turn_lost)
+        runner = _GraphRunner(settings, project.card.name, graph, pool, memory, components, summaries, metrics)
+        turns = Turns(
+            pool,
+            lease,
+            a2a.recorder,
+            runner.run,
+            after=runner.after,
+            lost=a2a.turn_lost,
+            most=settings.max_turns,
+        )
         a2a.serve(turns)
-        metrics.watch_turns(lambda: turns.in_flight)
+        metrics.watch_turns(turns)
+        metrics.watch_connections(components.status)
+        metrics.watch_refusals("a2a", lambda: a2a.load.refused)
         metrics.watch_pool(pool)
         await stack.enter_async_context(running("turn-dispatch", turns.dispatch()))
         await stack.enter_async_context(running("turn-sweep", turns.sweep()))
@@ -164,6 +187,8 @@ async def open_runtime(
             open_registry_link(
                 settings,
                 project,
+                client,
+                components=components,
                 card_url=card_url,
                 check_ready=partial(check_database, pool),
                 metrics=metrics,
@@ -172,13 +197,14 @@ async def open_runtime(
         yield AgentRuntime(
             settings,
             project,
-            _where(settings),
+            describe_database(settings),
             pool,
             memory,
             card_url,
             threads,
             turns,
-            connections,
+            live_settings,
+            components,
             summaries,
             a2a,
             metrics,
@@ -206,20 +232,20 @@ class _GraphRunner:
     def __init__(
         self,
         settings: AgentSettings,
+        agent_name: str,
         graph: Graph,
-        model: BaseChatModel,
         pool: Pool,
         memory: LiveMemoryConfig,
-        connections: Connections,
+        components: Components,
         summaries: Summaries,
         metrics: AgentMetrics,
     ) -> None:
         self._settings = settings
+        self._agent_name = agent_name
         self._graph = graph
-        self._model = model
         self._pool = pool
         self._memory = memory
-        self._connections = connections
+        self._components = components
         self._summaries = summaries
         self._metrics = metrics
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
@@ -227,29 +253,34 @@ class _GraphRunner:
         self._recent = RecentConversations(settings.conversation_cache_mb * 1024 * 1024)
 
     async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
-        context = TurnContext(
+        with self._components.hold() as snapshot:
+            context = self._context(turn, request, summary, snapshot)
+            durability = self._settings.checkpoint_durability
+            saver = self._saver(turn, request, durability) if self._remembers else None
+            started = time.monotonic()
+            run = GraphRun(self._graph, turn, context, saver=saver, durability=durability, put=put)
+            try:
+                return await run.run(request)
+            finally:
+                self._metrics.turn_ran(time.monotonic() - started)
+
+    def _saver(self, turn: Turn, request: TurnRequest, durability: Durability) -> TurnSaver:
+        return TurnSaver(self._pool, turn, answers=request.answers, durability=durability, recent=self._recent)
+
+    def _context(self, turn: Turn, request: TurnRequest, summary: str | None, snapshot: Snapshot) -> TurnContext:
+        agent_id = self._settings.agent_id
+        return TurnContext(
             thread_id=turn.thread_id,
             task_id=turn.task_id,
             message_id=request.message_id,
             caller=request.caller,
-            agent_id=self._settings.agent_id,
-            model=self._model,
-            tools=self._connections.tools,
+            agent_id=agent_id,
+            model=snapshot.model,
+            prompts=snapshot.prompts(agent_id=agent_id or "", agent_name=self._agent_name, caller=request.caller),
+            tools=snapshot.tools,
             summary=summary,
             memory=self._memory,
         )
-        durability = self._settings.checkpoint_durability
-        saver = None
-        if self._remembers:
-            saver = TurnSaver(
-                self._pool, turn, answers=request.answers, durability=durability, recent=self._recent
-            )
-        started = time.monotonic()
-        run = GraphRun(self._graph, turn, context, saver=saver, durability=durability, put=put)
-        try:
-            return await run.run(request)
-        finally:
-            self._metrics.turn_ran(time.monotonic() - started)
 
     def after(self, turn: Turn, result: RunResult) -> None:
         self._metrics.turn_ended(result.outcome)
@@ -271,19 +302,3 @@ def _guarded_transport(settings: AgentSettings, project: Project) -> OpenTranspo
     hosts = tuple(httpx.URL(url).host for url in urls)
     policy = OutgoingPolicy(deny_private_networks=True, allowed_hosts=hosts)
     return lambda: CheckingTransport(policy)
-
-
-def open_database(settings: AgentSettings, directory: Path) -> AbstractAsyncContextManager[str]:
-    """The DSN of the agent's database, for as long as the block runs; the embedded server lives with it."""
-    if settings.memory_backend == "memory":
-        return open_throwaway()
-    if dsn := settings.postgres_dsn.get_secret_value():
-        return nullcontext(dsn)
-    return open_embedded(directory / EMBEDDED_DATA)
-
-
-def _where(settings: AgentSettings) -> str:
-    if settings.memory_backend == "memory":
-        return "a temporary PostgreSQL, deleted at exit"
-    dsn = settings.postgres_dsn.get_secret_value()
-    return f"PostgreSQL at {describe(dsn)}" if dsn else f"embedded PostgreSQL in {EMBEDDED_DATA}"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Awaitable
 from pathlib import Path
 from socket import socket
 
@@ -13,17 +14,25 @@ from agent_runtime.project import load_project
 from agent_runtime.runtime import AgentRuntime, open_runtime
 from agent_runtime.settings import AgentSettings
 from groundwork.background import running
+from groundwork.load import Load
 from groundwork.logs import configure_logging
 from groundwork.serving import Listener, bind, serve, url_of
 from groundwork.settings import secrets_in
+from groundwork.tracing import open_tracing
 
 logger = logging.getLogger(__name__)
 
 
 async def serve_agent(
-    settings: AgentSettings, directory: Path, *, env_file: Path | None = None, migrate: bool = True
+    settings: AgentSettings,
+    directory: Path,
+    *,
+    env_file: Path | None = None,
+    migrate: bool = True,
+    database: Awaitable[str] | None = None,
 ) -> None:
-    """Serves the project in `directory` until a signal; a changed card URL is written to `env_file`.
+    """Serves the project in `directory` until a signal; a changed card URL is written to `env_file`. `database` is
+    that of `open_runtime`.
 
     Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
     """
@@ -34,7 +43,10 @@ async def serve_agent(
     with bind(settings.host, settings.port) as agent_socket:
         public_url = settings.public_agent_url or url_of(agent_socket)
         async with (
-            open_runtime(settings, project, public_url=public_url, env_file=env_file, migrate=migrate) as runtime,
+            open_tracing(settings.agent_id or project.card.name),
+            open_runtime(
+                settings, project, public_url=public_url, env_file=env_file, migrate=migrate, database=database
+            ) as runtime,
             running("announce-registry", _announce_registry(runtime)),
         ):
             if settings.admin_has_own_listener:
@@ -51,11 +63,14 @@ async def serve_agent(
 
 def _admin(runtime: AgentRuntime) -> APIRouter:
     settings = runtime.settings
+    load = Load(settings.max_requests, runtime.pool)
+    runtime.metrics.watch_refusals("admin", lambda: load.refused)
     return admin_router(
         runtime,
         token=settings.admin_token.get_secret_value(),
         allowed_hosts=[*settings.admin_allowed_hosts, settings.admin_address[0]],
         max_body_bytes=settings.admin_max_body_bytes,
+        load=load,
     )
 
 

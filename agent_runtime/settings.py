@@ -38,6 +38,8 @@ class AgentSettings(BaseSettings):
     registry_url: str = ""
     registry_token: SecretStr = SecretStr("")
     registry_heartbeat_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 10
+    registry_auto_reload: bool = True
+    component_commands_enabled: bool = True
     internal_runtime_control_enabled: bool = False
     admin_token: SecretStr = SecretStr("")
     admin_allow_unauthenticated: bool = False
@@ -47,6 +49,8 @@ class AgentSettings(BaseSettings):
     admin_max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     a2a_tokens: SecretStr = SecretStr("")
     a2a_max_body_bytes: Annotated[int, Field(ge=1024)] = 10 * 1024 * 1024
+    max_turns: Annotated[int, Field(ge=1, le=100_000)] = 100
+    max_requests: Annotated[int, Field(ge=1, le=100_000)] = 200
     checkpoint_durability: Literal["sync", "async", "exit"] = "async"
     conversation_cache_mb: Annotated[int, Field(ge=0, le=65_536)] = 32
     turn_lease_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10

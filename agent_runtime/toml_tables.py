@@ -3,7 +3,7 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ _TOML_KINDS: dict[type, str] = {
     str: "a string",
     list: "an array",
     dict: "a table",
+    type(None): "null",
 }
 
 
@@ -35,7 +36,8 @@ class Table:
         return f"{self._path}.{name}" if self._path else name
 
     def refuse(self, name: str, message: str) -> NoReturn:
-        raise BadProject(f"{self._file}: {self.field(name) if name else self._path}: {message}")
+        where = self.field(name) if name else self._path
+        raise BadProject(": ".join(filter(None, (self._file, where, message))))
 
     def has(self, name: str) -> bool:
         self._known.append(name)
@@ -89,6 +91,15 @@ class Table:
         outer = self.table(name)
         return {key: outer.table(key) for key in list(outer._content)}
 
+    def rest(self) -> dict[str, Any]:
+        """Everything that was not read yet, as it is."""
+        rest, self._content = self._content, {}
+        return rest
+
+    def names(self) -> list[str]:
+        """The fields that were not read yet."""
+        return list(self._content)
+
     def done(self) -> None:
         """Raises `BadProject` for the first field that was not read, naming the one that may be meant."""
         for name in self._content:
@@ -123,8 +134,16 @@ def read_table(path: Path) -> Table:
     return Table(path.name, "", content)
 
 
-def expand(text: str, environment: Mapping[str, str], refuse: Callable[[str], NoReturn]) -> tuple[str, list[str]]:
-    """Puts the environment's values where `${NAME}` stands, and returns them too. `$${` is a literal `${`."""
+def expand(
+    text: str,
+    environment: Mapping[str, str],
+    refuse: Callable[[str], NoReturn],
+    withheld: Collection[str] = (),
+) -> tuple[str, list[str]]:
+    """Puts the environment's values where `${NAME}` stands, and returns them too. `$${` is a literal `${`.
+
+    Values of the names in `withheld` are for nobody.
+    """
     values: list[str] = []
 
     def value_of(match: re.Match[str]) -> str:
@@ -133,6 +152,8 @@ def expand(text: str, environment: Mapping[str, str], refuse: Callable[[str], No
         name = match["name"]
         if not _VARIABLE_NAME.fullmatch(name) or not match[0].endswith("}"):
             refuse(f"{match[0]!r} is not ${{NAME}}; write $${{ for a literal ${{")
+        if name in withheld:
+            refuse(f"{name} is the agent's own secret and is not given away; use a variable of another name")
         if name not in environment:
             refuse(f"{name} is not set; set it in the environment or in .env")
         values.append(environment[name])

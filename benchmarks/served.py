@@ -56,6 +56,14 @@ async def running_module(
 
 
 @asynccontextmanager
+async def running_registry(dsn: str, **settings: object) -> AsyncIterator[Served]:
+    """Runs `registry serve` on the database until the block ends; whoever reaches it may do everything."""
+    given = {"database_url": dsn, "jamjet_dev_mode": True, "log_level": "warning"} | settings
+    async with _running("registry", "JAMJET_PORT", PROJECT, given) as served:
+        yield served
+
+
+@asynccontextmanager
 async def _running(
     module: str, port_variable: str, directory: Path, settings: dict[str, object]
 ) -> AsyncIterator[Served]:

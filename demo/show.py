@@ -27,7 +27,11 @@ INTERRUPTED = 130
 
 # A killed process's work is taken over when its lease has run out, and the registry misses it when it has not been
 # heard of for two and a half intervals: after ten seconds and twenty-five, if nobody says otherwise.
-_SETTINGS = {"TURN_LEASE_SECONDS": "2", "REGISTRY_HEARTBEAT_SECONDS": "1"}
+_SETTINGS = {
+    "TURN_LEASE_SECONDS": "2",
+    "REGISTRY_HEARTBEAT_SECONDS": "1",
+    "INTERNAL_RUNTIME_CONTROL_ENABLED": "true",
+}
 
 _EXPLAINED = (StepFailed, DidNotStart, CommandMissing, A2AError, httpx.HTTPError, OSError)
 _LOG_LINES = 15

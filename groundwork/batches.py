@@ -14,10 +14,18 @@ class Batches(Generic[Item, Answer]):
     the question.
     """
 
-    def __init__(self, ask: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, most: int = 500) -> None:
-        """`ask` answers items in their order; what it raises, each of those who asked is told."""
+    def __init__(
+        self,
+        ask: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+        *,
+        most: int = 500,
+        pause: float = 0.0,
+    ) -> None:
+        """`ask` answers items in their order; what it raises, each of those who asked is told. After a call for
+        several, `pause` seconds go by before the next, so that more come together."""
         self._ask = ask
         self._most = most
+        self._pause = pause
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._work: asyncio.Task[None] | None = None
 
@@ -42,3 +50,5 @@ class Batches(Generic[Item, Answer]):
                     future.set_exception(answers)
                 else:
                     future.set_result(answers[place])
+            if len(batch) > 1:
+                await asyncio.sleep(self._pause)

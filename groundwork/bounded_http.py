@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 
-from groundwork.fetch import certificates
+from groundwork.fetch import Unreachable, certificates, unpacked
+from groundwork.tracing import tell_server
 
 NOT_SENT = -32_901  # the request was not sent, or not to a session that exists: nothing happened
 REFUSED = -32_902  # the server answered that it will not: nothing happened, and asking again will not help
@@ -17,7 +18,10 @@ OpenTransport = Callable[[], httpx.AsyncBaseTransport]
 
 
 class BoundedClient(httpx.AsyncClient):
-    """Reads at most `longest` bytes of an answer, and raises `httpx.ReadError` where there are more."""
+    """Reads at most `longest` bytes of an answer, and raises `httpx.ReadError` where there are more.
+
+    Answers are unpacked here: httpx would unpack whatever it is sent, a piece of it to gigabytes.
+    """
 
     def __init__(self, *, longest: int, open_transport: OpenTransport | None = None, **options: Any) -> None:
         # Only without a transport of its own does httpx heed the proxy settings of the environment.
@@ -26,7 +30,11 @@ class BoundedClient(httpx.AsyncClient):
         self.longest = longest
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
+        request.headers["Accept-Encoding"] = "gzip"  # what can be unpacked within a bound
+        tell_server(request.headers)
         response = await super().send(request, stream=True, **options)
+        if "content-encoding" in response.headers:
+            response = _rebuilt(response, stream=_Unpacked(response, self.longest))
         return response if stream else await _whole(response, self.longest)
 
 
@@ -64,6 +72,24 @@ class McpHttpClient(BoundedClient):
             return await super().send(request, **options)
         except httpx.TransportError:
             return httpx.Response(204, request=request)
+
+
+class _Unpacked(httpx.AsyncByteStream):
+    """The body of an answer that was packed, in pieces of at most `longest` bytes."""
+
+    def __init__(self, response: httpx.Response, longest: int) -> None:
+        self._response = response
+        self._longest = longest
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in unpacked(self._response, self._longest):
+                yield chunk
+        except Unreachable as error:
+            raise httpx.ReadError(str(error), request=self._response.request) from error
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
 
 
 class _AnsweredStream(httpx.AsyncByteStream):

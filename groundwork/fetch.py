@@ -264,15 +264,16 @@ async def _read(response: httpx.Response, max_bytes: int) -> bytes:
     """The body, unpacked here rather than by httpx, which unpacks without a bound."""
     host = response.request.url.host
     body = bytearray()
-    async for chunk in _unpacked(response, max_bytes + 1):
+    async for chunk in unpacked(response, max_bytes + 1):
         body += chunk
         if len(body) > max_bytes:
             raise ResponseTooLarge(f"{host} answered with more than {max_bytes} bytes")
     return bytes(body)
 
 
-async def _unpacked(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body in pieces, of which none unpacks to more than `max_bytes`."""
+async def unpacked(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body in pieces, of which none unpacks to more than `max_bytes`. Raises `Unreachable` for one that was
+    packed in another way than with gzip, or not well."""
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding in ("", "identity"):
         async for chunk in response.aiter_raw():

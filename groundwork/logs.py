@@ -16,6 +16,9 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 HIDDEN = "***"
 
+SHORTEST_SECRET = 4
+"""Replacing a shorter one everywhere would garble the text and hide nothing."""
+
 # Credentials are recognised by where they stand, for those that nobody configured.
 _CREDENTIALS = (
     (re.compile(r"""(://[^\s/:@"'<>]*:)[^\s/"'<>]+@"""), rf"\1{HIDDEN}@"),
@@ -35,7 +38,8 @@ _TALKATIVE_LOGGERS = ("httpx", "httpcore", "asyncio", "urllib3", "procrastinate"
 
 class _Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
-        spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
+        self.secrets = frozenset(filter(None, secrets))
+        spellings = {spelling for secret in self.secrets for spelling in _spellings(secret)}
         # The longest first: a secret may be the beginning of another one.
         alternatives = "|".join(map(re.escape, sorted(spellings, key=len, reverse=True)))
         self._secrets = re.compile(alternatives) if alternatives else None
@@ -83,6 +87,15 @@ def configure_logging(level: str, fmt: Literal["text", "json"], secrets: Iterabl
         logging.getLogger(name).propagate = True
     for name in _TALKATIVE_LOGGERS:
         logging.getLogger(name).setLevel(logging.DEBUG if level.upper() == "DEBUG" else logging.WARNING)
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Hides these too, from now on: those that came to be known while the process runs. Very short ones would make
+    every line unreadable, and are left."""
+    global _redactor  # see above
+    new = {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
+    if not _redactor.secrets.issuperset(new):
+        _redactor = _Redactor(_redactor.secrets | new)
 
 
 def redact(text: str) -> str:

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
-from groundwork.logs import HIDDEN
+from groundwork.logs import HIDDEN, SHORTEST_SECRET
 
-_SHORTEST_SECRET = 4  # replacing a shorter one everywhere would garble the text and hide nothing
 _LONGEST_LINE = 300
 _URL = re.compile(r"https?://[^\s'\"<>()]+")
 
@@ -15,7 +14,7 @@ class Mask:
     """Replaces the given secrets, and credentials and queries of URLs, in any text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets = sorted({s for s in secrets if len(s) >= _SHORTEST_SECRET}, key=len, reverse=True)
+        self._secrets = sorted({s for s in secrets if len(s) >= SHORTEST_SECRET}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         text = _URL.sub(lambda match: mask_url(match[0]), text)

@@ -15,6 +15,9 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
+from groundwork.budget import TooFewConnections, check_budget, name_of_connections
+from groundwork.tracing import connection_options
+
 logger = logging.getLogger(__name__)
 
 Connection = AsyncConnection[DictRow]
@@ -54,6 +57,7 @@ async def open_pool(
     max_size: int = 10,
     checkout_timeout: float = 5.0,
     prepare_threshold: PrepareThreshold = "auto",
+    beside: int = 0,
 ) -> AsyncIterator[Pool]:
     """Opens a bounded pool of autocommit connections with `dict_row`, and closes it with the block.
 
@@ -65,13 +69,19 @@ async def open_pool(
     `"auto"` it is psycopg's default on a direct connection and `None` behind a pooler such as PgBouncer,
     where a prepared statement may land on another server connection.
 
-    `checkout_timeout` is in seconds. Raises `DatabaseNotReachable` when no first connection can be made.
+    `checkout_timeout` is in seconds; `beside` is how many connections the process opens beside the pool's. Raises
+    `DatabaseNotReachable` when no first connection can be made, or when there cannot be as many as that.
     """
-    threshold = await _first_connection(dsn) if prepare_threshold == "auto" else prepare_threshold
+    pooled = await _first_connection(dsn, name, max_size + beside)
+    threshold = _default_threshold(pooled) if prepare_threshold == "auto" else prepare_threshold
     pool: Pool = AsyncConnectionPool(
         dsn,
         connection_class=AsyncConnection[DictRow],
-        kwargs=connection_kwargs(threshold),
+        kwargs={
+            **connection_kwargs(threshold),
+            **name_of_connections(dsn, name, max_size + beside),
+            **connection_options(),
+        },
         min_size=1,
         max_size=max_size,
         timeout=checkout_timeout,
@@ -120,8 +130,8 @@ def connection_kwargs(prepare_threshold: int | None) -> dict[str, Any]:
     }
 
 
-async def _first_connection(dsn: str) -> int | None:
-    """Tries the server once and finds out whether a pooler stands in between.
+async def _first_connection(dsn: str, name: str, size: int) -> bool:
+    """Tries the server once and finds out whether a pooler stands in between; if not, whether there is room.
 
     A pooler hands out a backend id of its own making at connection time, the server answers with the
     real one; PgBouncer is recognised by that difference without asking it anything of its own.
@@ -130,9 +140,18 @@ async def _first_connection(dsn: str) -> int | None:
         async with await AsyncConnection.connect(dsn, autocommit=True, **_SOCKET_OPTIONS) as conn:
             row = await (await conn.execute("SELECT pg_backend_pid()", prepare=False)).fetchone()
             if row is not None and row[0] == conn.info.backend_pid:
-                return 5
+                await check_budget(conn, name, size)
+                return False
+    except TooFewConnections as error:
+        raise DatabaseNotReachable(f"PostgreSQL at {describe(dsn)}: {error}") from None
     except psycopg.Error as error:
         raise DatabaseNotReachable(f"cannot connect to PostgreSQL at {describe(dsn)}: {error}") from error
+    return True
+
+
+def _default_threshold(pooled: bool) -> int | None:
+    if not pooled:
+        return 5
     logger.info("a connection pooler stands before PostgreSQL: prepared statements are off")
     return None
 

@@ -8,9 +8,13 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from groundwork.impatient import ImpatientProtocol
+from groundwork.quick_start import settle
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +77,7 @@ async def serve(
 ) -> None:
     """Serves until SIGINT or SIGTERM, then stops accepting and lets open requests end, for `grace_seconds`.
 
+    The process is taken to be loaded: see `quick_start.settle`.
     `on_stop` is called at the first signal: what must not begin any more can be told so before the wait.
     A second signal stops at once: the requests that are still open are cut, and the caller is cancelled so
     that it closes what it has opened without waiting for work to end.
@@ -91,6 +96,7 @@ async def serve(
             server.force_exit = True
 
     _at_signals(stop, cut)
+    settle()
     await asyncio.gather(
         *(server.serve(sockets=[listener.socket]) for server, listener in zip(servers, listeners, strict=True))
     )
@@ -107,6 +113,7 @@ async def until_signal(on_stop: Callable[[], None] = lambda: None) -> None:
         stopped.set()
 
     _at_signals(stop, lambda: None)
+    settle()
     await stopped.wait()
 
 
@@ -119,9 +126,18 @@ class _Server(uvicorn.Server):
 
 
 def _server(listener: Listener, grace_seconds: float) -> _Server:
-    config = uvicorn.Config(
-        listener.app,
-        lifespan="off",
+    return _Server(server_config(listener.app, grace_seconds))
+
+
+def server_config(
+    app: ASGIApp, grace_seconds: float, *, lifespan: Literal["off", "auto"] = "off"
+) -> uvicorn.Config:
+    """How every server of ours is run."""
+    return uvicorn.Config(
+        app,
+        lifespan=lifespan,
+        http=ImpatientProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         # The advertised URL is configured, never guessed from headers that any client can send.
@@ -129,7 +145,6 @@ def _server(listener: Listener, grace_seconds: float) -> _Server:
         server_header=False,
         timeout_graceful_shutdown=max(1, round(grace_seconds)),
     )
-    return _Server(config)
 
 
 def _at_signals(stop: Callable[[], None], cut: Callable[[], None]) -> None:

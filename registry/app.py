@@ -8,15 +8,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from groundwork.asgi import BodyLimit, HeadAsGet, RequestId
 from groundwork.health import health_routes
+from groundwork.load import Load, LoadLimit
+from groundwork.tracing import traced
 from registry.agents import routes as agents
+from registry.agents.door import HeartbeatDoor
 from registry.artifacts import routes as artifacts
 from registry.artifacts.service import MAX_BYTES as MAX_ARTIFACT_BYTES
 from registry.audit import routes as audit
+from registry.components import routes as components
 from registry.cron import routes as cron
 from registry.did import routes as did
 from registry.events import routes as events
 from registry.executions import routes as executions
-from registry.http_errors import JsonResponse, add_error_handlers, refuse_body
+from registry.http_errors import JsonResponse, add_error_handlers, refuse_body, respond_to
 from registry.jamjet import JamJetPrefix
 from registry.metrics import RegistryMetrics
 from registry.service import Registry
@@ -30,6 +34,9 @@ VERSION = version("agent-sidecar")
 
 _ROUTERS = (
     agents.router,
+    components.reporting_router,
+    components.reading_router,
+    components.router,
     audit.router,
     tenants.router,
     tokens.router,
@@ -58,8 +65,21 @@ def create_app(registry: Registry) -> ASGIApp:
     def limit_for(scope: Scope) -> int:
         return max(limit, MAX_ARTIFACT_BYTES) if scope["path"].startswith("/artifacts") else limit
 
-    counted = _Counted(BodyLimit(app, limit_for, refuse_body), registry.metrics)
-    return RequestId(HeadAsGet(JamJetPrefix(counted)))
+    load = Load(registry.settings.max_requests, registry.pool)
+    registry.metrics.watch_refusals(lambda: load.refused)
+    limited = LoadLimit(HeartbeatDoor(app, registry), load, _is_work, respond_to)
+    counted = _Counted(BodyLimit(limited, limit_for, refuse_body), registry.metrics)
+    return RequestId(HeadAsGet(JamJetPrefix(traced(counted))))
+
+
+def _is_work(scope: Scope) -> bool:
+    """Whoever looks after the registry is answered in any case, and so is a sign of life: it costs little, and
+    without it whoever sends it would be taken for dead."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path not in _LOOKED_AFTER and not path.endswith("/heartbeat")
+
+
+_LOOKED_AFTER = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json"})
 
 
 async def _health() -> JsonResponse:
@@ -88,7 +108,7 @@ class _Counted:
         try:
             await self.app(scope, receive, send_and_see)
         finally:
-            route = getattr(scope.get("route"), "path", "(none)")
+            route = str(scope.get("route_path") or getattr(scope.get("route"), "path", "(none)"))
             method = scope["method"] if scope["method"] in _METHODS else "(other)"
             self.metrics.request_answered(method, route, status, time.monotonic() - started)
 

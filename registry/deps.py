@@ -18,7 +18,7 @@ from groundwork.bearer import bearer_token
 from groundwork.json_body import BadJson, parse_json
 from registry.access import DEVELOPER, Principal
 from registry.checks import check_query, check_value, refuse_unstorable_text
-from registry.errors import Forbidden, InvalidRequest, Unauthenticated
+from registry.errors import Forbidden, InvalidRequest, RegistryError, Unauthenticated
 from registry.service import Registry
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -40,7 +40,11 @@ _IN_THE_DOCUMENT = HTTPBearer(auto_error=False, scheme_name="token", description
 async def authenticate(
     request: Request, registry: CurrentRegistry, _: Annotated[object, Depends(_IN_THE_DOCUMENT)]
 ) -> Principal:
-    """Raises `Unauthenticated`, `Forbidden` and `HeaderRefused`."""
+    return await identify(request, registry)
+
+
+async def identify(request: Request, registry: Registry) -> Principal:
+    """Who makes the request. Raises `Unauthenticated`, `Forbidden` and `HeaderRefused`."""
     if registry.settings.jamjet_dev_mode:
         registry.own_hosts.check(request)
         request.state.principal = DEVELOPER
@@ -90,13 +94,17 @@ class RegistryRoute(APIRoute):
             try:
                 return await handle(request)
             except (Forbidden, Unauthenticated) as refusal:
-                principal: Principal | None = getattr(request.state, "principal", None)
-                if principal is not None and request.method not in _CHANGES_NOTHING:
-                    registry = await get_registry(request)
-                    await registry.audit.record_refusal(principal, request.method, request.url.path, str(refusal))
+                await record_refusal(await get_registry(request), request, refusal)
                 raise
 
         return answer
+
+
+async def record_refusal(registry: Registry, request: Request, refusal: RegistryError) -> None:
+    """Puts a refused write into the audit log, when it is known whose it was."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is not None and request.method not in _CHANGES_NOTHING:
+        await registry.audit.record_refusal(principal, request.method, request.url.path, str(refusal))
 
 
 async def read_bytes(request: Request) -> bytes:
@@ -125,14 +133,19 @@ def body_of(model: type[Model], *, optional: bool = False) -> Any:
     adapter = TypeAdapter(model)
 
     async def read(request: Request) -> Model:
-        value = await read_json(request)
-        if value is None and optional:
-            value = {}
-        if not isinstance(value, Mapping):
-            raise InvalidRequest("the body must be a JSON object")
-        return check_value(adapter, value)
+        return await read_object(request, adapter, optional=optional)
 
     return Depends(read)
+
+
+async def read_object(request: Request, adapter: TypeAdapter[Model], *, optional: bool = False) -> Model:
+    """The JSON object in the body; with `optional`, no body is an empty object. Raises `InvalidRequest`."""
+    value = await read_json(request)
+    if value is None and optional:
+        value = {}
+    if not isinstance(value, Mapping):
+        raise InvalidRequest("the body must be a JSON object")
+    return check_value(adapter, value)
 
 
 def query_of(model: type[Model]) -> Any:

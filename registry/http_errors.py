@@ -12,6 +12,7 @@ from starlette.types import Scope
 
 from groundwork.hosts import HeaderRefused
 from groundwork.json_body import to_json
+from groundwork.load import Busy
 from groundwork.logs import request_id as current_request_id
 from groundwork.postgres import DatabaseUnavailable
 from registry.errors import (
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 ANSWERS: dict[type[Exception], tuple[int, str]] = {
     Exception: (500, "internal error: "),
     DatabaseUnavailable: (503, "unavailable: "),
+    Busy: (503, "unavailable: "),
+    TimeoutError: (503, "unavailable: "),
     InvalidRequest: (400, "bad request: "),
     Unauthenticated: (401, ""),
     Forbidden: (403, ""),
@@ -48,6 +51,8 @@ _HEADERS: dict[type[Exception], Mapping[str, str]] = {
     Unauthenticated: {"WWW-Authenticate": 'Bearer realm="registry"'},
     DatabaseUnavailable: {"Retry-After": "1"},
     LimitReached: {"Retry-After": "60"},
+    Busy: Busy.headers,
+    TimeoutError: {"Retry-After": "1"},
 }
 
 
@@ -78,8 +83,10 @@ def respond_to(error: Exception) -> JsonResponse:
     if status < 500 or kind is AgentUnreachable:
         return JsonResponse({"error": f"{prefix}{error}"}, status, headers)
     request_id = current_request_id.get() or uuid4().hex
-    if kind is DatabaseUnavailable:
-        logger.warning("request %s was not answered: %s", request_id, error)
+    if kind is Busy:  # not worth a line in the log for each
+        text = str(error)
+    elif kind in (DatabaseUnavailable, TimeoutError):
+        logger.warning("request %s was not answered: %s", request_id, str(error) or "it took too long")
         text = "the database cannot be reached at the moment; try again"
     else:
         logger.error("request %s crashed", request_id, exc_info=error)

@@ -1,12 +1,13 @@
 """What a registry counts, for Prometheus."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from groundwork.pool_metrics import watch_pool
 from groundwork.postgres import Pool
+from groundwork.watched_metrics import WatchedCounter
 
 
 class RegistryMetrics:
@@ -33,6 +34,24 @@ class RegistryMetrics:
             registry=self.registry,
         )
 
+        self._refusals = WatchedCounter(
+            "registry_refused",
+            "What was refused because there was too much to do.",
+            "what",
+            registry=self.registry,
+        )
+
+        self._jobs = Gauge(
+            "registry_jobs_waiting", "Jobs that no worker has taken yet, some seconds ago.", registry=self.registry
+        )
+        self._longest_wait = Gauge(
+            "registry_jobs_longest_wait_seconds", "How long the first of them has waited.", registry=self.registry
+        )
+
+    def set_backlog(self, jobs: int, longest_wait: float) -> None:
+        self._jobs.set(jobs)
+        self._longest_wait.set(longest_wait)
+
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """`route` is the route's pattern, not the path: ids would make a series each."""
         self._requests.labels(method, route, str(status)).inc()
@@ -46,6 +65,9 @@ class RegistryMetrics:
         self._agents.clear()
         for (status, alive), agents in counts.items():
             self._agents.labels(status, str(alive).lower()).set(agents)
+
+    def watch_refusals(self, count: Callable[[], float]) -> None:
+        self._refusals.watch("request", count)
 
     def watch_pool(self, pool: Pool) -> None:
         watch_pool(pool, "registry", self.registry)

@@ -1,7 +1,8 @@
 """What FastAPI cannot find out by itself, since the routes read bodies and queries on their own terms."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import UnionType
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -34,15 +35,20 @@ def failures(*errors: type[Exception]) -> Responses:
 
 
 def described(
-    *, body: type[BaseModel] | None = None, optional: bool = False, query: type[BaseModel] | None = None
+    *,
+    body: type[BaseModel] | UnionType | None = None,
+    optional: bool = False,
+    query: type[BaseModel] | None = None,
+    headers: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The body and the query parameters of a route, for its `openapi_extra`; `optional`: no body will do."""
+    """The body, the query parameters and the headers of a route, for its `openapi_extra`; `optional`: no body will
+    do."""
     extra: dict[str, Any] = {}
     if body:
         content = {"application/json": {"schema": _schema(body)}}
         extra["requestBody"] = {"required": not optional, "content": content}
-    if query:
-        extra["parameters"] = _parameters(_schema(query))
+    if query or headers:
+        extra["parameters"] = [*(_parameters(_schema(query)) if query else []), *headers]
     return extra
 
 
@@ -54,7 +60,7 @@ def _parameters(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
+def _schema(model: Any) -> dict[str, Any]:
     schema = TypeAdapter(model).json_schema()
     inlined: dict[str, Any] = _inline(schema, schema.get("$defs", {}))
     return inlined

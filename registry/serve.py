@@ -2,14 +2,16 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from groundwork.grace import Grace
 from groundwork.logs import configure_logging
 from groundwork.serving import Listener, bind, serve, until_signal, url_of
 from groundwork.settings import secrets_in
+from groundwork.tracing import open_tracing
 from registry.app import create_app
-from registry.database import describe_database, open_registry_pool, prepare_database
+from registry.data import describe_database
+from registry.database import open_registry_pool, prepare_database
 from registry.engine.jobs import Jobs
 from registry.engine.worker import open_worker
 from registry.service import Registry, open_registry
@@ -24,26 +26,32 @@ async def serve_registry(
     migrate: bool = True,
     worker: bool = True,
     show_once: Callable[[str], None] | None = None,
+    database: Awaitable[str] | None = None,
 ) -> None:
     """Serves until a signal, and runs executions unless `worker` is off. `show_once` is given the first operator's
-    token, when there is no token yet; without it none is made.
+    token, when there is no token yet; without it none is made. `database` is that of `open_registry_pool`.
 
     Raises what makes a start impossible: `AddressInUse`, and what `open_registry` raises.
     """
     configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *secrets_in(os.environ)])
     with bind(settings.jamjet_bind, settings.jamjet_port) as listening:
         public_url = settings.jamjet_public_url or url_of(listening)
-        async with open_registry(settings, public_url=public_url, migrate=migrate, worker=worker) as registry:
+        async with (
+            open_tracing("registry"),
+            open_registry(
+                settings, public_url=public_url, migrate=migrate, worker=worker, database=database
+            ) as registry,
+        ):
             _announce(registry, url_of(listening))
             await _see_that_somebody_gets_in(registry, show_once)
             app = Listener(create_app(registry), listening)
             await serve([app], settings.shutdown_grace_seconds, registry.begin_to_stop)
 
 
-async def work(settings: RegistrySettings) -> None:
+async def work(settings: RegistrySettings, *, database: Awaitable[str] | None = None) -> None:
     """`registry worker`: runs executions until a signal, and serves nothing."""
     configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *secrets_in(os.environ)])
-    async with open_registry_pool(settings, "worker") as pool:
+    async with open_tracing("registry-worker"), open_registry_pool(settings, "worker", database) as pool:
         await prepare_database(pool)
         jobs, grace = Jobs(), Grace(settings.shutdown_grace_seconds)
         await jobs.open(pool)

@@ -1,6 +1,6 @@
 """Everything a running registry holds: who opens it, in which order, and who closes it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,8 +13,11 @@ from registry.agents.probes import probing_agents
 from registry.agents.service import Agents
 from registry.artifacts.service import Artifacts
 from registry.audit.service import Audit
+from registry.backlog.watch import watching_backlog
+from registry.components.service import Components
 from registry.cron.service import CronJobs
-from registry.database import describe_database, open_registry_pool, prepare_database
+from registry.data import describe_database
+from registry.database import open_registry_pool, prepare_database
 from registry.engine.jobs import Jobs
 from registry.engine.worker import open_worker
 from registry.events.stream import EventStreams
@@ -41,6 +44,7 @@ class Registry:
     agents: Agents
     artifacts: Artifacts
     audit: Audit
+    components: Components
     cron_jobs: CronJobs
     events: EventStreams
     executions: Executions
@@ -64,18 +68,23 @@ class Registry:
 
 @asynccontextmanager
 async def open_registry(
-    settings: RegistrySettings, *, public_url: str = "", migrate: bool = True, worker: bool = True
+    settings: RegistrySettings,
+    *,
+    public_url: str = "",
+    migrate: bool = True,
+    worker: bool = True,
+    database: Awaitable[str] | None = None,
 ) -> AsyncIterator[Registry]:
     """Opens a registry, and closes it in reverse: its loops end first, the database goes last.
 
     `public_url` is where others reach it, when that is not what the settings say. With a `worker` the process also
-    runs executions.
+    runs executions. `database` is that of `open_registry_pool`.
     Raises `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaTooNew`.
     """
     metrics = RegistryMetrics()
     grace = Grace(settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_registry_pool(settings, "registry"))
+        pool = await stack.enter_async_context(open_registry_pool(settings, "registry", database))
         if migrate:
             await prepare_database(pool)
         metrics.watch_pool(pool)
@@ -83,6 +92,7 @@ async def open_registry(
         await jobs.open(pool)
         discovery = await stack.enter_async_context(open_discovery(settings))
         await stack.enter_async_context(watching_agents(pool, settings, metrics))
+        await stack.enter_async_context(watching_backlog(pool, metrics))
         await stack.enter_async_context(probing_agents(pool, discovery, settings))
         if worker:
             await stack.enter_async_context(open_worker(settings, pool, jobs, grace))
@@ -96,6 +106,7 @@ async def open_registry(
             agents=Agents(pool, settings, discovery, metrics),
             artifacts=Artifacts(pool),
             audit=Audit(pool),
+            components=Components(pool),
             cron_jobs=CronJobs(pool),
             events=EventStreams(executions),
             executions=executions,

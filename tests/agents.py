@@ -14,6 +14,7 @@ from agent_runtime.app import create_app
 from agent_runtime.project import load_project
 from agent_runtime.runtime import AgentRuntime, open_runtime
 from agent_runtime.settings import AgentSettings
+from groundwork.load import Load
 from tests.servers import run_server
 
 CARD = """
@@ -172,4 +173,5 @@ def answer_text(task: dict[str, Any]) -> str:
 
 
 def _admin(runtime: AgentRuntime) -> Any:
-    return admin_router(runtime, token=runtime.settings.admin_token.get_secret_value())
+    settings = runtime.settings
+    return admin_router(runtime, token=settings.admin_token.get_secret_value(), load=Load(settings.max_requests))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from groundwork.serving import bind
+from groundwork.serving import bind, server_config
 
 
 class StartupFailed(Exception):
@@ -19,7 +19,7 @@ class _Server(uvicorn.Server):
     """Leaves SIGINT and SIGTERM to pytest, and does not end the process when the application cannot start."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+        super().__init__(server_config(app, 2, lifespan="auto"))
         self.ready = asyncio.Event()
         self.told_to_stop = asyncio.Event()
 

@@ -9,6 +9,8 @@ import pytest
 
 from agent_runtime.settings import AgentSettings
 from registry.settings import RegistrySettings
+from tests.contract.agent_who import WHO as AGENTS_WHO
+from tests.registry.who import WHO as REGISTRYS_WHO
 
 ROOT = Path(__file__).resolve().parent.parent
 AGENT = {name.upper() for name in AgentSettings.model_fields}
@@ -18,6 +20,7 @@ SECTIONS = {"An agent": AGENT - REGISTRY, "A registry": REGISTRY - AGENT, "Both"
 
 _EXAMPLE_LINE = re.compile(r"^(?P<unset># )?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$", re.MULTILINE)
 _TABLE_ROW = re.compile(r"^\| `(?P<name>[A-Z0-9_]+)` \| (?P<default>[^|]*) \|", re.MULTILINE)
+_IN_CODE = re.compile(r"`([^`]*)`")
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)#\s]+)(?:#[^)]*)?\)")
 
 # Spelled so that they do not match themselves.
@@ -70,6 +73,13 @@ def test_the_configuration_page_and_the_example_agree_on_every_default():
         assert default.startswith(("empty", "not set")) if line["unset"] else default == f"`{line['value']}`"
 
 
+@pytest.mark.parametrize(("service", "who"), [("an agent", AGENTS_WHO), ("a registry", REGISTRYS_WHO)])
+def test_the_security_page_says_who_may_call_which_route(service, who):
+    table = _read("docs/security.md").partition(f"| routes of {service} |")[2].partition("\n\n")[0]
+    rows = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
+    assert {route: allowed for routes, allowed in rows for route in _IN_CODE.findall(routes)} == who
+
+
 @pytest.mark.parametrize(
     "page",
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")],
@@ -120,5 +130,5 @@ def _files() -> Iterator[tuple[str, str]]:
         ]
         for name in names:
             path = Path(directory, name)
-            if name != ".env" and path.is_file():
+            if name not in {".env", ".git"} and path.is_file():  # a worktree has a file of that name
                 yield str(path.relative_to(ROOT)), path.read_text("utf-8", "ignore")

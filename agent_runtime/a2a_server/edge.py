@@ -17,7 +17,9 @@ from a2a.utils.errors import (
 )
 
 from agent_runtime.a2a_server.feed import FeedClosed
+from agent_runtime.a2a_server.limits import Overloaded
 from agent_runtime.errors import (
+    AgentBusy,
     AgentError,
     AgentStopping,
     InvalidValue,
@@ -27,6 +29,7 @@ from agent_runtime.errors import (
     ThreadWaitsForInput,
     TurnSuperseded,
 )
+from groundwork.load import Busy
 from groundwork.postgres import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -80,6 +83,8 @@ def answer_for(error: Exception) -> A2AError:
         return InternalError("the database cannot be used right now")
     if isinstance(error, FeedClosed):
         return InternalError("the agent is shutting down; the turn goes on, get the task in a moment")
+    if isinstance(error, Busy | AgentBusy):
+        return Overloaded(str(error))
     if isinstance(error, AgentError):
         return _known(error)
     logger.error("an A2A call crashed", exc_info=error)

@@ -48,6 +48,7 @@ from agent_runtime.a2a_server.accounts import Accounts
 from agent_runtime.a2a_server.checks import check_id, check_message, is_storable
 from agent_runtime.a2a_server.edge import guarded
 from agent_runtime.a2a_server.feed import Feed, Follower
+from agent_runtime.a2a_server.limits import brief
 from agent_runtime.a2a_server.push import PushPolicy
 from agent_runtime.a2a_server.recorder import TaskRecorder, check_answerable
 from agent_runtime.a2a_server.tasks import (
@@ -60,6 +61,7 @@ from agent_runtime.a2a_server.tasks import (
 )
 from agent_runtime.graph.incoming import human_message
 from agent_runtime.turns.types import Turn, TurnRequest
+from groundwork.load import Load
 from groundwork.postgres import Pool, database_errors
 
 DEFAULT_PAGE_SIZE = 50
@@ -91,7 +93,9 @@ class A2AHandler(RequestHandler):
         accounts: Accounts,
         feed: Feed,
         push_policy: PushPolicy,
+        load: Load,
     ) -> None:
+        self.load = load
         self._pool = pool
         self._agent_id = agent_id
         self._engine = engine
@@ -199,12 +203,14 @@ class A2AHandler(RequestHandler):
     # Tasks
 
     @guarded
+    @brief
     async def on_get_task(self, params: GetTaskRequest, context: ServerCallContext) -> Task:
         validate_history_length(params)
         self._accounts.tell(params.id)
         return apply_history_length((await self._get(params.id, context)).task, params)
 
     @guarded
+    @brief
     async def on_list_tasks(self, params: ListTasksRequest, context: ServerCallContext) -> ListTasksResponse:
         validate_history_length(params)
         size = params.page_size if params.HasField("page_size") else DEFAULT_PAGE_SIZE
@@ -223,6 +229,7 @@ class A2AHandler(RequestHandler):
         )
 
     @guarded
+    @brief
     async def on_cancel_task(self, params: CancelTaskRequest, context: ServerCallContext) -> Task:
         stored = await self._get(params.id, context)
         for _ in range(_CANCEL_ATTEMPTS):
@@ -256,6 +263,7 @@ class A2AHandler(RequestHandler):
     # Push notifications
 
     @guarded
+    @brief
     async def on_create_task_push_notification_config(
         self, params: TaskPushNotificationConfig, context: ServerCallContext
     ) -> TaskPushNotificationConfig:
@@ -272,6 +280,7 @@ class A2AHandler(RequestHandler):
         return config
 
     @guarded
+    @brief
     async def on_get_task_push_notification_config(
         self, params: GetTaskPushNotificationConfigRequest, context: ServerCallContext
     ) -> TaskPushNotificationConfig:
@@ -281,12 +290,14 @@ class A2AHandler(RequestHandler):
         raise TaskNotFoundError(f"Task {params.task_id} has no push notification config {params.id!r}")
 
     @guarded
+    @brief
     async def on_list_task_push_notification_configs(
         self, params: ListTaskPushNotificationConfigsRequest, context: ServerCallContext
     ) -> ListTaskPushNotificationConfigsResponse:
         return ListTaskPushNotificationConfigsResponse(configs=await self._push_configs(params.task_id, context))
 
     @guarded
+    @brief
     async def on_delete_task_push_notification_config(
         self, params: DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
     ) -> None:

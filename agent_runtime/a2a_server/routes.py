@@ -16,6 +16,7 @@ from starlette.types import Scope
 from agent_runtime.a2a_server.callers import CallerTokens
 from agent_runtime.a2a_server.card import CARD_PATHS, REST_PREFIX, card_at
 from agent_runtime.a2a_server.guard import JsonGuard, Refused, answer_to
+from agent_runtime.a2a_server.limits import RetryAfter
 from groundwork.asgi import BodyLimit
 
 RPC_PATH = "/"
@@ -59,6 +60,7 @@ def _door(callers: Mapping[str, str], max_body_bytes: int, *, rpc: bool) -> list
         return answer_to(Refused(413, f"the body is larger than {limit} bytes"), rpc=rpc)
 
     return [
+        Middleware(RetryAfter),
         Middleware(CallerTokens, callers=callers),
         Middleware(BodyLimit, limit_for=lambda scope: max_body_bytes, refuse=refuse),
         Middleware(JsonGuard, rpc=rpc),

@@ -19,6 +19,7 @@ from agent_runtime.card_url import CardUrl
 from agent_runtime.project import Project
 from agent_runtime.settings import AgentSettings
 from groundwork.background import running
+from groundwork.load import Load
 from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class A2AServer:
         self._pushes = pushes
         self._accounts = Accounts()
         self._handler: A2AHandler | None = None
+        self.load = Load(settings.max_requests, pool)
         self.feed = Feed(pool, self._accounts.runs_here)
         self.recorder = TaskRecorder(self._accounts, self.feed, pushes)
 
@@ -52,6 +54,7 @@ class A2AServer:
             self._accounts,
             self.feed,
             self._pushes.policy,
+            self.load,
         )
 
     def add_routes(self, app: FastAPI) -> None:

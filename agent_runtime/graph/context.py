@@ -1,6 +1,6 @@
 """What the runtime gives the user's graph for one turn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from langchain_core.language_models import BaseChatModel
@@ -16,8 +16,9 @@ class TurnContext:
     """The turn a node runs in. Name it as the graph's `context_schema`, and read it from `runtime.context`.
 
     `message_id`, `context_id`, `task_id` and `caller` are A2A's names for what is being answered; `caller`
-    is empty when callers are anonymous. `tools` are those of the MCP servers and A2A peers in `agent.toml`
-    that can be called now, and `summary` is what was folded out of the window in earlier turns.
+    is empty when callers are anonymous. `prompts` are those of `agent.toml`, by their names there. `tools` are
+    those of its MCP servers and A2A peers that can be called now. What of all this comes from the registry stays
+    as it was when the turn began. `summary` is what was folded out of the window in earlier turns.
     """
 
     thread_id: str
@@ -26,6 +27,7 @@ class TurnContext:
     caller: str
     agent_id: str | None
     model: BaseChatModel
+    prompts: Mapping[str, str] = field(default_factory=dict)
     tools: tuple[BaseTool, ...] = ()
     summary: str | None = None
     memory: LiveMemoryConfig = field(default_factory=lambda: LiveMemoryConfig(MemoryConfig()))

@@ -16,7 +16,7 @@ def build_model(spec: str, base_url: str = "", **parameters: Any) -> BaseChatMod
     provider, its package is not installed, or its key is not set.
     """
     if not spec:
-        return OfflineChatModel()
+        return OfflineChatModel(**parameters)
     provider, separator, name = spec.partition(":")
     if not (provider and separator and name):
         raise BadProject(f"MODEL={spec!r}: must be provider:name, such as openai:gpt-4.1-mini, or empty")

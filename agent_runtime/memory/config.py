@@ -1,5 +1,6 @@
 """How much of a conversation the model sees, and what may change while the agent runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from agent_runtime.errors import InvalidValue
@@ -34,8 +35,20 @@ class LiveMemoryConfig:
 
     def change(self, **changes: bool | int) -> MemoryConfig:
         """Replaces the given fields together. Raises `InvalidValue`, and changes nothing, when one is bad."""
-        self._config = replace(self._config, **changes)  # type: ignore[arg-type]  # checked by __post_init__
+        self._config = self.check(**changes)
         return self._config
+
+    def check(self, **changes: bool | int) -> MemoryConfig:
+        """What the given changes would come to. Raises `InvalidValue` when one is bad."""
+        return _changed(self._config, changes)
+
+    def replace(self, base: MemoryConfig, **changes: bool | int) -> None:
+        """Puts `base` with these changes in force. Raises as `change` does."""
+        self._config = _changed(base, changes)
+
+
+def _changed(config: MemoryConfig, changes: Mapping[str, bool | int]) -> MemoryConfig:
+    return replace(config, **changes)  # type: ignore[arg-type]  # checked by __post_init__
 
 
 def _check(field: str, value: int, accepted: range) -> None:

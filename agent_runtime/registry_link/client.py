@@ -1,23 +1,32 @@
 """The registry's HTTP API, as far as an agent calls it."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
+from agent_runtime.components.slots import Kind
 from agent_runtime.registry_link.errors import (
     AgentForgotten,
     InstanceExpired,
+    NoComponents,
     RegistryFailed,
     RegistryRefused,
     RegistryUnavailable,
 )
+from agent_runtime.settings import AgentSettings
 from groundwork.bounded_http import BoundedClient
 from groundwork.masking import Mask
 
+Model = TypeVar("Model", bound=BaseModel)
+
+_LONGEST_CALL_SECONDS = 5.0
 _LONGEST_ANSWER = 8 * 1024 * 1024  # a list of some thousand agents
 _LONGEST_REASON = 200
 _REFUSALS: dict[int, type[RegistryRefused]] = {404: AgentForgotten, 410: InstanceExpired}
@@ -28,6 +37,44 @@ class Registered(BaseModel):
 
     agent_id: str
     created: bool = False
+    component_generation: int | None = None
+
+
+class _Beaten(BaseModel):
+    component_generation: int | None = None
+
+
+@dataclass(frozen=True)
+class WantedComponent:
+    """A component by its id; with a `digest`, only when it has another one by now."""
+
+    kind: Kind
+    id: str
+    digest: str | None = None
+
+
+class FoundComponent(BaseModel):
+    """What the registry has for a `WantedComponent`. Without a `content` it has the digest that was named."""
+
+    kind: Kind
+    id: str
+    found: bool
+    version: int | None = None
+    digest: str | None = None
+    content: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.found and (self.version is None or self.digest is None):
+            raise ValueError("a component has a version and a digest")
+        return self
+
+
+class Resolution(BaseModel):
+    """Components as of one generation of the registry's, in the order in which they were asked for."""
+
+    generation: int
+    components: list[FoundComponent]
 
 
 class _ListedCard(BaseModel):
@@ -70,18 +117,11 @@ class RegistryClient:
 
     async def register(self, card: dict[str, Any], incarnation: str, heartbeat_seconds: float) -> Registered:
         body = {**card, "incarnation": incarnation, "heartbeat_seconds": heartbeat_seconds}
-        answer = await self._call("POST", "/agents", body)
-        try:
-            return Registered.model_validate(answer)
-        except ValidationError as error:
-            raise RegistryUnavailable("the answer to the registration has no agent_id") from error
+        return _read(Registered, await self._call("POST", "/agents", body), "the answer to the registration")
 
     async def find_agent_id(self, uri: str) -> str | None:
         """The id of the agent that is registered with this URI."""
-        try:
-            listed = _ListedAgents.model_validate(await self._call("GET", "/agents"))
-        except ValidationError as error:
-            raise RegistryUnavailable("the list of agents cannot be read") from error
+        listed = _read(_ListedAgents, await self._call("GET", "/agents"), "the list of agents")
         return next((agent.id for agent in listed.agents if uri in (agent.uri, agent.card.uri)), None)
 
     async def activate(self, agent_id: str, incarnation: str) -> None:
@@ -89,15 +129,42 @@ class RegistryClient:
 
     async def beat(
         self, agent_id: str, incarnation: str, heartbeat_seconds: float, failing: str | None = None
-    ) -> None:
-        """A sign of life; `failing` is why the agent cannot work at the moment.
+    ) -> int | None:
+        """A sign of life; `failing` is why the agent cannot work at the moment. Returns the generation of the
+        registry's components, when it has any.
 
         Raises `AgentForgotten` and `InstanceExpired` too.
         """
         body = {"incarnation": incarnation, "heartbeat_seconds": heartbeat_seconds, "health": "ok"}
         if failing is not None:
             body |= {"health": "failing", "reason": failing}
-        await self._call("POST", _path(agent_id, "heartbeat"), body)
+        answer = await self._call("POST", _path(agent_id, "heartbeat"), body)
+        return _read(_Beaten, answer, "the answer to the heartbeat").component_generation
+
+    async def resolve(self, wanted: Sequence[WantedComponent]) -> Resolution:
+        """What the registry has for each of them. Raises `NoComponents` too."""
+        refs = [
+            {"kind": one.kind, "id": one.id} | ({"digest": one.digest} if one.digest else {}) for one in wanted
+        ]
+        try:
+            answer = await self._call("POST", "/components/resolve", {"refs": refs})
+        except RegistryRefused as error:
+            if error.status in (404, 405):
+                raise NoComponents(
+                    error.status, "the registry has no components; it is of another kind"
+                ) from error
+            raise
+        resolution = _read(Resolution, answer, "the answer to what components there are")
+        if [(one.kind, one.id) for one in resolution.components] != [(one.kind, one.id) for one in wanted]:
+            raise RegistryUnavailable("the registry answers with other components than were asked for")
+        return resolution
+
+    async def report_components(
+        self, agent_id: str, incarnation: str, generation: int, refs: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """What this process runs with."""
+        body = {"incarnation": incarnation, "generation": generation, "refs": list(refs)}
+        await self._call("PUT", _path(agent_id, "components"), body)
 
     async def deactivate(self, agent_id: str, incarnation: str) -> None:
         """This process leaves; the registry keeps the agent active while other processes of it are alive."""
@@ -127,6 +194,14 @@ class RegistryClient:
         return _REFUSALS.get(response.status_code, RegistryRefused)(response.status_code, said)
 
 
+def _read(model: type[Model], answer: dict[str, Any], what: str) -> Model:
+    try:
+        return model.model_validate(answer)
+    except ValidationError as error:
+        field = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
+        raise RegistryUnavailable(f"{what} cannot be read: {field} is missing or of another type") from error
+
+
 def _path(agent_id: str, verb: str) -> str:
     return f"/agents/{quote(agent_id, safe='')}/{verb}"
 
@@ -151,3 +226,16 @@ def _reason_in(response: httpx.Response) -> str:
         content = {"error": response.text} if plain else {}
     reason = content.get("error") if isinstance(content, dict) else None
     return " ".join(reason.split())[:_LONGEST_REASON] if isinstance(reason, str) else ""
+
+
+@asynccontextmanager
+async def open_registry_client(settings: AgentSettings) -> AsyncIterator[RegistryClient | None]:
+    """The agent's registry, if it has one. Nothing is sent before somebody asks for it."""
+    if not settings.registry_url:
+        yield None
+        return
+    # A call that takes longer than a heartbeat's interval would cost the next one.
+    timeout = min(_LONGEST_CALL_SECONDS, max(1.0, settings.registry_heartbeat_seconds))
+    token = settings.registry_token.get_secret_value()
+    async with RegistryClient(settings.registry_url, token, timeout_seconds=timeout) as client:
+        yield client

@@ -45,3 +45,7 @@ class AgentForgotten(RegistryRefused):
 
 class InstanceExpired(RegistryRefused):
     """The registry knows the agent, and takes this process for dead (410)."""
+
+
+class NoComponents(RegistryRefused):
+    """The registry is one that keeps agents and no components, as JamJet's own is."""

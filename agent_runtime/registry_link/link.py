@@ -14,7 +14,7 @@ from agent_runtime.project import Project
 from agent_runtime.registry_link.card import build_registry_card
 from agent_runtime.registry_link.client import RegistryClient
 from agent_runtime.registry_link.health import HealthWatch
-from agent_runtime.registry_link.registration import Registration
+from agent_runtime.registry_link.registration import ComponentsNews, Registration
 from agent_runtime.settings import AgentSettings
 from agent_runtime.tools.standing import Standing
 from groundwork.background import running
@@ -23,7 +23,6 @@ from groundwork.masking import mask_url
 logger = logging.getLogger(__name__)
 
 _NO_AGENT_ID = "AGENT_ID is not set, and an agent is registered by its id"
-_LONGEST_CALL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,9 @@ class RegistryLink:
 async def open_registry_link(
     settings: AgentSettings,
     project: Project,
+    client: RegistryClient | None,
     *,
+    components: ComponentsNews,
     card_url: CardUrl,
     check_ready: Callable[[], Awaitable[None]],
     metrics: AgentMetrics,
@@ -69,7 +70,7 @@ async def open_registry_link(
     Never waits for the registry and never raises because of it. At the end a goodbye takes a bounded time, and
     none in a process that is told to stop at once.
     """
-    if not settings.registry_url:
+    if client is None:
         yield None
         return
     url, standing = mask_url(settings.registry_url), Standing()
@@ -82,8 +83,8 @@ async def open_registry_link(
     card_at = _card_builder(settings, settings.agent_id, project)
     interval = settings.registry_heartbeat_seconds
     health = HealthWatch(check_ready, interval)
-    async with _client(settings) as client, running("registry-health", health.watch()):
-        registration = Registration(client, card_at, card_url, health, standing, metrics, interval)
+    async with running("registry-health", health.watch()):
+        registration = Registration(client, card_at, card_url, health, components, standing, metrics, interval)
         async with _kept(registration):
             yield RegistryLink(url, standing, registration)
 
@@ -96,13 +97,6 @@ def _card_builder(settings: AgentSettings, agent_id: str, project: Project) -> C
         bearer=bool(settings.a2a_callers),
         tools_consumed=tuple(project.mcp),
     )
-
-
-def _client(settings: AgentSettings) -> RegistryClient:
-    # A call that takes longer than a heartbeat's interval would cost the next one.
-    timeout = min(_LONGEST_CALL_SECONDS, max(1.0, settings.registry_heartbeat_seconds))
-    token = settings.registry_token.get_secret_value()
-    return RegistryClient(settings.registry_url, token, timeout_seconds=timeout)
 
 
 @asynccontextmanager

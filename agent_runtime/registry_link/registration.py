@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from agent_runtime.card_url import CardUrl
@@ -35,6 +35,21 @@ _OUTCOMES: dict[type[RegistryError], str] = {
 }
 
 
+class ComponentsNews(Protocol):
+    """What a registry and an agent have to tell each other about components."""
+
+    @property
+    def on_change(self) -> list[Callable[[], None]]: ...
+
+    def told(self, generation: int) -> None:
+        """The registry has this generation of components now."""
+        ...
+
+    def metadata(self) -> dict[str, Any]:
+        """The agent's generation, and the `refs` to components that it runs with."""
+        ...
+
+
 class Registration:
     """Registers while `run` runs, beats, and takes leave after `leave`. Whatever the registry does, it goes on.
 
@@ -47,6 +62,7 @@ class Registration:
         build_card: Callable[[str], dict[str, Any]],
         card_url: CardUrl,
         health: HealthWatch,
+        components: ComponentsNews,
         standing: Standing,
         metrics: AgentMetrics,
         heartbeat_seconds: float,
@@ -56,12 +72,14 @@ class Registration:
         self._build_card = build_card
         self._card_url = card_url
         self._health = health
+        self._components = components
         self._standing = standing
         self._metrics = metrics
         self._interval = heartbeat_seconds
         self._timing = Timing(longest_retry_seconds=max(1.0, heartbeat_seconds))
         self._agent_id: str | None = None  # as the registry calls it, which need not be as we do
         self._registered_url: str | None = None  # what stands on the card that the registry has
+        self._reported: dict[str, Any] | None = None  # which components this process was said to run with
         self._to_activate = True
         self._failures = 0
         self._problem: str | None = None
@@ -71,6 +89,7 @@ class Registration:
         self._left = asyncio.Event()
         card_url.on_change.append(self.wake)
         health.on_change.append(self.wake)
+        components.on_change.append(self.wake)
 
     @property
     def agent_id(self) -> str | None:
@@ -127,6 +146,10 @@ class Registration:
         return max(0.0, interval - (time.monotonic() - began))
 
     async def _tell(self) -> None:
+        await self._register_or_beat()
+        await self._report_components()
+
+    async def _register_or_beat(self) -> None:
         if self._agent_id is None or self._registered_url != self._card_url.url or self._to_activate:
             await self._register()
             return
@@ -142,7 +165,7 @@ class Registration:
             await self._register()
 
     async def _register(self) -> None:
-        self._registered_url = None
+        self._registered_url = self._reported = None
         url = self._card_url.url
         agent_id, created = await self._send_card(url)
         previous, self._agent_id = self._agent_id, agent_id
@@ -165,6 +188,7 @@ class Registration:
             if (known := await self._client.find_agent_id(url)) is None:
                 raise
             return known, False
+        self._heard_of(registered.component_generation)
         return registered.agent_id, registered.created
 
     async def _take_off(self, superseded: str) -> None:
@@ -176,13 +200,31 @@ class Registration:
 
     async def _beat(self, agent_id: str) -> None:
         try:
-            await self._client.beat(agent_id, self.incarnation, self._interval, self._health.failing)
+            generation = await self._client.beat(agent_id, self.incarnation, self._interval, self._health.failing)
         except RegistryError as error:
             self._metrics.heartbeat_sent(
                 next(_OUTCOMES[kind] for kind in type(error).__mro__ if kind in _OUTCOMES)
             )
             raise
         self._metrics.heartbeat_sent("ok")
+        self._heard_of(generation)
+
+    def _heard_of(self, generation: int | None) -> None:
+        if generation is not None:
+            self._components.told(generation)
+
+    async def _report_components(self) -> None:
+        """What this process runs with, when that is another thing than the registry was told."""
+        metadata = self._components.metadata()
+        if self._agent_id is None or not metadata["refs"] or metadata == self._reported:
+            return
+        try:
+            await self._client.report_components(
+                self._agent_id, self.incarnation, metadata["generation"], metadata["refs"]
+            )
+        except RegistryRefused as refused:  # which is no reason to register again
+            logger.info("the registry is not told of components: %s", refused)
+        self._reported = metadata
 
     def _succeeded(self) -> None:
         if self._standing.status != "connected":

@@ -140,7 +140,8 @@ class Threads:
         return erasure
 
     async def migrate_agent_id(self, old_id: str, new_id: str, force: bool = False) -> int:
-        """Moves every thread of `old_id` to `new_id`, all at once, and returns how many.
+        """Moves every thread of `old_id` to `new_id`, all at once, and returns how many. They are counted once
+        they have moved, and turns go on: one that `new_id` deletes in that moment is not among them.
 
         Raises `InvalidValue` for ids that are no ids or the same, `MigrationConcernsOthers` when neither is this
         agent's, and `AgentStillAlive` when another process runs under `old_id`, unless `force` is set.
@@ -161,7 +162,9 @@ class Threads:
                 raise AgentStillAlive(
                     f"another process runs as {old_id!r} right now; stop it first, or repeat with force"
                 )
-            return await store.move_owner_keys(conn, old_id, new_id)
+            moved = await store.move_owner_keys(conn, old_id, new_id)
+        async with self._connection() as conn:
+            return await store.count_threads_of_keys(conn, moved)
 
     async def claim(self, thread_id: str, caller: str = "") -> None:
         """Makes the thread this agent's. For hosts that run their graph themselves: to be called before the graph

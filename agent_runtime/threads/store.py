@@ -42,6 +42,13 @@ class ListedThread(NamedTuple):
     thread_id: str
 
 
+class MovedKeys(NamedTuple):
+    """Owner keys that have changed hands, and the position of the last thread that they had then."""
+
+    owner_keys: list[int]
+    last_position: int
+
+
 async def ensure_owner_key(conn: Connection, agent_id: str) -> int:
     """The key under which the agent takes on threads, held until the transaction ends."""
     row = await (await conn.execute(sql.ensure_owner_key, {"agent_id": agent_id})).fetchone()
@@ -128,14 +135,20 @@ async def is_agent_alive(conn: Connection, agent_id: str, besides: UUID | None) 
     return await cursor.fetchone() is not None
 
 
-async def move_owner_keys(conn: Connection, old_id: str, new_id: str) -> int:
-    """Gives every thread of `old_id` to `new_id` and returns how many there were."""
+async def move_owner_keys(conn: Connection, old_id: str, new_id: str) -> MovedKeys:
+    """Gives every thread of `old_id` to `new_id`. Until the transaction ends, turns in new threads wait."""
     cursor = await conn.execute(sql.lock_owner_keys, {"agent_id": old_id})
     owner_keys = [row["owner_key"] for row in await cursor.fetchall()]
-    counted = await (await conn.execute(sql.count_threads_of_keys, {"owner_keys": owner_keys})).fetchone()
-    assert counted is not None
+    last_position = await find_last_position(conn, old_id) or 0
     await conn.execute(sql.move_owner_keys, {"new_id": new_id, "owner_keys": owner_keys})
-    return int(counted["threads"])
+    return MovedKeys(owner_keys, last_position)
+
+
+async def count_threads_of_keys(conn: Connection, moved: MovedKeys) -> int:
+    """How many threads went with the keys; those that the new owner has begun since are not counted."""
+    row = await (await conn.execute(sql.count_threads_of_keys, moved._asdict())).fetchone()
+    assert row is not None
+    return int(row["threads"])
 
 
 async def list_unowned_threads(conn: Connection, prefix: str, after: str, limit: int) -> list[tuple[str, str]]:

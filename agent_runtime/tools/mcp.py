@@ -14,6 +14,7 @@ from mcp.types import CallToolResult, Tool
 
 from agent_runtime.tools.naming import tool_name
 from agent_runtime.tools.results import bounded, failure
+from agent_runtime.tools.source import Source
 from agent_runtime.tools.standing import Standing, Timing
 from groundwork.bounded_http import OpenTransport
 from groundwork.masking import Mask, mask_url
@@ -35,8 +36,8 @@ _PATIENCE_SECONDS = 2.0
 _LEAST_PAUSE_SECONDS = 0.1
 
 
-class McpConnection:
-    """Keeps one server connected while `run` runs. `changed` is called whenever `tools` is another tuple.
+class McpConnection(Source):
+    """Keeps one server connected while `run` runs.
 
     Each session lives in a task of its own: it must be left in the task that entered it, and the MCP
     library cancels that task when a transport breaks.
@@ -48,7 +49,6 @@ class McpConnection:
         *,
         mask: Mask,
         timing: Timing,
-        changed: Callable[[], None],
         open_transport: OpenTransport | None = None,
     ) -> None:
         self.name = server.name
@@ -56,7 +56,6 @@ class McpConnection:
         self._server = server
         self._mask = mask
         self._timing = timing
-        self._changed = changed
         self._open_transport = open_transport
         self._standing = Standing()
         self._session: McpSession | None = None  # the one to use
@@ -185,7 +184,7 @@ class McpConnection:
         if listed != self._listed:
             self._listed = listed
             self._made = tuple(self._make_tool(tool) for tool in listed)
-        self._offer(self._made)
+        self.tools = self._made
 
     def _lost(self, session: McpSession, error: str) -> None:
         """Takes the session's tools away. Does nothing when that has been done before."""
@@ -203,7 +202,7 @@ class McpConnection:
         if self._standing.status != "unavailable":
             logger.warning("MCP server %s is unavailable: %s", self.name, error)
         self._standing.unavailable(error)
-        self._offer(())
+        self.tools = ()
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(min(seconds, _LEAST_PAUSE_SECONDS))
@@ -211,11 +210,6 @@ class McpConnection:
             async with asyncio.timeout(seconds):
                 await self._nudge.wait()
         self._nudge.clear()
-
-    def _offer(self, tools: tuple[BaseTool, ...]) -> None:
-        if tools is not self.tools:
-            self.tools = tools
-            self._changed()
 
     def _make_tool(self, tool: Tool) -> BaseTool:
         # The adapter makes the LangChain tool and translates results; the connection that it asks for is

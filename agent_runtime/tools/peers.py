@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,8 +14,9 @@ from a2a.types import AgentCard
 from google.protobuf.json_format import ParseError
 from langchain_core.tools import BaseTool
 
-from agent_runtime.project import Peer
+from agent_runtime.outside import Peer
 from agent_runtime.tools.peer_calls import build_peer_tool
+from agent_runtime.tools.source import Source
 from agent_runtime.tools.standing import Standing, Timing
 from groundwork.bounded_http import BoundedClient, OpenTransport
 from groundwork.masking import Mask, mask_url
@@ -33,11 +34,8 @@ class PeerUnusable(Exception):
     """The peer answered with a card that cannot be used."""
 
 
-class PeerConnection:
-    """Fetches one peer's card while `run` runs, and offers the peer as a tool while it can be fetched.
-
-    `changed` is called whenever `tools` is another tuple.
-    """
+class PeerConnection(Source):
+    """Fetches one peer's card while `run` runs, and offers the peer as a tool while it can be fetched."""
 
     def __init__(
         self,
@@ -45,7 +43,6 @@ class PeerConnection:
         *,
         mask: Mask,
         timing: Timing,
-        changed: Callable[[], None],
         open_transport: OpenTransport | None = None,
     ) -> None:
         self.name = peer.name
@@ -53,7 +50,6 @@ class PeerConnection:
         self._peer = peer
         self._mask = mask
         self._timing = timing
-        self._changed = changed
         self._open_transport = open_transport
         self._standing = Standing()
         self._card: AgentCard | None = None
@@ -134,15 +130,12 @@ class PeerConnection:
         except ValueError as error:
             raise PeerUnusable(f"the card cannot be used: {error}") from error
         self.tools = (build_peer_tool(self.name, card, client, self._timing, self._mask),)
-        self._changed()
 
     def _unavailable(self, error: str) -> None:
         if self._standing.status != "unavailable":
             logger.warning("A2A peer %s is unavailable: %s", self.name, error)
         self._standing.unavailable(error)
-        if self.tools:
-            self.tools = ()
-            self._changed()
+        self.tools = ()
 
 
 class _TokenForOrigin(httpx.Auth):

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg
 
-from agent_runtime.errors import AgentStopping, ThreadWaitsForInput, TurnSuperseded
+from agent_runtime.errors import AgentBusy, AgentStopping, ThreadWaitsForInput, TurnSuperseded
 from agent_runtime.memory.store import find_summary
 from agent_runtime.turns import store
 from agent_runtime.turns.checkpoint_rows import CheckpointRows
@@ -17,7 +18,9 @@ from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
 from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
 from agent_runtime.turns.types import Turn, TurnRecorder, TurnRequest
+from groundwork.load import is_crowded
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.tracing import context_of, spanned
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ class HeldTurn:
 
     turn: Turn
     request: TurnRequest | None
+    since: float = field(default_factory=time.monotonic)
 
 
 class Turns:
@@ -59,14 +63,19 @@ class Turns:
         *,
         after: Callable[[Turn, RunResult], None] = lambda turn, result: None,
         lost: Callable[[str], None] = lambda task_id: None,
+        most: int = 200,
     ) -> None:
-        """`after` is told of each turn that has ended, `lost` the task id of each that this process let go."""
+        """`after` is told of each turn that has ended, `lost` the task id of each that this process let go.
+
+        Of the turns that are submitted here `most` are taken at a time; what dead processes leave, in any case."""
         self._pool = pool
         self._lease = lease
         self._recorder = recorder
         self._run_graph = run_graph
         self._after = after
         self._lost = lost
+        self._most = most
+        self.refused = 0
         self._queued: dict[int, HeldTurn] = {}
         self._running: dict[int, tuple[HeldTurn, asyncio.Task[None]]] = {}
         self._unfinished: set[asyncio.Task[Any]] = set()
@@ -80,14 +89,38 @@ class Turns:
         """How many turns this process runs or has queued."""
         return len(self._running) + len(self._queued)
 
+    @property
+    def queued(self) -> int:
+        """How many of them wait for the turn before them in their thread."""
+        return len(self._queued)
+
+    @property
+    def longest_wait(self) -> float:
+        """For how many seconds the one that has waited longest has been in this process's queue."""
+        now = time.monotonic()
+        return now - min((held.since for held in self._queued.values()), default=now)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a turn that is submitted now would be refused."""
+        beginning = len(self._unfinished)
+        return self.in_flight + beginning >= self._most or is_crowded(self._pool, beginning)
+
+    def refuse(self) -> None:
+        """Somebody was told already that there is no room."""
+        self.refused += 1
+
     async def submit(self, request: TurnRequest) -> Turn:
         """Accepts a turn: once this returns, it will be run to an end, whatever becomes of the caller.
 
-        Raises `ThreadNotOurs`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`, `AgentStopping`,
+        Raises `ThreadNotOurs`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`, `AgentStopping`, `AgentBusy`,
         `DatabaseUnavailable`, and what the recorder raises; then nothing was accepted.
         """
         if self._stopping:
             raise AgentStopping
+        if self.is_full:
+            self.refused += 1
+            raise AgentBusy
         return await self._finish_even_if_cancelled(self._accept(request))
 
     async def cancel(self, task_id: str) -> bool:
@@ -181,7 +214,12 @@ class Turns:
 
     def _begin(self, held: HeldTurn, summary: str | None) -> None:
         turn_id = held.turn.turn_id
-        task = asyncio.create_task(self._run(held, summary), name=f"turn-{turn_id}")
+        origin = held.request.origin if held.request else {}
+        task = asyncio.create_task(
+            spanned("turn", self._run(held, summary), thread_id=held.turn.thread_id, task_id=held.turn.task_id),
+            name=f"turn-{turn_id}",
+            context=context_of(origin),
+        )
         self._running[turn_id] = (held, task)
         task.add_done_callback(lambda _: self._ended(turn_id, task))
 

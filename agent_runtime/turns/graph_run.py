@@ -34,6 +34,7 @@ from agent_runtime.turns.outputs import (
     Text,
 )
 from agent_runtime.turns.saver import Durability, TurnSaver
+from agent_runtime.turns.traced_calls import traced_calls
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres import DatabaseUnavailable
 
@@ -93,6 +94,7 @@ class GraphRun:
         self._config: RunnableConfig = {
             "configurable": {"thread_id": turn.thread_id},
             "metadata": {"turn_id": turn.turn_id},
+            **traced_calls(),
         }
 
     async def run(self, request: TurnRequest) -> RunResult:

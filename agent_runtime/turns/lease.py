@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from agent_runtime.fleet.store import begin
 from agent_runtime.turns import store
 from groundwork.background import running
 from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
@@ -29,7 +30,10 @@ class ProcessLease:
 async def open_lease(pool: Pool, agent_id: str, seconds: float) -> AsyncIterator[ProcessLease]:
     """Takes a lease for this process, renews it three times per term, and gives it up with the block."""
     lease = ProcessLease(uuid4(), agent_id, seconds)
-    await _renew(pool, lease)
+    with database_errors():
+        async with pool.connection() as conn, conn.transaction():
+            await begin(conn, agent_id, lease.process_id)
+            await store.renew_lease(conn, lease.process_id, agent_id, seconds)
     async with running("process-lease", _keep(pool, lease)):
         yield lease
     try:

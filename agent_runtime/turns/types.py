@@ -14,6 +14,7 @@ from psycopg.rows import DictRow
 from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.outputs import Outcome, Output
 from groundwork.postgres import Connection
+from groundwork.tracing import Origin, origin
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class TurnRequest:
     message_id: str
     message: HumanMessage
     answers: bool = False
+    origin: Origin = field(default_factory=origin)
+    """The request that it began with."""
 
     def as_turn(self, turn_id: int, owner_key: int, attempt: int, latest: LatestCheckpoint | None = None) -> Turn:
         """The turn that this has become."""
@@ -63,6 +66,7 @@ class TurnRequest:
             "message_id": self.message_id,
             "message": message_to_dict(self.message),
             "answers": self.answers,
+            "origin": dict(self.origin),
         }
         return json.dumps(content).encode()
 
@@ -73,7 +77,13 @@ class TurnRequest:
         if not isinstance(message, HumanMessage):
             raise TypeError(f"a turn begins with a human message, not {type(message).__name__}")
         return cls(
-            thread_id, task_id, content["caller"], content["message_id"], message, answers=content["answers"]
+            thread_id,
+            task_id,
+            content["caller"],
+            content["message_id"],
+            message,
+            answers=content["answers"],
+            origin=content.get("origin", {}),
         )
 
 

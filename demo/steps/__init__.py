@@ -5,10 +5,10 @@ from demo.steps.administration import (
     change_the_memory,
     delete_conversations,
     hand_over_conversations,
-    look_at_the_registry_routes,
     look_at_the_status,
     read_conversations,
 )
+from demo.steps.components import change_the_prompt
 from demo.steps.conversation import hold_a_conversation, survive_a_crash
 from demo.steps.project import scaffold_a_project
 from demo.steps.registry import (
@@ -30,13 +30,13 @@ STEPS = (
     Step("The registry knows it", meet_in_the_registry),
     Step("Talk to it over A2A", hold_a_conversation),
     Step("Kill it in the middle of an answer", survive_a_crash),
+    Step("Another prompt, while people talk to it", change_the_prompt),
     Step("Run it with curl: what it is connected to", look_at_the_status),
     Step("The URL on its card", change_the_card),
     Step("Its memory", change_the_memory),
     Step("Its conversations", read_conversations),
     Step("Another name for it", hand_over_conversations),
     Step("Forgetting", delete_conversations),
-    Step("What is switched off", look_at_the_registry_routes),
     Step("Who may do what", admit_by_role),
     Step("Who has done what", read_the_audit_log),
     Step("What others may know", read_the_did_document),

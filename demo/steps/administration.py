@@ -126,14 +126,3 @@ async def delete_conversations(tour: Tour) -> None:
     await tour.admin("DELETE", f"{_THREADS}?all=true")
     left = await tour.admin("GET", _THREADS)
     tour.check(left["threads"] == [], "none is left", left)
-
-
-async def look_at_the_registry_routes(tour: Tour) -> None:
-    tour.screen.say("The routes for components are there with `INTERNAL_RUNTIME_CONTROL_ENABLED=true`. Without:")
-    for method, path in (
-        ("GET", "/api/v1/registry/metadata"),
-        ("POST", "/api/v1/registry/reload"),
-        ("GET", "/internal/runtime-metadata"),
-        ("POST", "/internal/reload"),
-    ):
-        await tour.admin(method, path, refused="NOT_FOUND")

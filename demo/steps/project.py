@@ -9,8 +9,8 @@ AGENT_ID = "my-agent"
 _SETTINGS_FILE = ".env"
 
 _MEANINGS = {
-    "graph.py": "the agent: a LangGraph graph, its prompt and its tools",
-    "agent.toml": "its card, and the MCP servers and agents it uses",
+    "graph.py": "the agent: a LangGraph graph and its tools",
+    "agent.toml": "its card, its prompt, and the MCP servers and agents it uses",
     ".env": "its settings, AGENT_ID first",
     "test_agent.py": "its tests: they pass as they are",
     "README.md": "how to run it, what to say to it, its curl calls",

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
 
 from groundwork.offline.arguments import arguments_from
 from groundwork.offline.summary import facts_in, is_summary_request, summarize
@@ -25,6 +25,7 @@ LONGEST_ECHO = 300
 _CALL = re.compile(r"^[ \t]*(?:call|/tool)[ \t]+([\w.-]+)[ \t]*", re.IGNORECASE | re.MULTILINE)
 _COUNT = re.compile(r"\bcount to (\d{1,9})\b", re.IGNORECASE)
 _WHO = re.compile(r"\b(?:who|what) are you\b|\bwhat can you do\b|^\W*help\W*$", re.IGNORECASE)
+_INSTRUCTIONS = re.compile(r"\bwhat (?:are|were) your instructions\b", re.IGNORECASE)
 _RECALL = re.compile(
     r"\b(?:what(?:['’]s| is| are)|remember|know|tell me)(?: what)? my ([^?.!\n]+?)(?: is| are)?\s*(?:[?.!]|$)",
     re.IGNORECASE,
@@ -146,6 +147,8 @@ def _converse(said: str, messages: Sequence[BaseMessage], tools: Sequence[Tool],
         return " ".join(str(number) for number in range(1, min(int(count[1]), MOST_TOKENS) + 1))
     if _WHO.search(said):
         return f"{introduction}\n\n{_how_to_call(tools)}"
+    if _INSTRUCTIONS.search(said):
+        return _instructions(messages)
     if _RECALL_ALL.search(said):
         return _all_facts(facts_in(messages))
     if asked := _RECALL.search(said):
@@ -153,6 +156,11 @@ def _converse(said: str, messages: Sequence[BaseMessage], tools: Sequence[Tool],
     if stated := facts_in([HumanMessage(said)]):
         return f"Noted: {_listed(stated)}."
     return _echo(said, messages)
+
+
+def _instructions(messages: Sequence[BaseMessage]) -> str:
+    given = "\n\n".join(message.text for message in messages if isinstance(message, SystemMessage))
+    return f"My instructions are: {given}" if given else "I was given no instructions."
 
 
 def _one_fact(topic: str, facts: dict[str, str]) -> str:

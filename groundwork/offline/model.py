@@ -39,6 +39,7 @@ class OfflineChatModel(BaseChatModel):
       in parallel. An unknown tool or bad JSON is explained, with the tools that are bound;
     * `count to 2000`: as many tokens;
     * `who are you?`, `help`: what it is and what it understands;
+    * `what are your instructions?`: the system prompt that it was given;
     * `my name is Ada`, later `what is my name?` or `what do you remember?`: answered from what it is given,
       the window and the summary, and from nothing else;
     * anything else: it repeats what was said, and how many messages it can see.

@@ -12,6 +12,7 @@ from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_
 from registry.access import Principal
 from registry.agents import store
 from registry.audit.store import append_entry
+from registry.components.store import note_agent_changed
 from registry.metrics import RegistryMetrics
 from registry.settings import RegistrySettings
 
@@ -121,6 +122,7 @@ async def repeat(work: Callable[[], Awaitable[None]], seconds: float, otherwise:
 
 
 async def _record_purge(conn: Connection, agent: store.PurgedAgent) -> None:
+    await note_agent_changed(conn, store.AgentKey(agent.tenant_id, agent.agent_id))
     registry = Principal(agent.tenant_id, "operator", "registry", "system")
     await append_entry(conn, registry, "agent_purged", f"agent:{agent.agent_id}", uri=agent.uri)
 

@@ -88,6 +88,7 @@ class Entry:
     card_url: str | None
     has_instances: bool
     has_left: bool
+    component_version: int
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,15 @@ class Registered:
     agent_id: str
     created: bool
     status: Status
+    component_generation: int
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a heartbeat is answered with."""
+
+    status: Status
+    component_generation: int
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,7 @@ class RegisteredAnswer(TypedDict):
     agent_id: str
     created: bool
     status: Status
+    component_generation: int
 
 
 class TraceQuery(Query):
@@ -164,6 +175,7 @@ class HeartbeatAnswer(TypedDict):
     agent_id: str
     ok: bool
     status: Status
+    component_generation: int
 
 
 class DeletedAnswer(TypedDict):

@@ -17,6 +17,7 @@ from registry.agents.discovery import Discovery
 from registry.agents.liveness import repeat
 from registry.agents.store import DueProbe
 from registry.audit.store import append_entry
+from registry.components.store import note_agent_changed
 from registry.errors import AgentUnreachable, InvalidRequest
 from registry.settings import RegistrySettings
 
@@ -111,6 +112,7 @@ class Prober:
                     return  # it has become something else while it was looked for
                 await store.note_sign_of_life(conn, key, None, self._seconds)
                 if await store.update_probed_card(conn, key, card):
+                    await note_agent_changed(conn, key)
                     registry = Principal(key.tenant_id, "operator", "registry", "system")
                     await append_entry(conn, registry, "agent_updated", f"agent:{key.agent_id}", uri=card.uri)
 

@@ -12,7 +12,7 @@ SELECT agent_id FROM agents
 
 -- name: lock_agent
 -- Changes of one agent come one after the other; its heartbeats do not wait for them.
-SELECT agent_id, uri, status, origin, card_url, has_instances, has_left FROM agents
+SELECT agent_id, uri, status, origin, card_url, has_instances, has_left, component_version FROM agents
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s
    FOR NO KEY UPDATE;
 
@@ -35,8 +35,12 @@ ON CONFLICT (tenant_id, agent_id) DO UPDATE
        skills = excluded.skills, protocols = excluded.protocols,
        has_instances = a.has_instances OR excluded.has_instances,
        next_probe_at = CASE WHEN excluded.origin = 'discovered' AND a.status = 'active' THEN now() END,
+       component_version = a.component_version + CASE
+           WHEN (a.uri, a.card_url, a.card::text) IS DISTINCT FROM (excluded.uri, excluded.card_url, excluded.card::text)
+           THEN 1 ELSE 0 END,
        updated_at = now()
-RETURNING a.status;
+RETURNING a.status, a.component_version, coalesce(
+    (SELECT generation FROM component_generations g WHERE g.tenant_id = a.tenant_id), 0) AS component_generation;
 
 -- name: set_status
 -- A discovered agent is looked at while it is active, for the first time at once.
@@ -113,9 +117,9 @@ UPDATE agent_instances i
    SET heartbeat_seconds = coalesce(u.heartbeat_seconds, i.heartbeat_seconds),
        alive_until = now() + silence_allowed(coalesce(u.heartbeat_seconds, i.heartbeat_seconds)),
        last_heartbeat_at = now(), health_reason = u.reason
-  FROM usual u
+  FROM usual u LEFT JOIN component_generations g USING (tenant_id)
  WHERE i.tenant_id = u.tenant_id AND i.agent_id = u.agent_id AND i.incarnation = u.incarnation
-RETURNING i.tenant_id, i.agent_id, i.incarnation, i.health, u.status;
+RETURNING i.tenant_id, i.agent_id, i.incarnation, i.health, u.status, coalesce(g.generation, 0) AS generation;
 
 -- name: lock_instance
 SELECT incarnation, alive_until > (SELECT until FROM registry_hearing) AS living, health, health_reason,
@@ -175,20 +179,30 @@ SELECT extract(epoch FROM last.gap)::float8 AS gap_seconds,
 -- name: note_overdue
 -- Whoever became overdue, or is no longer, since this was last asked, by whichever registry. A row that another one
 -- works on is left to the next time.
-WITH changed AS (
+WITH living AS MATERIALIZED (
+    SELECT DISTINCT tenant_id, agent_id FROM agent_instances
+     WHERE alive_until > (SELECT until FROM registry_hearing)
+), gone AS (
     SELECT a.tenant_id, a.agent_id FROM agents a
-     WHERE a.is_overdue <> (a.status = 'active' AND NOT EXISTS (
-           SELECT FROM agent_instances i
-            WHERE i.tenant_id = a.tenant_id AND i.agent_id = a.agent_id
-              AND i.alive_until > (SELECT until FROM registry_hearing)))
+     WHERE a.status = 'active' AND NOT a.is_overdue
+       AND NOT EXISTS (SELECT FROM living l WHERE l.tenant_id = a.tenant_id AND l.agent_id = a.agent_id)
+       FOR NO KEY UPDATE OF a SKIP LOCKED
+), back AS (
+    SELECT a.tenant_id, a.agent_id FROM agents a
+     WHERE a.is_overdue
+       AND (a.status <> 'active'
+            OR EXISTS (SELECT FROM living l WHERE l.tenant_id = a.tenant_id AND l.agent_id = a.agent_id))
        FOR NO KEY UPDATE OF a SKIP LOCKED
 )
 UPDATE agents a SET is_overdue = NOT a.is_overdue
-  FROM changed c WHERE a.tenant_id = c.tenant_id AND a.agent_id = c.agent_id
+  FROM (TABLE gone UNION ALL TABLE back) AS c WHERE a.tenant_id = c.tenant_id AND a.agent_id = c.agent_id
 RETURNING a.tenant_id, a.agent_id, a.status, a.is_overdue;
 
 -- name: count_by_status
-SELECT status, alive, count(*) AS agents FROM seen_agents GROUP BY status, alive;
+-- Only of the active has it to be seen whether they are alive; the others are counted in an index.
+SELECT status, false AS alive, count(*) AS agents FROM agents WHERE status <> 'active' GROUP BY status
+ UNION ALL
+SELECT status, alive, count(*) FROM seen_agents WHERE status = 'active' GROUP BY status, alive;
 
 -- name: purge_instances
 WITH silent AS MATERIALIZED (
@@ -233,7 +247,8 @@ RETURNING a.tenant_id, a.agent_id, a.uri, a.card_url, a.card ->> 'id' AS card_id
 
 -- name: update_probed_card
 UPDATE agents
-   SET uri = %(uri)s, card = %(card)s, skills = %(skills)s, protocols = %(protocols)s, updated_at = now()
+   SET uri = %(uri)s, card = %(card)s, skills = %(skills)s, protocols = %(protocols)s,
+       component_version = component_version + 1, updated_at = now()
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND card <> %(card)s;
 
 -- name: list_trace

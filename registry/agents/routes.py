@@ -1,6 +1,7 @@
 """Routes of agents."""
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -78,7 +79,7 @@ async def _read_registration(request: Request) -> tuple[Card, SignOfLife]:
     return read_card({name: value for name, value in body.items() if name not in beside}), process
 
 
-# First, since it is what is asked for most, and routes are tried in their order.
+# For the document: `HeartbeatDoor` answers these before they are here.
 @router.post(
     "/{agent_id}/heartbeat",
     response_model=HeartbeatAnswer,
@@ -92,8 +93,14 @@ async def heartbeat(
     body: Annotated[Heartbeat, body_of(Heartbeat, optional=True)],
 ) -> Response:
     """A process of the agent lives. One that has an incarnation has to have registered with it."""
-    status = await registry.agents.heartbeat(principal, agent_id, body)
-    return JsonResponse({"agent_id": agent_id, "ok": True, "status": status})
+    return await answer_heartbeat(registry, principal, agent_id, body)
+
+
+async def answer_heartbeat(
+    registry: Registry, principal: Principal, agent_id: str, heartbeat: Heartbeat
+) -> Response:
+    heard = await registry.agents.heartbeat(principal, agent_id, heartbeat)
+    return JsonResponse({"agent_id": agent_id, "ok": True, **asdict(heard)})
 
 
 @router.post(
@@ -111,9 +118,7 @@ async def register_agent(
     """Registers an agent by its card. With the id of one that is there, or without an id and with its URI, that
     one gets the new card and keeps its status. Without an id the name makes one, as in `research-agent`."""
     registered = await registry.agents.register(principal, *given)
-    return JsonResponse(
-        {"agent_id": registered.agent_id, "created": registered.created, "status": registered.status}, 201
-    )
+    return JsonResponse(asdict(registered), 201)
 
 
 @router.get("", response_model=AgentsAnswer, responses=failures(), openapi_extra=described(query=AgentsQuery))

@@ -19,6 +19,7 @@ from registry.agents.models import (
     AgentPage,
     Departure,
     Entry,
+    Heard,
     Heartbeat,
     Instance,
     Origin,
@@ -30,9 +31,13 @@ from registry.agents.models import (
 from registry.agents.store import AgentKey
 from registry.audit.store import append_entry
 from registry.checks import is_id
+from registry.components.store import get_generation, note_agent_changed
 from registry.errors import Gone, InvalidRequest, NotFound
 from registry.metrics import RegistryMetrics
 from registry.settings import RegistrySettings
+
+PAUSE_SECONDS = 0.01
+"""A hundred calls a second carry any number of heartbeats, each of which is a hundredth of a second late."""
 
 _BATCH = 200
 _BATCH_BYTES = 2 * 1024 * 1024
@@ -56,7 +61,7 @@ class Agents:
         self._settings = settings
         self._discovery = discovery
         self._metrics = metrics
-        self._beats = Batches(self._beat)
+        self._beats = Batches(self._beat, pause=PAUSE_SECONDS)
 
     async def register(self, principal: Principal, card: Card, process: SignOfLife) -> Registered:
         """Makes an entry of the card, or brings the agent's entry up to date, which keeps its status. The process
@@ -70,7 +75,8 @@ class Agents:
         async with self._transaction() as conn:
             entry = await entries.lock_sent(conn, tenant_id, card)
             key = AgentKey(tenant_id, entry.agent_id if entry else await entries.make_id(conn, tenant_id, card))
-            status = await store.put_agent(conn, key, card, origin="registered", has_instances=announced)
+            put = await store.put_agent(conn, key, card, origin="registered", has_instances=announced)
+            status, changed = put.status, entry is None or put.component_version != entry.component_version
             if entry is not None and entry.origin == "discovered" and announced:
                 # From here on the agent itself says that it lives.
                 await store.remove_instance(conn, key, None)
@@ -78,11 +84,12 @@ class Agents:
                 status = "active"
                 await store.set_status(conn, key, status)
             await store.note_sign_of_life(conn, key, process.incarnation, process.heartbeat_seconds)
+            generation = (await note_agent_changed(conn, key) if changed else None) or put.component_generation
             event_type = "agent_updated" if entry else "agent_registered"
             await append_entry(
                 conn, principal, event_type, _subject(key), uri=card.uri, incarnation=process.incarnation
             )
-        return Registered(key.agent_id, entry is None, status)
+        return Registered(key.agent_id, entry is None, status, generation)
 
     async def discover(self, principal: Principal, url: str) -> tuple[Agent, list[Instance]]:
         """Registers the agent whose card is found at `url`, or below it, or brings its entry up to date.
@@ -102,10 +109,12 @@ class Agents:
             entry = await entries.lock_found(conn, tenant_id, card)
             key = AgentKey(tenant_id, entry.agent_id if entry else await entries.make_id(conn, tenant_id, card))
             origin: Origin = "registered" if entry and entry.has_instances else "discovered"
-            await store.put_agent(conn, key, card, origin=origin, has_instances=False)
+            put = await store.put_agent(conn, key, card, origin=origin, has_instances=False)
             if origin == "discovered":
                 await store.note_sign_of_life(conn, key, None, self._settings.jamjet_probe_seconds)
             found = await store.get_agent(conn, key), await store.list_instances(conn, key)
+            if entry is None or put.component_version != entry.component_version:
+                await note_agent_changed(conn, key)
             await append_entry(
                 conn, principal, "agent_discovered", _subject(key), uri=card.uri, url=url.partition("?")[0]
             )
@@ -147,17 +156,17 @@ class Agents:
             )
         return status
 
-    async def heartbeat(self, principal: Principal, agent_id: str, heartbeat: Heartbeat) -> Status:
-        """A process shows that it lives, and says how it is; the agent's status.
+    async def heartbeat(self, principal: Principal, agent_id: str, heartbeat: Heartbeat) -> Heard:
+        """A process shows that it lives, and says how it is.
 
         Raises `NotFound` for an agent that is not registered, and `Gone` for a process that has not registered or
         was silent for too long: it may have been replaced, so it has to register again.
         """
         key = _key(principal, agent_id)
         try:
-            status = await self._beats.ask((key, heartbeat))
-            if status is None:
-                status = await self._unusual_heartbeat(principal, key, heartbeat)
+            heard = await self._beats.ask((key, heartbeat))
+            if heard is None:
+                heard = await self._unusual_heartbeat(principal, key, heartbeat)
         except NotFound:
             self._metrics.heartbeat_received("unknown")
             raise
@@ -165,12 +174,13 @@ class Agents:
             self._metrics.heartbeat_received("gone")
             raise
         self._metrics.heartbeat_received("ok")
-        return status
+        return heard
 
     async def delete(self, principal: Principal, agent_id: str) -> None:
         """Removes the agent; should it live, it will register again. Raises `NotFound`."""
         async with self._changing(principal, agent_id) as (conn, entry, key):
             await store.delete_agent(conn, key)
+            await note_agent_changed(conn, key)
             await append_entry(conn, principal, "agent_deleted", _subject(key), uri=entry.uri, status=entry.status)
 
     async def get_agent(self, principal: Principal, agent_id: str) -> tuple[Agent, list[Instance]]:
@@ -225,12 +235,12 @@ class Agents:
             await append_entry(conn, principal, _EVENTS[status], _subject(key), previous_status=entry.status)
         return status
 
-    async def _beat(self, heartbeats: Sequence[tuple[AgentKey, Heartbeat]]) -> Sequence[Status | None]:
+    async def _beat(self, heartbeats: Sequence[tuple[AgentKey, Heartbeat]]) -> Sequence[Heard | None]:
         with database_errors():
             async with self._pool.connection() as conn:
                 return await store.beat(conn, heartbeats)
 
-    async def _unusual_heartbeat(self, principal: Principal, key: AgentKey, heartbeat: Heartbeat) -> Status:
+    async def _unusual_heartbeat(self, principal: Principal, key: AgentKey, heartbeat: Heartbeat) -> Heard:
         """A heartbeat that is refused, or changes the health of a process, or is the first one without a name."""
         async with self._transaction() as conn:
             entry = await store.lock_agent(conn, key)
@@ -243,6 +253,7 @@ class Agents:
                     " register it again with POST /agents"
                 )
             await store.put_heartbeat(conn, key, heartbeat)
+            generation = await get_generation(conn, key.tenant_id)
             previous = instance.health if instance else "ok"
             if heartbeat.health != previous:
                 await append_entry(
@@ -255,7 +266,7 @@ class Agents:
                     previous_health=previous,
                     reason=heartbeat.reason,
                 )
-        return entry.status
+        return Heard(entry.status, generation)
 
     @asynccontextmanager
     async def _changing(
@@ -281,6 +292,13 @@ async def _change_status(
 ) -> None:
     check_change(key.agent_id, entry.status, status)
     await store.set_status(conn, key, status, has_left=has_left)
+    if _is_in_service(status, has_left) != _is_in_service(entry.status, entry.has_left):
+        await note_agent_changed(conn, key)
+
+
+def _is_in_service(status: Status, has_left: bool) -> bool:
+    """Whether the agent is there for those who use it as a component, alive or not."""
+    return status != "deactivated" or has_left
 
 
 def _key(principal: Principal, agent_id: str) -> AgentKey:

@@ -15,6 +15,7 @@ from registry.agents.models import (
     UNNAMED,
     Agent,
     Entry,
+    Heard,
     Heartbeat,
     Instance,
     Origin,
@@ -41,6 +42,15 @@ class FoundAgents:
 
     agents: list[Agent]
     has_more: bool
+
+
+@dataclass(frozen=True)
+class PutAgent:
+    """An entry as it is now; `component_version` counts the changes of its card."""
+
+    status: Status
+    component_version: int
+    component_generation: int
 
 
 @dataclass(frozen=True)
@@ -103,13 +113,14 @@ async def has_agent(conn: Connection, key: AgentKey) -> bool:
     return await _is_found(conn, sql.has_agent, asdict(key))
 
 
-async def put_agent(conn: Connection, key: AgentKey, card: Card, *, origin: Origin, has_instances: bool) -> Status:
-    """Makes an entry, or brings the one that is there up to date, and returns its status."""
+async def put_agent(
+    conn: Connection, key: AgentKey, card: Card, *, origin: Origin, has_instances: bool
+) -> PutAgent:
+    """Makes an entry, or brings the one that is there up to date."""
     given = {**asdict(key), **_parts_of(card), "origin": origin, "has_instances": has_instances}
     row = await (await conn.execute(sql.put_agent, given)).fetchone()
     assert row is not None
-    status: Status = row["status"]
-    return status
+    return PutAgent(**row)
 
 
 async def set_status(conn: Connection, key: AgentKey, status: Status, *, has_left: bool = False) -> None:
@@ -166,9 +177,9 @@ async def note_sign_of_life(
     await conn.execute(sql.note_sign_of_life, _life_of(key, incarnation, heartbeat_seconds))
 
 
-async def beat(conn: Connection, heartbeats: Sequence[tuple[AgentKey, Heartbeat]]) -> list[Status | None]:
-    """Notes the heartbeats of processes that live and say what they said before of their health, and returns the
-    status of the agent of each. None: with that one it is not as simple, and nothing has changed."""
+async def beat(conn: Connection, heartbeats: Sequence[tuple[AgentKey, Heartbeat]]) -> list[Heard | None]:
+    """Notes the heartbeats of processes that live and say what they said before of their health, and returns what
+    each is answered with. None: with that one it is not as simple, and nothing has changed."""
     tenant_ids, agent_ids, incarnations, seconds, healths, reasons = zip(
         *(_columns_of(key, heartbeat) for key, heartbeat in heartbeats), strict=True
     )
@@ -181,10 +192,13 @@ async def beat(conn: Connection, heartbeats: Sequence[tuple[AgentKey, Heartbeat]
         "reasons": list(reasons),
     }
     rows = await (await conn.execute(sql.beat, given)).fetchall()
-    statuses: dict[tuple[str, ...], Status] = {
-        (row["tenant_id"], row["agent_id"], row["incarnation"], row["health"]): row["status"] for row in rows
+    heard: dict[tuple[str, ...], Heard] = {
+        (row["tenant_id"], row["agent_id"], row["incarnation"], row["health"]): Heard(
+            row["status"], row["generation"]
+        )
+        for row in rows
     }
-    return [statuses.get(beat) for beat in zip(tenant_ids, agent_ids, incarnations, healths, strict=True)]
+    return [heard.get(beat) for beat in zip(tenant_ids, agent_ids, incarnations, healths, strict=True)]
 
 
 async def lock_instance(conn: Connection, key: AgentKey, incarnation: str | None) -> Instance | None:

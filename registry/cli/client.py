@@ -45,8 +45,18 @@ class RegistryCalls:
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         return await self._call("GET", path, params=query)
 
-    async def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        return await self._call("POST", path, json=body)
+    async def post(
+        self, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        return await self._call("POST", path, json=body, headers=headers)
+
+    async def put(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        return await self._call("PUT", path, json=body, headers=headers)
+
+    async def delete(self, path: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        return await self._call("DELETE", path, headers=headers)
 
     async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
         """Server-sent events as they come in, until the registry ends them."""

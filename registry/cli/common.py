@@ -8,7 +8,6 @@ import typer
 
 from groundwork.command import CANNOT, complain
 from groundwork.command import run as run_command
-from groundwork.settings import BadSetting, load_settings
 from registry.errors import NotFound, RegistryError
 
 if TYPE_CHECKING:
@@ -20,13 +19,14 @@ Result = TypeVar("Result")
 PROGRAM = "registry"
 
 
-def run(work: Coroutine[Any, Any, Any]) -> Any:
+def run(work: Coroutine[Any, Any, Any], *, serves: bool = False) -> Any:
     """Runs a command; what the registry refuses is said in one line. Raises `typer.Exit`."""
-    return run_command(PROGRAM, _saying_what_is_not_found(work), (RegistryError,))
+    return run_command(PROGRAM, _saying_what_is_not_found(work), (RegistryError,), serves=serves)
 
 
 def load() -> "RegistrySettings":
     """The settings. Raises `typer.Exit` for one that cannot be used, once that is said."""
+    from groundwork.settings import BadSetting, load_settings
     from registry.settings import RegistrySettings
 
     try:

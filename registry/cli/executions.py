@@ -9,7 +9,7 @@ import typer
 from groundwork.command import CANNOT, complain
 from registry.cli.common import PROGRAM
 from registry.cli.output import AsJson, print_json, print_json_line, show_one
-from registry.cli.workflows import read_document
+from registry.cli.workflows import read_workflow_document
 
 if TYPE_CHECKING:
     from registry.cli.client import RegistryCalls
@@ -156,7 +156,7 @@ def _document_in(workflow: str, version: str | None) -> dict[str, Any] | None:
     file = Path(workflow)
     if file.suffix not in _DOCUMENTS:
         return None
-    document = read_document(file)
+    document = read_workflow_document(file)
     if version is not None and version != document.get("version"):
         complain(PROGRAM, f"--version {version}: the workflow in {file} is version {document.get('version')}")
         raise typer.Exit(CANNOT)

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 from dotenv import load_dotenv
 
-from registry.cli import agents, audit, executions, serve, tenants, tokens, workflows
+from registry.cli import agents, audit, components, executions, serve, tenants, tokens, workflows
 
 app = typer.Typer(
     help="Run the central registry of agents, and look after it.",
@@ -25,6 +25,7 @@ app.command("approve")(executions.approve)
 app.command("cancel")(executions.cancel)
 app.add_typer(agents.app, name="agents")
 app.add_typer(audit.app, name="audit")
+app.add_typer(components.app, name="components")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(workflows.app, name="workflows")

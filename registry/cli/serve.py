@@ -1,11 +1,15 @@
 """`registry serve`, `registry worker` and `registry migrate`."""
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from registry.cli.common import load, open_own_database, run
+
+if TYPE_CHECKING:
+    from registry.settings import RegistrySettings
 
 
 def serve(
@@ -13,10 +17,11 @@ def serve(
     worker: Annotated[bool, typer.Option(help="Run executions in this process too.")] = True,
 ) -> None:
     """Serve the registry until Ctrl-C."""
-    from registry.serve import serve_registry
+    from groundwork.quick_start import hurry
 
+    hurry()
     attended = sys.stdin.isatty() and sys.stdout.isatty()
-    run(serve_registry(load(), migrate=migrate, worker=worker, show_once=typer.echo if attended else None))
+    run(_serve(load(), migrate, worker, typer.echo if attended else None), serves=True)
 
 
 def worker(
@@ -29,14 +34,15 @@ def worker(
     ] = None,
 ) -> None:
     """Run executions until Ctrl-C, on this or any other machine that reaches the database."""
-    from registry.serve import work
+    from groundwork.quick_start import hurry
 
+    hurry()
     changes: dict[str, object] = {}
     if concurrency is not None:
         changes["jamjet_worker_concurrency"] = concurrency
     if queues is not None:
         changes["jamjet_worker_queues"] = tuple(filter(None, map(str.strip, queues.split(","))))
-    run(work(load().model_copy(update=changes)))
+    run(_work(load().model_copy(update=changes)), serves=True)
 
 
 def migrate() -> None:
@@ -47,3 +53,28 @@ def migrate() -> None:
             typer.echo("The schema is up to date.")
 
     run(work())
+
+
+# The embedded server comes up while the rest is imported.
+
+
+async def _serve(
+    settings: "RegistrySettings", migrate: bool, worker: bool, show_once: Callable[[str], None] | None
+) -> None:
+    from groundwork.overlap import imported, opening
+    from registry.data import open_database
+
+    async with opening(open_database(settings)) as database:
+        server = await imported("registry.serve")
+        await server.serve_registry(
+            settings, migrate=migrate, worker=worker, show_once=show_once, database=database
+        )
+
+
+async def _work(settings: "RegistrySettings") -> None:
+    from groundwork.overlap import imported, opening
+    from registry.data import open_database
+
+    async with opening(open_database(settings)) as database:
+        server = await imported("registry.serve")
+        await server.work(settings, database=database)

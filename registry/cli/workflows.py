@@ -9,6 +9,7 @@ import typer
 
 from groundwork.command import CANNOT, complain
 from registry.cli.common import PROGRAM
+from registry.cli.documents import read_document
 from registry.cli.output import AsJson, escape, show, show_one
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def show_workflow(
 @app.command()
 def register(file: File, url: Url = None, as_json: AsJson = False) -> None:
     """Register a workflow."""
-    body = {"ir": read_document(file)}
+    body = {"ir": read_workflow_document(file)}
     show_one(_call(url, lambda registry: registry.post("/workflows", body)), as_json=as_json)
 
 
@@ -63,7 +64,7 @@ def validate(file: File) -> None:
     from registry.workflows.validation import read_workflow
 
     try:
-        workflow = read_workflow(read_document(file))
+        workflow = read_workflow(read_workflow_document(file))
     except InvalidRequest as error:
         for problem in error.problems:
             complain(PROGRAM, escape(problem))
@@ -77,31 +78,11 @@ def _call(url: str | None, work: "Callable[[RegistryCalls], Awaitable[dict[str, 
     return call(url, work)
 
 
-def read_document(file: Path) -> dict[str, Any]:
+def read_workflow_document(file: Path) -> dict[str, Any]:
     """The document in the file, which may have it below `ir` as the registry is sent it. Raises `typer.Exit`."""
-    try:
-        value = _parse(file)
-    except (OSError, ValueError) as error:
-        complain(PROGRAM, f"{file}: {error}")
-        raise typer.Exit(CANNOT) from None
-    document = value.get("ir", value) if isinstance(value, dict) else value
-    if not isinstance(document, dict):
+    document = read_document(file)
+    inner = document.get("ir", document)
+    if not isinstance(inner, dict):
         complain(PROGRAM, f"{file}: there is no object in it")
         raise typer.Exit(CANNOT)
-    return document
-
-
-def _parse(file: Path) -> Any:
-    """Raises `OSError`, and `ValueError` for what cannot be read as JSON."""
-    import yaml
-
-    from groundwork.json_body import BadJson, parse_json, to_json
-
-    data = file.read_bytes()
-    try:
-        if file.suffix not in (".yaml", ".yml"):
-            return parse_json(data)
-        # By way of JSON, so that nothing is in it that JSON lacks, such as dates.
-        return parse_json(to_json(yaml.safe_load(data)))
-    except (BadJson, yaml.YAMLError, TypeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+    return inner

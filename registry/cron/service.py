@@ -11,7 +11,7 @@ from registry.audit.store import append_entry
 from registry.cron import store
 from registry.cron.models import CronJob, next_run_after
 from registry.engine.starting import Starter
-from registry.errors import RegistryError
+from registry.errors import NotFound, RegistryError
 from registry.executions.models import show_execution_id
 from registry.executions.store import check_limits
 from registry.tenants.store import lock_limits
@@ -58,6 +58,8 @@ class CronJobs:
 
     async def delete(self, principal: Principal, name: str) -> None:
         """Raises `NotFound`."""
+        if not name.isprintable():
+            raise NotFound("there is no cron job of such a name")
         with database_errors():
             async with self._pool.connection() as conn, conn.transaction():
                 await store.delete_cron_job(conn, principal.tenant_id, name)

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
 from typing import Any, LiteralString, cast
 from uuid import UUID
 
-from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
 from procrastinate.connector import Notify
 from procrastinate.exceptions import ConnectorException
 from psycopg import AsyncConnection, InterfaceError, OperationalError
@@ -15,7 +15,8 @@ from psycopg.errors import RaiseException
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import PoolClosed
 
-from groundwork.postgres import Connection, Pool
+from groundwork.postgres import Connection, DatabaseUnavailable, Pool
+from groundwork.tracing import origin, spanned, take_over
 from registry.executions import store
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ EXPIRE = "expire"
 
 REPORT = "report"
 """An execution that another one began has ended."""
+
+ORIGIN = "origin"
+"""The argument of a job that says which request it comes from."""
 
 QUEUE = "executions"
 """For jobs that take no time: every worker does them."""
@@ -102,7 +106,10 @@ async def prepare_queue(pool: Pool) -> None:
 
 
 class Jobs:
-    """Puts jobs into the queue, each in the transaction of what makes it necessary."""
+    """Puts jobs into the queue, each in the transaction of what makes it necessary.
+
+    Raises `DatabaseUnavailable`: the library's own errors would be taken for bugs.
+    """
 
     def __init__(self) -> None:
         self.app = App(connector=_Connector())
@@ -135,22 +142,37 @@ class Jobs:
         stalled = await store.take_stalled_jobs(conn, JOBS, seconds)
         for job in stalled:
             await self._defer(conn, job.name, job.arguments, queue=job.queue, lock=job.lock)
-        return [f"{job.name} {' '.join(job.arguments.values())}" for job in stalled]
+        return [f"{job.name} {' '.join(_named_by(job.arguments))}" for job in stalled]
 
     async def _defer(
         self,
         conn: Connection,
         name: str,
-        arguments: Mapping[str, str],
+        arguments: Mapping[str, Any],
         *,
         queue: str = QUEUE,
         lock: str | None = None,
         schedule_at: datetime | None = None,
     ) -> None:
         task: Any = self.app.configure_task(name, queue=queue, lock=lock, schedule_at=schedule_at, connection=conn)
-        await task.defer_async(**arguments)
+        began = origin()
+        try:
+            await task.defer_async(**{**({ORIGIN: began} if began else {}), **arguments})
+        except ConnectorException as error:
+            if not _is_away(error):
+                raise
+            raise DatabaseUnavailable("the database went away while a job was put into the queue") from error
 
 
-def register(app: App, name: str, function: Callable[..., Awaitable[None]]) -> None:
+def _named_by(arguments: Mapping[str, Any]) -> list[str]:
+    return [str(value) for name, value in arguments.items() if name != ORIGIN]
+
+
+def register(app: App, name: str, function: Callable[..., Coroutine[Any, Any, None]]) -> None:
     """Tells the workers of this process what to do for jobs of that name; the function is given the job first."""
-    app.task(name=name, queue=QUEUE, retry=_PATIENT, pass_context=True)(function)
+
+    async def run(context: JobContext, /, **arguments: Any) -> None:
+        take_over(arguments.pop(ORIGIN, {}))
+        await spanned(f"job {name}", function(context, **arguments), **arguments)
+
+    app.task(name=name, queue=QUEUE, retry=_PATIENT, pass_context=True)(run)

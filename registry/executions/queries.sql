@@ -219,18 +219,27 @@ SELECT DISTINCT node_id FROM execution_events
    AND (type = 'tool_call_completed' OR type = 'node_failed' AND data -> 'retryable' = 'false');
 
 -- name: list_executions
+-- The positions are found in an index alone, so that those before the page are not read themselves.
 SELECT execution_id, tenant_id, position, revision_id, workflow_id, workflow_version, status, labels, error,
        steps_executed, cost_usd, tokens_used, parent_execution_id, parent_node_id, created_at, started_at, updated_at,
        completed_at
-  FROM executions WHERE tenant_id = %(tenant_id)s
- ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s;
+  FROM executions
+ WHERE tenant_id = %(tenant_id)s AND position = ANY (ARRAY(
+           SELECT position FROM executions WHERE tenant_id = %(tenant_id)s
+            ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s
+       ))
+ ORDER BY position DESC;
 
 -- name: list_executions_by_status
 SELECT execution_id, tenant_id, position, revision_id, workflow_id, workflow_version, status, labels, error,
        steps_executed, cost_usd, tokens_used, parent_execution_id, parent_node_id, created_at, started_at, updated_at,
        completed_at
-  FROM executions WHERE tenant_id = %(tenant_id)s AND status = %(status)s
- ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s;
+  FROM executions
+ WHERE tenant_id = %(tenant_id)s AND position = ANY (ARRAY(
+           SELECT position FROM executions WHERE tenant_id = %(tenant_id)s AND status = %(status)s
+            ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s
+       ))
+ ORDER BY position DESC;
 
 -- name: list_events
 SELECT execution_id, sequence, type, node_id, data, created_at FROM execution_events

@@ -45,6 +45,12 @@ UPDATE tenants SET status = 'deleted', policy = '{}', limits = '{}', updated_at 
 -- name: delete_agents
 DELETE FROM agents WHERE tenant_id = %(tenant_id)s;
 
+-- name: delete_components
+DELETE FROM components WHERE tenant_id = %(tenant_id)s;
+
+-- name: delete_component_generations
+DELETE FROM component_generations WHERE tenant_id = %(tenant_id)s;
+
 -- name: delete_tokens
 DELETE FROM tokens WHERE tenant_id = %(tenant_id)s;
 

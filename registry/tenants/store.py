@@ -21,6 +21,8 @@ BELONGINGS = (
     "cron_jobs",
     "artifacts",
     "agents",
+    "components",
+    "component_generations",
     "tokens",
     "workers",
 )

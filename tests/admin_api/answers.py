@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from admin_api import AdministeredAgent, admin_router
 from agent_runtime.card_url import CardUrl
+from agent_runtime.fleet.settings import OwnSettings
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.threads.service import Threads
 from tests.servers import run_server
@@ -30,8 +31,12 @@ class AnyAgent:
     memory_backend: str = "postgres"
     postgres_dsn: str = ""
     runtime_control_enabled: bool = False
-    registry_configured: bool = False
+    components: None = None
     connections: Any = None
+
+    @property
+    def live_settings(self) -> OwnSettings:
+        return OwnSettings(self.memory, self.card_url)
 
     def connection_status(self) -> dict[str, dict[str, dict[str, object]]]:
         if isinstance(self.connections, Exception):

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import httpx
-import pytest
 
 from admin_api import MountedAgent
-from tests.admin_api.answers import AnyAgent, error_of, like, outcome, serve
+from tests.admin_api.answers import error_of, like, outcome, serve
 from tests.admin_api.conftest import Talk
 
 THREADS = "/api/v1/memory/threads"
@@ -106,12 +105,8 @@ async def test_a_conversation_of_another_agent_stays_unseen_and_whole(
     assert len((await other_agent.threads.get_messages("theirs")).messages) == 2
 
 
-@pytest.mark.parametrize("registry_configured", [False, True])
-async def test_runtime_control_without_components_is_unavailable(
-    idle_agent: MountedAgent, registry_configured: bool
-) -> None:
-    agent: AnyAgent = like(idle_agent, runtime_control_enabled=True, registry_configured=registry_configured)
-    async with serve(agent) as client:
+async def test_runtime_control_without_a_registry_is_unavailable(idle_agent: MountedAgent) -> None:
+    async with serve(like(idle_agent, runtime_control_enabled=True)) as client:
         for method, path in (
             ("GET", "/api/v1/registry/metadata"),
             ("GET", "/internal/runtime-metadata"),

@@ -157,7 +157,7 @@ def test_a_literal_dollar_brace_is_written_with_two_dollars(tmp_path: Path) -> N
         ("[mcp.m]\nurl = 'http://a'\ncommand = 'c'", "mcp.m: needs either url"),
         (
             "[mcp.m]\nurl = 'http://a'\nargs = []",
-            "mcp.m.args: is not known here; accepted are command, headers, url",
+            "mcp.m.args: is not known here; accepted are command, component, headers, url",
         ),
         ("[mcp.m]\ncommand = 'c'\nheaders = {}", "mcp.m.headers: is not known here"),
         ("[mcp.m]\ncommand = 'c'\ncwd = 'nowhere'", "mcp.m.cwd: there is no directory"),
@@ -171,7 +171,10 @@ def test_a_literal_dollar_brace_is_written_with_two_dollars(tmp_path: Path) -> N
         ("[mcp.Weather]\nurl = 'http://a'", "mcp.Weather: the name begins tool names; accepted are"),
         (f"[a2a.{'x' * 41}]\nurl = 'http://a'", "the name begins tool names"),
         ("[a2a.p]", "a2a.p.url: is missing"),
-        ("[a2a.p]\nurl = 'http://a'\nheaders = {}", "a2a.p.headers: is not known here; accepted are token, url"),
+        (
+            "[a2a.p]\nurl = 'http://a'\nheaders = {}",
+            "a2a.p.headers: is not known here; accepted are component, token, url",
+        ),
         ("[mpc.m]\nurl = 'http://a'", "did you mean 'mcp'?"),
     ],
 )

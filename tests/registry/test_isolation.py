@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from registry.components.models import KINDS
 from tests.registry.walks import Route, example, list_routes
 
 _SECRET = "known-to-acme-alone"
@@ -29,6 +30,7 @@ async def ids(registry, registry_pool):
     acme = await registry.client_of("operator", "acme")
     for agent_id in (_COMMON, _OWN):
         await _add_agent(acme, agent_id)
+        await _add_components(acme, agent_id)
     made = (await acme.post("/tokens", json={"role": "developer", "name": _SECRET})).json()
     await (await registry.client(made["token"])).post("/tokens", json={})  # refused, and so in the log
     ids = {value for row in await _rows_of_acme(registry_pool) for value in _ids_in(json.loads(row))}
@@ -71,10 +73,24 @@ async def _add_agent(client, agent_id):
     assert (await client.post(f"/agents/{agent_id}/heartbeat", json=failing)).status_code == 200
 
 
+async def _add_components(client, component_id):
+    """One of each kind, which an agent of the same id is said to use."""
+    for kind, content in (
+        ("model", {"model": f"openai:{_SECRET}"}),
+        ("prompt", {"template": _SECRET}),
+        ("mcp", {"url": f"http://{_SECRET}.test"}),
+    ):
+        assert (await client.put(f"/components/{kind}/{component_id}", json=content)).status_code == 201
+    uses = [{"kind": kind, "id": component_id, "status": "failed", "error": _SECRET} for kind in KINDS]
+    report = {"incarnation": _SECRET, "refs": uses}
+    assert (await client.put(f"/agents/{component_id}/components", json=report)).status_code == 200
+
+
 async def test_acme_itself_is_shown_what_is_kept_from_others(registry, ids):
     """Or else the walks below would find nothing whatever the routes answered."""
     acme = await registry.client_of("operator", "acme")
-    for path in ("/agents", f"/agents/{_OWN}", "/audit", "/tokens"):
+    components = (f"/components/prompt/{_OWN}", f"/components/agent/{_OWN}/status")
+    for path in ("/agents", f"/agents/{_OWN}", "/audit", "/tokens", *components):
         assert _SECRET in (await acme.get(path)).text, path
     assert _SETTING in (await acme.get("/tenants")).text
 
@@ -109,7 +125,8 @@ async def test_no_write_reaches_another_tenants_things(registry_pool, strangers,
             if route.changes_something:
                 statuses = await _see_that_nothing_is_told(stranger, route, ids)
                 accepted |= {(route.method, route.path)} if statuses & {200, 201} else set()
-    assert {("post", "/agents"), ("delete", "/agents/{agent_id}")} <= accepted, "the walk asks for too little"
+    asked = {("post", "/agents"), ("delete", "/agents/{agent_id}"), ("put", "/components/{kind}/{component_id}")}
+    assert asked <= accepted, "the walk asks for too little"
     assert await _rows_of_acme(registry_pool) == before
 
 
@@ -128,7 +145,7 @@ async def _ask(client: httpx.AsyncClient, route: Route, ids: list[str]) -> list[
     for path in route.paths(*ids):
         queries = [{name: value} for name in route.query for value in ids]
         bodies = [{}, *({} if route.body is None else example(route.body, value) for value in ids)]
-        if route.changes_something:
+        if route.body is not None or route.changes_something:
             answers += [await client.request(route.method, path, json=body) for body in bodies]
         else:
             answers += [await client.request(route.method, path, params=query) for query in [{}, *queries]]

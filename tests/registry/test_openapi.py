@@ -24,12 +24,14 @@ from tests.registry.walks import NEEDS_NO_TOKEN
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 AnyCase: TypeAlias = Case[Any]
 
-EXAMPLES = 10
+EXAMPLES = 8
 """How many requests of each kind, as documented and not, are made to each operation."""
 
 KNOWN = {
     "agent_id": ("first", "sécond%agent"),
     "tenant_id": ("acme",),
+    "kind": ("prompt", "agent"),
+    "component_id": ("first",),
     "uri": ("http://agent.test",),
     "url": (f"http://127.0.0.1:{free_port()}",),
 }
@@ -45,8 +47,14 @@ class BackgroundRegistry:
     portal: BlockingPortal
 
     def post(self, path: str, body: dict[str, Any]) -> None:
+        self._call("POST", path, body)
+
+    def put(self, path: str, body: dict[str, Any]) -> None:
+        self._call("PUT", path, body)
+
+    def _call(self, method: str, path: str, body: dict[str, Any]) -> None:
         async def call() -> None:
-            await self.served.http.post(path, json=body)
+            await self.served.http.request(method, path, json=body)
 
         self.portal.call(call)
 
@@ -94,10 +102,11 @@ def test_every_route_answers_as_the_document_says(
 
 
 def make_what_is_known(registry: BackgroundRegistry) -> None:
-    """Sees to it that there are an agent and a tenant, as the operation before may have deleted them."""
+    """Sees to it that there are agents, a tenant and a prompt, as the operation before may have deleted them."""
     registry.post("/tenants", {"id": "acme", "name": "Acme"})
     for agent_id in KNOWN["agent_id"]:
         registry.post("/agents", {"id": agent_id, "uri": "http://agent.test", "name": agent_id})
+    registry.put("/components/prompt/first", {"template": "Hello"})
 
 
 def fuzz(operation: Operation, mode: GenerationMode, token: str) -> None:

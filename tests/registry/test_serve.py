@@ -12,7 +12,8 @@ import pytest
 from groundwork.embedded import open_embedded
 from groundwork.postgres import open_pool
 from groundwork.serving import bind
-from registry.database import describe_database, prepare_database
+from registry.data import describe_database
+from registry.database import prepare_database
 from registry.settings import RegistrySettings
 from tests.processes import environment, registry_process
 from tests.registry.registries import running_registry

@@ -9,9 +9,6 @@ from langgraph.graph import START, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.runtime import Runtime
 
-SYSTEM = "You are {{ name }}, a helpful assistant. Answer briefly, and use a tool where one helps."
-
-
 @tool
 def add(a: float, b: float) -> float:
     """Add two numbers."""
@@ -29,10 +26,10 @@ TOOLS = [add, current_time]
 
 async def answer(state: Conversation, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     turn = runtime.context
-    # The model of .env, with the tools above and those of the MCP servers and agents in agent.toml.
+    # The model of agent.toml, with the tools above and those of the MCP servers and agents named there.
     model = turn.model.bind_tools([*TOOLS, *turn.tools])
     # The system prompt, the long-term summary if there is one, and the last MEMORY_WINDOW_SIZE messages.
-    prompt = turn.prompt(SYSTEM, state["messages"])
+    prompt = turn.prompt(turn.prompts["system"], state["messages"])
     return {"messages": [await model.ainvoke(prompt)]}
 
 

@@ -10,7 +10,6 @@ from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, ValidationError
 
-SYSTEM = "You work at the service desk. Make a ticket of the user's latest message."
 ATTEMPTS = 2
 
 
@@ -33,14 +32,14 @@ async def read_ticket(turn: TurnContext, messages: Sequence[BaseMessage]) -> Tic
     """What the model fills in, checked. It may correct itself once; then the message is refused."""
     # NOSTREAM: the JSON that some models write on the way is not part of the answer.
     model = turn.model.with_structured_output(Ticket, include_raw=True).with_config(tags=[TAG_NOSTREAM])
-    system = SYSTEM
+    system = turn.prompts["system"]
     for _ in range(ATTEMPTS):
         # The system prompt, the long-term summary if there is one, and the last MEMORY_WINDOW_SIZE messages.
         result = await model.ainvoke(turn.prompt(system, messages))
         if result["parsed"] is not None:
             return result["parsed"]
         problem = explain(result["parsing_error"])
-        system = f"{SYSTEM} Your last attempt was not valid: {problem}."
+        system = f"{turn.prompts['system']} Your last attempt was not valid: {problem}."
     raise TurnRejected(f"No ticket could be made of this message: {problem}.")
 
 

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 
-from agent_runtime.project import CardSpec, Peer, Project
-from agent_runtime.tools.connections import Connections, open_connections
+from agent_runtime.components.slots import Slot
+from agent_runtime.components.snapshot import Piece, Snapshot
+from agent_runtime.outside import Peer
+from agent_runtime.tools.connections import open_connections
 from agent_runtime.tools.standing import Timing
 from groundwork.mcp_server import McpServer
 
@@ -18,18 +19,20 @@ from groundwork.mcp_server import McpServer
 @asynccontextmanager
 async def connected_to(
     *outside: McpServer | Peer, timing: Timing, secrets: Iterable[str] = ()
-) -> AsyncIterator[Connections]:
-    """The connections of a project that names these servers and peers."""
-    project = Project(
-        Path(),
-        "graph:graph",
-        CardSpec("test", "test"),
-        mcp={one.name: one for one in outside if isinstance(one, McpServer)},
-        peers={one.name: one for one in outside if isinstance(one, Peer)},
-        secrets=tuple(secrets),
-    )
-    async with open_connections(project, timing=timing) as connections:
-        yield connections
+) -> AsyncIterator[Snapshot]:
+    """What a turn of an agent with these servers and peers works with, once each has been tried."""
+    async with open_connections(timing) as connections:
+        pieces = [
+            Piece(
+                Slot("agent" if isinstance(one, Peer) else "mcp", one.name, None, one),
+                connections.open(one, secrets),
+            )
+            for one in outside
+        ]
+        snapshot = Snapshot(1, tuple(pieces))
+        for source in snapshot.sources:
+            await connections.reached(source, timing.settle_seconds)
+        yield snapshot
 
 
 async def call_tool(tool: BaseTool, /, **arguments: Any) -> ToolMessage:

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.graph import MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
-from agent_runtime.tools.connections import Connections
+from agent_runtime.components.snapshot import Snapshot
 from agent_runtime.tools.standing import Timing
 from groundwork.mcp_server import McpServer
 from tests.agent_runtime.tools.connecting import call_tool, connected_to, eventually
@@ -48,7 +48,7 @@ def http_server(server_of_this_module: McpProcess) -> McpProcess:
     return server_of_this_module
 
 
-def connected(*servers: McpServer, timing: Timing = QUICK) -> AbstractAsyncContextManager[Connections]:
+def connected(*servers: McpServer, timing: Timing = QUICK) -> AbstractAsyncContextManager[Snapshot]:
     return connected_to(*servers, timing=timing)
 
 
@@ -62,7 +62,7 @@ def over_stdio(tmp_path: Path, **env: str) -> McpServer:
     return McpServer("child", command=command, args=tuple(args), env={**effects, **env}, cwd=tmp_path)
 
 
-async def call(connections: Connections, name: str, /, **arguments: Any) -> ToolMessage:
+async def call(connections: Snapshot, name: str, /, **arguments: Any) -> ToolMessage:
     return await call_tool(next(tool for tool in connections.tools if tool.name == name), **arguments)
 
 
@@ -295,7 +295,7 @@ async def test_the_tools_stay_the_same_objects_while_nothing_changes(http_server
     async with connected(over_http(http_server)) as connections:
         before = connections.tools
         await asyncio.sleep(0.6)
-        assert connections.tools is before
+        assert [*map(id, connections.tools)] == [*map(id, before)]
 
 
 async def test_closing_leaves_no_process_no_task_and_no_connection(

@@ -21,8 +21,8 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent_runtime.project import Peer
-from agent_runtime.tools.connections import Connections
+from agent_runtime.components.snapshot import Snapshot
+from agent_runtime.outside import Peer
 from agent_runtime.tools.standing import Timing
 from tests.agent_runtime.tools.connecting import call_tool, connected_to, eventually
 from tests.servers import run_server
@@ -130,13 +130,11 @@ async def running_peer(**options: Any) -> AsyncIterator[tuple[PeerAgent, str]]:
         yield agent, base
 
 
-def connected(
-    url: str, token: str | None = None, timing: Timing = QUICK
-) -> AbstractAsyncContextManager[Connections]:
+def connected(url: str, token: str | None = None, timing: Timing = QUICK) -> AbstractAsyncContextManager[Snapshot]:
     return connected_to(Peer("echo", url, token), timing=timing, secrets=[token] if token else [])
 
 
-async def ask(connections: Connections, message: str, **arguments: Any) -> ToolMessage:
+async def ask(connections: Snapshot, message: str, **arguments: Any) -> ToolMessage:
     (tool,) = connections.tools
     assert tool.name == "ask_echo"
     return await call_tool(tool, message=message, **arguments)
@@ -259,7 +257,7 @@ async def test_a_changed_card_replaces_the_tool_and_an_unchanged_one_does_not() 
     async with running_peer() as (agent, base), connected(base) as connections:
         before = connections.tools
         await asyncio.sleep(0.4)
-        assert connections.tools is before
+        assert [*map(id, connections.tools)] == [*map(id, before)]
         agent.card.description = "Something else."
         await eventually(lambda: "Something else." in connections.tools[0].description)
 

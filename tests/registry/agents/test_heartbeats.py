@@ -15,7 +15,7 @@ async def test_a_heartbeat_is_answered(registry):
     answer = await registry.http.post("/agents/research-agent/heartbeat")
     assert (answer.status_code, answer.json()) == (
         200,
-        {"agent_id": "research-agent", "ok": True, "status": "active"},
+        {"agent_id": "research-agent", "ok": True, "status": "active", "component_generation": 0},
     )
     assert (await get(registry.http))["last_heartbeat"] is not None
 

@@ -44,7 +44,12 @@ BAD_PARTS: list[tuple[str, Any]] = [
 async def test_an_agent_is_registered_by_its_card(registry):
     answer = await registry.http.post("/agents", json=FULL_CARD)
     assert answer.status_code == 201
-    assert answer.json() == {"agent_id": "research-agent", "created": True, "status": "registered"}
+    assert answer.json() == {
+        "agent_id": "research-agent",
+        "created": True,
+        "status": "registered",
+        "component_generation": 0,
+    }
 
 
 async def test_an_agent_is_shown_with_its_card_inside_and_beside(registry):
@@ -73,7 +78,7 @@ async def test_registering_again_updates_the_card_and_keeps_the_status(registry)
     await register(registry.http)
     await registry.http.post("/agents/research-agent/activate")
     again = await register(registry.http, version="0.2.0", uri="http://elsewhere.test")
-    assert again == {"agent_id": "research-agent", "created": False, "status": "active"}
+    assert (again["agent_id"], again["created"], again["status"]) == ("research-agent", False, "active")
     agent = await get(registry.http)
     assert (agent["version"], agent["uri"]) == ("0.2.0", "http://elsewhere.test")
 

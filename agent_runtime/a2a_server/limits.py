@@ -1,0 +1,126 @@
+"""What a caller is told when the agent has as much to do as it can: at once, and with when to come again."""
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from a2a.server.jsonrpc_models import JSONRPCError
+from a2a.server.request_handlers.response_helpers import EXCEPTION_MAP, build_error_response
+from a2a.utils.error_handlers import build_rest_error_payload
+from a2a.utils.errors import (
+    A2A_ERROR_MAPPING,
+    A2A_ERROR_REASONS,
+    JSON_RPC_ERROR_CODE_MAP,
+    A2AError,
+    ErrorMapping,
+)
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent_runtime.a2a_server.card import REST_PREFIX
+from agent_runtime.errors import AgentBusy
+from groundwork.load import RETRY_SECONDS
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+_TOO_MUCH = str(AgentBusy())
+_MESSAGES = frozenset({f"{REST_PREFIX}/message:send", f"{REST_PREFIX}/message:stream"})
+_SENDING = frozenset({"SendMessage", "SendStreamingMessage", "message/send", "message/stream"})
+_WORDS = tuple(f'"{method}"'.encode() for method in _SENDING)
+
+
+class Overloaded(A2AError):
+    """The protocol has no error for it: this is the first of the codes that JSON-RPC leaves to servers."""
+
+    message = "The agent is busy"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, {"retryAfterSeconds": str(RETRY_SECONDS)})
+
+
+# The SDK looks up here what an error is in each of the bindings.
+JSON_RPC_ERROR_CODE_MAP[Overloaded] = -32000
+EXCEPTION_MAP[Overloaded] = JSONRPCError
+A2A_ERROR_MAPPING[Overloaded] = ErrorMapping(503, "UNAVAILABLE", "OVERLOADED")
+A2A_ERROR_REASONS[Overloaded] = "OVERLOADED"
+
+
+def brief(method: Method) -> Method:
+    """For a method that is soon answered: as many of these go on at a time as the `load` of its object allows."""
+
+    @functools.wraps(method)
+    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self.load.one_more():
+            return await method(self, *args, **kwargs)
+
+    return cast("Method", call)
+
+
+class RetryAfter:
+    """Says in the header, too, when to come again."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_header(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 503:
+                MutableHeaders(scope=message)["Retry-After"] = str(RETRY_SECONDS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_header)
+
+
+class Shedding:
+    """While `is_full`, refuses messages before anything else is done about them: what a refusal costs is taken
+    from the turns that are to be finished. Other calls go on, and so does what is no message at a glance."""
+
+    def __init__(self, app: ASGIApp, is_full: Callable[[], bool], refused: Callable[[], None]) -> None:
+        self._app = app
+        self._is_full = is_full
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not self._is_full():
+            await self._app(scope, receive, send)
+            return
+        refusal, receive = await _refusal_of(scope, receive)
+        if refusal is None:
+            await self._app(scope, receive, send)
+            return
+        self._refused()
+        response = Response(refusal, 503, {"Retry-After": str(RETRY_SECONDS)}, "application/json")
+        await response(scope, receive, send)
+
+
+async def _refusal_of(scope: Scope, receive: Receive) -> tuple[bytes | None, Receive]:
+    """What is answered to a message; None when it is none."""
+    if scope["path"] in _MESSAGES:
+        return json.dumps(build_rest_error_payload(Overloaded(_TOO_MUCH))).encode(), receive
+    if scope["path"] != "/":
+        return None, receive
+    message = await receive()
+    body = message.get("body", b"")
+    if message.get("more_body") or not any(word in body for word in _WORDS):
+        return None, _with(message, receive)
+    try:
+        call = json.loads(body)
+        is_message, call_id = call["method"] in _SENDING, call.get("id")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None, _with(message, receive)
+    if not is_message:
+        return None, _with(message, receive)
+    return json.dumps(build_error_response(call_id, Overloaded(_TOO_MUCH))).encode(), receive
+
+
+def _with(message: Message, receive: Receive) -> Receive:
+    """The message that was taken already, and then whatever comes."""
+    taken = [message]
+
+    async def again() -> Message:
+        return taken.pop() if taken else await receive()
+
+    return again

@@ -1,0 +1,27 @@
+"""Where an agent's data is. Quick to import: the server from the wheel starts while everything else is loaded."""
+
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
+
+from agent_runtime.settings import AgentSettings
+from groundwork.embedded import open_embedded, open_throwaway
+from groundwork.postgres import describe
+
+EMBEDDED_DATA = Path(".data/postgres")
+
+
+def open_database(settings: AgentSettings, directory: Path) -> AbstractAsyncContextManager[str]:
+    """The DSN of the agent's database, for as long as the block runs; the embedded server lives with it."""
+    if settings.memory_backend == "memory":
+        return open_throwaway()
+    if dsn := settings.postgres_dsn.get_secret_value():
+        return nullcontext(dsn)
+    return open_embedded(directory / EMBEDDED_DATA)
+
+
+def describe_database(settings: AgentSettings) -> str:
+    """Where the data is, in words."""
+    if settings.memory_backend == "memory":
+        return "a temporary PostgreSQL, deleted at exit"
+    dsn = settings.postgres_dsn.get_secret_value()
+    return f"PostgreSQL at {describe(dsn)}" if dsn else f"embedded PostgreSQL in {EMBEDDED_DATA}"

@@ -1,0 +1,1 @@
+"""What the processes of one agent have in common and may change at runtime."""

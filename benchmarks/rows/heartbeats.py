@@ -1,0 +1,60 @@
+"""What the heartbeats of 10,000 agents, one every ten seconds, cost a registry process."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from hashlib import sha256
+
+import psutil
+
+from benchmarks.bench import Bench
+from benchmarks.filled import fill
+from benchmarks.report import Row, at_most
+from benchmarks.served import Served, running_registry
+from benchmarks.subject import Subject, running_subject
+
+AGENTS = 10_000
+PER_SECOND = 1_000
+SECONDS = 5.0
+TOKEN = "jj_benchmark"
+
+
+async def run(bench: Bench) -> Sequence[Row]:
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        dsn = await enter(bench.database())
+        registry = await enter(running_registry(dsn, jamjet_dev_mode=False))
+        await fill(dsn, "registry_token", token_hash=sha256(TOKEN.encode()).digest())
+        await fill(dsn, "registered_agents", agents=AGENTS)
+        load = await enter(running_subject("benchmarks.beats"))
+        bench.say("the registry's share of a core at 1,000 heartbeats a second")
+        variants = {
+            "a connection for each": partial(share_of_core, load, registry, keep=False),
+            # Fewer agents that beat more often, so that the connections are used again within the few seconds.
+            "kept connections": partial(share_of_core, load, registry, keep=True, agents=PER_SECOND),
+        }
+        samples = await bench.rounds(variants, rounds=3, unit="%")
+    return [Row(f"heartbeats, {name}: share of a core", at_most(0.3, "%"), of) for name, of in samples.of.items()]
+
+
+async def share_of_core(load: Subject, registry: Served, *, keep: bool, agents: int = AGENTS) -> float:
+    before = cpu_seconds(registry)
+    answer = await load.ask(
+        host=registry.host,
+        port=registry.port,
+        token=TOKEN,
+        agents=agents,
+        rate=PER_SECOND,
+        seconds=SECONDS,
+        keep=keep,
+    )
+    used = cpu_seconds(registry) - before
+    if answer["refused"]:
+        raise RuntimeError(f"{answer['refused']} heartbeats were refused")
+    # Per heartbeat, so that a load generator that was held up makes no difference.
+    return PER_SECOND * used / len(answer["latencies"])
+
+
+def cpu_seconds(process: Served) -> float:
+    times = psutil.Process(process.pid).cpu_times()
+    return float(times.user + times.system)

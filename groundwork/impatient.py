@@ -1,0 +1,103 @@
+"""Uvicorn's HTTP protocol with bounds on what a client may take its time for, and on how long a head may be."""
+
+from asyncio import BaseTransport, TimerHandle
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+HEAD_SECONDS = 10.0
+"""For the first line and the headers of a request, the first one's from the connection on."""
+
+BODY_SECONDS = 20.0
+BODY_BYTES_PER_SECOND = 32 * 1024
+"""A body has so long, and as much longer as it takes at this rate."""
+
+LONGEST_HEAD = 64 * 1024
+
+
+class ImpatientProtocol(HttpToolsProtocol):
+    """Closes connections on which a request comes so slowly that it must be meant to hold us up.
+
+    Nothing of that kind reaches the application: not a request whose head is not complete, and one whose body is
+    late is, for the application, one whose client has gone away.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._deadline: TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._body_began_at = 0.0
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(cast("Any", transport))
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > LONGEST_HEAD:
+            self._refuse(431)
+        elif self._is_between_requests():
+            self._wait_for_head()  # empty lines, which begin no request
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if not self._in_head:
+            self._wait_for_head()
+
+    def on_headers_complete(self) -> None:
+        self._stop_waiting()
+        self._in_head, self._head_bytes, self._body_bytes = False, 0, 0
+        self._body_began_at = self.loop.time()
+        self._deadline = self.loop.call_later(BODY_SECONDS, self._look_at_body)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def _wait_for_head(self) -> None:
+        self._stop_waiting()
+        self._in_head, self._head_bytes = True, 0
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
+
+    def _look_at_body(self) -> None:
+        now = self.loop.time()
+        if self.flow.read_paused:  # it is us who are slow
+            self._body_began_at = now
+        left = self._body_began_at + BODY_SECONDS + self._body_bytes / BODY_BYTES_PER_SECOND - now
+        if left > 0:
+            self._deadline = self.loop.call_later(left, self._look_at_body)
+        else:
+            self._refuse(408)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse(self, status: int) -> None:
+        self._stop_waiting()
+        if self.transport.is_closing():
+            return
+        if not self._is_answering() and (self._head_bytes or not self._in_head):
+            self.transport.write(STATUS_LINE[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+
+    def _is_between_requests(self) -> bool:
+        waits = self._deadline is not None or self.timeout_keep_alive_task is not None
+        return not waits and (self.cycle is None or self.cycle.response_complete)

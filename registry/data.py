@@ -1,0 +1,35 @@
+"""Where the registry's data is. Quick to import: the server from the wheel starts while the rest is loaded."""
+
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
+
+from groundwork.embedded import open_embedded, open_throwaway
+from groundwork.postgres import describe
+from registry.settings import RegistrySettings
+
+EMBEDDED_DATA = Path(".jamjet/postgres")
+IN_MEMORY = Path(":memory:")
+
+
+def open_database(settings: RegistrySettings) -> AbstractAsyncContextManager[str]:
+    """The DSN of the registry's database, for as long as the block runs; the embedded server lives with it."""
+    if settings.postgres_dsn:
+        return nullcontext(settings.postgres_dsn)
+    if settings.database_path == IN_MEMORY:
+        return open_throwaway()
+    return open_embedded(_data_directory(settings))
+
+
+def describe_database(settings: RegistrySettings) -> str:
+    """Where the data is, in words."""
+    if settings.postgres_dsn:
+        return f"PostgreSQL at {describe(settings.postgres_dsn)}"
+    if settings.database_path == IN_MEMORY:
+        return "a temporary PostgreSQL, deleted at exit"
+    asked = f", in place of {settings.database_path}" if settings.database_path else ""
+    return f"embedded PostgreSQL in {_data_directory(settings)}{asked}"
+
+
+def _data_directory(settings: RegistrySettings) -> Path:
+    path = settings.database_path
+    return path.with_name(f"{path.name}.postgres") if path else EMBEDDED_DATA

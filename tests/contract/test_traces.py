@@ -1,0 +1,155 @@
+"""One request is one trace, from HTTP to the statements, also where a queue lies in between."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from groundwork.tracing import open_tracing
+from tests.agents import SCRIPTED, Agent, running_agent, text_message, write_project
+from tests.contract.collector import Collector, running_collector
+from tests.processes import ROOT, agent_process
+from tests.registry.engine.workflows import STEP, document
+from tests.registry.executions.runs import start, until
+from tests.registry.registries import running_registry
+
+WITH_TOOL = """
+from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.runtime import Runtime
+from agent_runtime.graph import TurnContext
+
+@tool
+def shout(text: str) -> str:
+    \"\"\"Says it louder.\"\"\"
+    return text.upper()
+
+async def answer(state: MessagesState, runtime: Runtime[TurnContext]):
+    turn = runtime.context
+    await shout.ainvoke({"text": "canary"})
+    return {"messages": [await turn.model.ainvoke(turn.prompt("Be brief.", state["messages"]))]}
+
+graph = StateGraph(MessagesState, context_schema=TurnContext)
+graph.add_node(answer)
+graph.add_edge(START, "answer")
+"""
+
+WITHOUT_AN_ENDPOINT = """
+import asyncio, sys
+from groundwork import tracing
+
+async def main():
+    async with tracing.open_tracing("nobody"):
+        print(tracing.is_on(), "opentelemetry.exporter" in sys.modules)
+
+asyncio.run(main())
+"""
+
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+async def collector(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]:
+    async with running_collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        async with open_tracing("test"):
+            yield collector
+
+
+async def test_a_message_is_one_trace_over_turn_model_tool_and_statements(
+    collector: Collector, tmp_path: Path, database_url: str
+) -> None:
+    async with running_agent(write_project(tmp_path, WITH_TOOL), database_url) as agent:
+        await ask(agent, "canary words", traceparent=CALLER)
+        spans = await collector.trace_with("POST /", "turn", "tool shout", "SQL SELECT")
+    by_id = {span.span_id: span for span in spans}
+    assert {span.trace_id.hex() for span in spans} == {CALLER.split("-")[1]}
+    [request], [turn] = ([span for span in spans if span.name == name] for name in ("POST /", "turn"))
+    assert request.parent_span_id.hex() == CALLER.split("-")[2]
+    assert by_id[turn.parent_span_id] is request
+    calls = [span for span in spans if span.name.startswith(("model", "tool"))]
+    assert len(calls) == 2
+    assert {span.parent_span_id for span in calls} == {turn.span_id}
+    assert not [body for body in collector.bodies if b"canary" in body]
+
+
+async def test_a_turn_that_had_to_wait_belongs_to_the_request_that_it_came_with(
+    collector: Collector, tmp_path: Path, database_url: str
+) -> None:
+    async with running_agent(write_project(tmp_path, SCRIPTED), database_url) as agent:
+        first = asyncio.create_task(ask(agent, "hold one", contextId="c"))
+        while not agent.journal():
+            await asyncio.sleep(0.02)
+        second = asyncio.create_task(ask(agent, "echo two", contextId="c", traceparent=CALLER))
+        await asyncio.sleep(0.2)
+        agent.release("one")
+        await asyncio.gather(first, second)
+        await collector.trace_with("turn", "POST /")
+        async with asyncio.timeout(20):
+            while CALLER.split("-")[1] not in {s.trace_id.hex() for s in collector.spans if s.name == "turn"}:
+                await asyncio.sleep(0.05)
+
+
+async def test_an_execution_belongs_to_the_request_that_started_it(
+    collector: Collector, registry_dsn: str
+) -> None:
+    async with running_registry(registry_dsn, worker=True) as served:
+        execution_id = await start(served.http, document({"a": STEP}, []))
+        assert (await until(served.http, execution_id))["status"] == "completed"
+        await collector.trace_with("POST /executions", "job drive", "SQL UPDATE")
+
+
+async def test_a_collector_that_fails_or_hangs_holds_nobody_up(
+    collector: Collector, tmp_path: Path, database_url: str
+) -> None:
+    collector.status = 500
+    async with running_agent(write_project(tmp_path), database_url) as agent:
+        began = time.monotonic()
+        for _ in range(5):
+            await ask(agent, "hello")
+        assert time.monotonic() - began < 10
+        assert collector.bodies
+
+
+async def test_a_log_line_of_a_turn_has_the_id_of_the_request_that_it_came_with(
+    tmp_path: Path, database_url: str
+) -> None:
+    write_project(tmp_path, SCRIPTED)
+    async with (
+        agent_process(tmp_path, postgres_dsn=database_url) as agent,
+        httpx.AsyncClient(base_url=agent.url, timeout=30) as http,
+    ):
+        first = asyncio.create_task(post(http, "sleep 0.5", contextId="c"))
+        await asyncio.sleep(0.2)
+        await asyncio.gather(first, post(http, "fail", contextId="c", request_id="the-second-one"))
+    [line] = [line for line in agent.log.read_text().splitlines() if "failed" in line]
+    assert "[the-second-one]" in line
+
+
+async def test_without_an_endpoint_there_is_nobody_who_could_send() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WITHOUT_AN_ENDPOINT, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    assert said.split() == [b"False", b"False"]
+
+
+async def ask(agent: Agent, text: str, traceparent: str = "", **message: str) -> None:
+    headers = {"traceparent": traceparent} if traceparent else {}
+    answer = await post(agent.http, text, **message, **headers)
+    assert "error" not in answer.json()
+
+
+async def post(
+    http: httpx.AsyncClient, text: str, *, traceparent: str = "", request_id: str = "", **message: str
+) -> httpx.Response:
+    headers = {"A2A-Version": "1.0", "traceparent": traceparent, "X-Request-Id": request_id}
+    body = {"jsonrpc": "2.0", "id": "1", "method": "SendMessage"}
+    params = {"message": text_message(text, **message)}
+    given = {name: value for name, value in headers.items() if value}
+    return await http.post("/", json=body | {"params": params}, headers=given)

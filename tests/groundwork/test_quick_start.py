@@ -1,0 +1,48 @@
+"""A quick start leaves nothing out that somebody asks for. In processes of their own: it changes imports."""
+
+import subprocess
+import sys
+
+HURRY = "import sys; from groundwork.quick_start import hurry, settle; hurry()\n"
+
+
+def run(code: str) -> str:
+    finished = subprocess.run(
+        [sys.executable, "-c", HURRY + code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout.strip()
+
+
+def test_an_agent_starts_without_clients_and_command_lines_of_libraries():
+    seen = run("import agent_runtime.serve\nprint(*sys.modules)").split()
+    assert "langgraph.runtime" in seen
+    assert not {"langgraph_sdk.client", "langsmith.types.run", "httpx._main"} & set(seen)
+
+
+def test_what_was_put_off_is_there_when_it_is_asked_for():
+    code = "import langgraph.graph, langgraph_sdk\nfrom langsmith.types import RunSelectField\n"
+    assert run(code + "print(langgraph_sdk.get_client.__name__)") == "get_client"
+
+
+def test_a_message_of_the_older_protocol_is_understood():
+    message = {"kind": "message", "messageId": "m1", "role": "user", "parts": [{"kind": "text", "text": "hello"}]}
+    code = f"from a2a.compat.v0_3.types import Message\nread = Message.model_validate({message})\n"
+    assert run(code + "print(read.parts[0].root.text)") == "hello"
+
+
+def test_models_that_are_not_named_are_built_at_once_as_ever():
+    code = """
+import fastapi
+from pydantic import BaseModel, RootModel
+class Mine(BaseModel):
+    number: int
+class Mines(RootModel[list[Mine]]):
+    pass
+print(Mine.__pydantic_complete__, Mines.__pydantic_complete__)
+"""
+    assert run(code) == "True True"
+
+
+def test_garbage_is_collected_again_once_the_process_has_settled():
+    assert run("import gc; print(gc.isenabled()); settle(); print(gc.isenabled())").split() == ["False", "True"]
