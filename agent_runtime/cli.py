@@ -102,6 +102,9 @@ def main() -> None:
     """Entry point. `.env` comes first: what it sets decides how some libraries behave when imported."""
     outer = frozenset(os.environ)
     load_dotenv(Path.cwd() / ".env")
+    if not any(name.startswith("OTEL_") for name in os.environ):
+        # The A2A SDK traces every call for OpenTelemetry, also where nobody has set it up.
+        os.environ["OTEL_INSTRUMENTATION_A2A_SDK_ENABLED"] = "false"
     app(obj=outer)
 
 

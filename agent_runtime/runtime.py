@@ -35,7 +35,8 @@ from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult
 from agent_runtime.turns.lease import open_lease
 from agent_runtime.turns.outputs import Completed
-from agent_runtime.turns.saver import TurnSaver
+from agent_runtime.turns.recent import RecentConversations
+from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.background import running
 from groundwork.bounded_http import OpenTransport
@@ -249,18 +250,22 @@ class _GraphRunner:
         self._metrics = metrics
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
+        self._recent = RecentConversations(settings.conversation_cache_mb * 1024 * 1024)
 
     async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
         with self._components.hold() as snapshot:
             context = self._context(turn, request, summary, snapshot)
-            saver = TurnSaver(self._pool, turn, answers=request.answers) if self._remembers else None
             durability = self._settings.checkpoint_durability
+            saver = self._saver(turn, request, durability) if self._remembers else None
             started = time.monotonic()
             run = GraphRun(self._graph, turn, context, saver=saver, durability=durability, put=put)
             try:
                 return await run.run(request)
             finally:
                 self._metrics.turn_ran(time.monotonic() - started)
+
+    def _saver(self, turn: Turn, request: TurnRequest, durability: Durability) -> TurnSaver:
+        return TurnSaver(self._pool, turn, answers=request.answers, durability=durability, recent=self._recent)
 
     def _context(self, turn: Turn, request: TurnRequest, summary: str | None, snapshot: Snapshot) -> TurnContext:
         agent_id = self._settings.agent_id

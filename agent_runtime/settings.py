@@ -52,6 +52,7 @@ class AgentSettings(BaseSettings):
     max_turns: Annotated[int, Field(ge=1, le=100_000)] = 100
     max_requests: Annotated[int, Field(ge=1, le=100_000)] = 200
     checkpoint_durability: Literal["sync", "async", "exit"] = "async"
+    conversation_cache_mb: Annotated[int, Field(ge=0, le=65_536)] = 32
     turn_lease_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30
     deny_private_networks: bool = False

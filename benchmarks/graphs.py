@@ -10,6 +10,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.runtime import Runtime
+
+from agent_runtime.graph import Conversation, TurnContext
+from benchmarks.prose import piece
 
 TOKENS = 2_000
 TOKEN_SECONDS = 0.0005
@@ -49,6 +53,12 @@ async def answer(state: MessagesState) -> dict[str, list[AIMessage]]:
     return {"messages": [AIMessage(f"You said: {state['messages'][-1].text}")]}
 
 
+async def answer_from_window(state: Conversation, runtime: Runtime[TurnContext]) -> dict[str, list[AIMessage]]:
+    *_, last = runtime.context.prompt("Be brief.", state["messages"])
+    # As long an answer as the question, and another one each time.
+    return {"messages": [AIMessage(piece(len(state["messages"]), len(last.text)))]}
+
+
 async def speak(state: MessagesState) -> dict[str, list[BaseMessage]]:
     return {"messages": [await Metronome().ainvoke(state["messages"])]}
 
@@ -67,4 +77,12 @@ def tokens() -> StateGraph[MessagesState]:
     return graph
 
 
-GRAPHS = {"chat": chat(), "tokens": tokens()}
+def long_chat() -> StateGraph[Conversation, TurnContext, Conversation, Conversation]:
+    """With the state that scaffolded agents have, and the prompt that they make of it."""
+    graph = StateGraph(Conversation, context_schema=TurnContext)
+    graph.add_node("answer", answer_from_window)
+    graph.add_edge(START, "answer")
+    return graph
+
+
+GRAPHS: dict[str, StateGraph[Any, Any, Any, Any]] = {"chat": chat(), "tokens": tokens(), "long_chat": long_chat()}

@@ -2,14 +2,14 @@
 
     python -m benchmarks.in_process DSN SAVER     # one JSON command per line; see `answer`
 
-SAVER is `stock`, as LangGraph's documentation sets it up: one `AsyncPostgresSaver` on a pool.
+SAVER is `stock`, as LangGraph's documentation has it, one `AsyncPostgresSaver` on a pool; or `ours`, the agent's.
 """
 
 import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Literal
 
 from langchain_core.messages import HumanMessage
@@ -19,9 +19,12 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from benchmarks.graphs import GRAPHS
+from agent_runtime.database import prepare_database
+from benchmarks.graphs import GRAPHS, Metronome
 from benchmarks.load import keep_busy
+from benchmarks.loose_saver import LooseSaver
 from benchmarks.subject import Command, answer_commands
+from groundwork.postgres import open_pool
 
 Durability = Literal["sync", "async", "exit"]
 Saver = BaseCheckpointSaver[str]
@@ -31,9 +34,9 @@ POOL_SIZE = 10
 
 
 class InProcess:
-    """Runs turns of a graph. Every turn asks `saver_for` for its saver."""
+    """Runs turns of a graph. Every turn opens its saver with `saver_for`."""
 
-    def __init__(self, saver_for: Callable[[str], Saver]) -> None:
+    def __init__(self, saver_for: Callable[[str], AbstractAsyncContextManager[Saver]]) -> None:
         self._saver_for = saver_for
 
     async def many(self, concurrent: int, seconds: float, text: str, durability: Durability) -> dict[str, Any]:
@@ -52,21 +55,24 @@ class InProcess:
         return {"latencies": [await self._turn(thread_id, text, durability) for _ in range(turns)]}
 
     async def tokens(self) -> dict[str, Any]:
-        """The model's own time for its tokens, with the callbacks of a graph around it and nothing stored."""
-        graph = GRAPHS["tokens"].compile()
+        """The model's own time for its tokens."""
         started = time.perf_counter()
-        async for _ in graph.astream({"messages": [HumanMessage("go")]}, stream_mode="messages"):
+        async for _ in Metronome().astream("go"):
             pass
         return {"seconds": time.perf_counter() - started}
 
     async def _turn(self, thread_id: str, text: str, durability: Durability) -> float:
         started = time.perf_counter()
-        graph = GRAPHS["chat"].compile(checkpointer=self._saver_for(thread_id))
-        await graph.ainvoke(
-            {"messages": [HumanMessage(text)]},
-            {"configurable": {"thread_id": thread_id}},
-            durability=durability,
-        )
+        async with self._saver_for(thread_id) as saver:
+            await (
+                GRAPHS["chat"]
+                .compile(checkpointer=saver)
+                .ainvoke(
+                    {"messages": [HumanMessage(text)]},
+                    {"configurable": {"thread_id": thread_id}},
+                    durability=durability,
+                )
+            )
         return time.perf_counter() - started
 
 
@@ -83,10 +89,24 @@ async def open_stock(dsn: str) -> AsyncIterator[InProcess]:
     async with pool:
         saver = AsyncPostgresSaver(pool)
         await saver.setup()
-        yield InProcess(lambda thread_id: saver)
+        yield InProcess(lambda thread_id: nullcontext(saver))
 
 
-_OPEN = {"stock": open_stock}
+@asynccontextmanager
+async def open_ours(dsn: str) -> AsyncIterator[InProcess]:
+    async with open_pool(dsn, name="in-process", max_size=POOL_SIZE) as pool:
+        await prepare_database(pool)
+
+        @asynccontextmanager
+        async def saver_for(thread_id: str) -> AsyncIterator[Saver]:
+            saver = LooseSaver(pool, thread_id)
+            yield saver
+            await saver.finish()
+
+        yield InProcess(saver_for)
+
+
+_OPEN = {"stock": open_stock, "ours": open_ours}
 
 
 async def main(dsn: str, saver: str) -> None:

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+from benchmarks.prose import piece
 from benchmarks.subject import Command, answer_commands
 
 CONVERSATION_TURNS = 4
@@ -118,10 +119,10 @@ async def say_many(host: str, port: int, concurrent: int, seconds: float, text: 
     return {"seconds": took, "latencies": latencies}
 
 
-async def say_on(host: str, port: int, context_id: str, turns: int, text: str) -> dict[str, Any]:
-    """Goes on with one conversation."""
+async def say_on(host: str, port: int, context_id: str, turns: int, length: int) -> dict[str, Any]:
+    """Goes on with one conversation, with something else of this length each time."""
     client = Client(host, port)
-    latencies = [await client.say(text, context_id) for _ in range(turns)]
+    latencies = [await client.say(piece(turn, length), context_id) for turn in range(turns)]
     client.close()
     return {"latencies": latencies}
 

@@ -92,8 +92,9 @@ def outgoing_part(part: out.Part) -> Part:
             return made
 
 
-def new_task(task_id: str, message: Message, status: TaskStatus) -> Task:
-    return Task(id=task_id, context_id=message.context_id, status=status, history=[message])
+def new_task(task_id: str, message: Message) -> Task:
+    """A task that has no status yet."""
+    return Task(id=task_id, context_id=message.context_id, history=[message])
 
 
 def status(state: TaskState, at: datetime, message: Message | None = None) -> TaskStatus:

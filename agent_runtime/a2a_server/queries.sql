@@ -1,18 +1,9 @@
--- name: insert_task
--- Nothing is inserted while a task of the thread waits for input; its id comes back instead.
-WITH waiting AS (
-    SELECT task_id FROM a2a_tasks
-     WHERE thread_id = %(thread_id)s AND state IN ('INPUT_REQUIRED', 'AUTH_REQUIRED') LIMIT 1
-), inserted AS (
-    INSERT INTO a2a_tasks (task_id, thread_id, owner_key, caller, state, status_at, version, task)
-    SELECT %(task_id)s, %(thread_id)s, %(owner_key)s, %(caller)s, %(state)s, %(status_at)s, 1, %(task)s
-     WHERE NOT EXISTS (SELECT 1 FROM waiting)
-    RETURNING task_id
-), pushes AS (
-    INSERT INTO a2a_push_configs (task_id, config_id, config)
-    SELECT task_id, %(config_id)s, %(config)s::bytea FROM inserted WHERE %(config)s::bytea IS NOT NULL
-)
-SELECT (SELECT task_id FROM waiting) AS waiting;
+-- name: accept_turn
+SELECT turn_id, attempt, queued, owner_key, summary, checkpoint_id, parent_checkpoint_id, checkpoint, metadata,
+       channel_values, pending_writes
+  FROM accept_agent_turn(
+       %(agent_id)s, %(process_id)s, %(thread_id)s, %(caller)s, %(task_id)s, %(request)s, %(task)s, %(running)s,
+       %(queued)s, %(status_at)s, %(config_id)s, %(config)s);
 
 -- name: find_task
 -- The task of one caller of one agent, with the events that its snapshot does not hold yet.
@@ -31,22 +22,13 @@ SELECT 1 FROM a2a_tasks WHERE task_id = %(task_id)s AND owner_key = %(owner_key)
 SELECT EXISTS (SELECT 1 FROM agent_turns WHERE task_id = %(task_id)s) AS has_turn;
 
 -- name: append_events
--- Only when the last version is the expected one: the writer's picture of the task is then the true one.
--- status_at is null when no event of these says something about the status.
-WITH task AS (
-    SELECT task_id, version FROM a2a_tasks AS t
-     WHERE task_id = %(task_id)s AND owner_key = %(owner_key)s
-       AND greatest(version, (SELECT max(e.version) FROM a2a_task_events AS e WHERE e.task_id = t.task_id))
-           = %(version)s
-), touched AS (
-    UPDATE a2a_tasks SET status_at = %(status_at)s
-     WHERE task_id IN (SELECT task_id FROM task) AND %(status_at)s::timestamptz IS NOT NULL
-), appended AS (
-    INSERT INTO a2a_task_events (task_id, version, event)
-    SELECT task_id, %(version)s + position, event
-      FROM task, unnest(%(events)s::bytea[]) WITH ORDINALITY AS e (event, position)
-)
-SELECT EXISTS (SELECT 1 FROM a2a_push_configs AS p WHERE p.task_id = task.task_id) AS pushes FROM task;
+SELECT append_turn_events(
+       %(turn_id)s, %(attempt)s, %(task_id)s, %(owner_key)s, %(version)s, %(events)s, %(status_at)s) AS pushes;
+
+-- name: end_turn
+SELECT end_agent_turn(
+       %(turn_id)s, %(attempt)s, %(rows)s, %(bytes)s, %(task_id)s, %(owner_key)s, %(version)s, %(events)s, %(task)s,
+       %(state)s, %(status_at)s) AS pushes;
 
 -- name: start_task
 -- A queued turn must not start while another task of its thread has a pause open, answered or not.
@@ -83,9 +65,6 @@ WITH task AS (
     INSERT INTO a2a_task_events (task_id, version, event) SELECT task_id, %(version)s + 1, %(event)s FROM task
 )
 SELECT EXISTS (SELECT 1 FROM a2a_push_configs AS p WHERE p.task_id = task.task_id) AS pushes FROM task;
-
--- name: delete_task
-DELETE FROM a2a_tasks WHERE task_id = %(task_id)s AND owner_key = %(owner_key)s;
 
 -- name: list_tasks
 SELECT t.task_id, t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.status_at,

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
+from uuid import UUID
 
 from a2a.types import Message, Task, TaskState, TaskStatus, TaskStatusUpdateEvent
 from a2a.utils.errors import TaskNotFoundError, UnsupportedOperationError
@@ -22,6 +23,8 @@ from agent_runtime.a2a_server.tasks import (
     state_name,
 )
 from agent_runtime.errors import ThreadWaitsForInput, TurnSuperseded
+from agent_runtime.threads.store import claim_thread
+from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.outputs import (
     Completed,
     Failed,
@@ -33,7 +36,8 @@ from agent_runtime.turns.outputs import (
     Replied,
     Text,
 )
-from agent_runtime.turns.types import Announce, Turn, TurnRequest
+from agent_runtime.turns.store import enqueue_turn
+from agent_runtime.turns.types import Accepted, Announce, Turn, TurnRequest
 from groundwork.postgres import Connection
 
 _WORKING = TaskState.TASK_STATE_WORKING
@@ -68,65 +72,83 @@ class TaskRecorder:
         self._feed = feed
         self._notifier = notifier
 
-    async def accepted(self, conn: Connection, turn: Turn, request: TurnRequest, *, queued: bool) -> Announce:
+    async def accept(self, conn: Connection, agent_id: str, process_id: UUID, request: TurnRequest) -> Accepted:
         if request.answers:
-            return await self._answered(conn, turn, request, queued)
+            async with conn.transaction():
+                return await self._answered(conn, agent_id, process_id, request)
         now = datetime.now(UTC)
-        state = _SUBMITTED if queued else _WORKING
-        task = convert.new_task(turn.task_id, _message_of(request), convert.status(state, now))
+        task = convert.new_task(request.task_id, _message_of(request))
         push = request.push if isinstance(request, A2ATurnRequest) else None
-        waiting = await store.insert_task(conn, turn, task, state_name(state), now, push)
-        if waiting is not None:
-            raise ThreadWaitsForInput(turn.thread_id, waiting)
+        running, queued = convert.status(_WORKING, now), convert.status(_SUBMITTED, now)
+        enqueued = await store.accept_turn(conn, agent_id, process_id, request, task, running, queued, push)
+        task.status.CopyFrom(queued if enqueued.queued else running)
         told = push is not None or not isinstance(request, A2ATurnRequest) or request.told
 
         def announce() -> None:
-            self._accounts.put(Account(turn.attempt, copy_of(task), 1, told))
+            self._accounts.put(Account(enqueued.turn.attempt, copy_of(task), 1, told))
             self._feed.publish(task.id, [TaskEvent(1, task, task)])
 
-        return announce
+        return Accepted(enqueued.turn, enqueued.queued, enqueued.summary, announce)
 
     async def started(self, conn: Connection, turn: Turn) -> Announce:
         now = datetime.now(UTC)
-
-        async def write(account: Account) -> Change | None:
-            event = convert.status_event(account.task, convert.status(_WORKING, now))
-            written = await store.start_task(conn, turn, account.version, event, now)
-            if isinstance(written, str):
-                raise ThreadWaitsForInput(turn.thread_id, written)
-            return None if written is None else self._advance(account, [event], written.pushes)
-
-        return self._announcing(await self._write(conn, turn, write))
+        account = await self._lock(conn, turn)
+        event = convert.status_event(account.task, convert.status(_WORKING, now))
+        written = await store.start_task(conn, turn, account.version, event, now)
+        if isinstance(written, str):
+            raise ThreadWaitsForInput(turn.thread_id, written)
+        assert written is not None, "a locked task cannot change"
+        self._accounts.put(account)
+        return self._announcing(self._advance(account, [event], written.pushes))
 
     async def progressed(self, conn: Connection, turn: Turn, outputs: Sequence[Output]) -> Announce:
         if not outputs:
             return _nothing
         now = datetime.now(UTC)
 
-        async def write(account: Account) -> Change | None:
+        async def write(account: Account) -> Change:
             events = convert.output_events(account.task, outputs, now)
             says_status = any(isinstance(event, TaskStatusUpdateEvent) for event in events)
-            written = await store.append_events(conn, turn, account.version, events, now if says_status else None)
-            return None if written is None else self._advance(account, events, written.pushes)
+            pushes = await store.append_events(conn, turn, account.version, events, now if says_status else None)
+            return self._advance(account, events, pushes)
 
         return self._announcing(await self._write(conn, turn, write))
 
-    async def ended(self, conn: Connection, turn: Turn, outcome: Outcome) -> Announce:
+    async def ended(
+        self,
+        conn: Connection,
+        turn: Turn,
+        outcome: Outcome,
+        outputs: Sequence[Output],
+        unsaved: CheckpointRows | None,
+    ) -> Announce:
         if isinstance(outcome, Replied) and not self._accounts.is_told(turn.task_id):
-            return await self._replied(conn, turn, outcome)
+            return await self._replied(conn, turn, outcome, unsaved)
         now = datetime.now(UTC)
-        change = await self._write(
-            conn, turn, lambda account: self._finish(conn, turn, account, _final(account.task, outcome, now), now)
-        )
-        return self._closing(turn, change)
+
+        async def write(account: Account) -> Change:
+            task = copy_of(account.task)
+            events: list[Event] = [*convert.output_events(task, outputs, now)]
+            for event in events:
+                fold(task, event)
+            events.append(_set_status(task, _final(task, outcome, now)))
+            pushes = await store.end_turn(conn, turn, unsaved, account.version, events, task, now)
+            items = [TaskEvent(version, event) for version, event in enumerate(events[:-1], account.version + 1)]
+            items.append(TaskEvent(account.version + len(events), events[-1], task))
+            return Change(task, items, pushes)
+
+        return self._closing(turn, await self._write(conn, turn, write))
 
     async def cancelled(self, conn: Connection, turn: Turn) -> Announce:
-        # The turn may have run elsewhere, so what is known here is not to be trusted.
-        self._accounts.drop(turn.task_id)
         now = datetime.now(UTC)
+        account = await self._lock(conn, turn)
         status = convert.status(TaskState.TASK_STATE_CANCELED, now)
-        change = await self._write(conn, turn, lambda account: self._finish(conn, turn, account, status, now))
-        return self._closing(turn, change)
+        event = _set_status(account.task, status)
+        state = state_name(status.state)
+        written = await store.store_task(conn, turn.owner_key, account.task, account.version, event, state, now)
+        assert written is not None, "a locked task cannot change"
+        items = [TaskEvent(account.version + 1, event, account.task)]
+        return self._closing(turn, Change(account.task, items, written.pushes))
 
     async def cancel_waiting(self, conn: Connection, stored: StoredTask) -> Announce:
         """Ends a locked task that no turn is working on."""
@@ -151,36 +173,42 @@ class TaskRecorder:
 
         return announce
 
-    async def _answered(self, conn: Connection, turn: Turn, request: TurnRequest, queued: bool) -> Announce:
-        stored = await store.lock_task(conn, turn.owner_key, turn.task_id)
-        check_answerable(turn.task_id, stored, turn.caller, turn.thread_id)
+    async def _answered(self, conn: Connection, agent_id: str, process_id: UUID, request: TurnRequest) -> Accepted:
+        thread = await claim_thread(conn, agent_id, request.thread_id, request.caller)
+        enqueued = await enqueue_turn(conn, process_id, request)
+        queued, owner_key = enqueued.queued, thread.owner_key
+        stored = await store.lock_task(conn, owner_key, request.task_id)
+        check_answerable(request.task_id, stored, request.caller, request.thread_id)
         assert stored is not None
         now = datetime.now(UTC)
-        status = convert.status(_SUBMITTED if queued else _WORKING, now)
-        task = stored.task
+        task, version = stored.task, stored.version + 1
         message = _message_of(request)
         if all(known.message_id != message.message_id for known in task.history):
             task.history.append(message)
-        event = _set_status(task, status)
+        event = _set_status(task, convert.status(_SUBMITTED if queued else _WORKING, now))
         state = ANSWERED if queued else state_name(_WORKING)
-        written = await store.store_task(conn, turn.owner_key, task, stored.version, event, state, now)
+        written = await store.store_task(conn, owner_key, task, stored.version, event, state, now)
         assert written is not None, "a locked task cannot change"
         pushes = written.pushes
         if isinstance(request, A2ATurnRequest) and request.push is not None:
             await store.add_push_config(conn, request.push)
             pushes = True
-        change = Change(task, [TaskEvent(stored.version + 1, event, task)], pushes)
-        tell = self._announcing(change)
+        tell = self._announcing(Change(task, [TaskEvent(version, event, task)], pushes))
+        turn = request.as_turn(enqueued.turn_id, owner_key, enqueued.attempt)
 
         def announce() -> None:
-            self._accounts.put(Account(turn.attempt, copy_of(task), stored.version + 1))
+            self._accounts.put(Account(turn.attempt, copy_of(task), version))
             tell()
 
-        return announce
+        return Accepted(turn, queued, thread.summary, announce)
 
-    async def _replied(self, conn: Connection, turn: Turn, outcome: Replied) -> Announce:
-        if not await store.delete_task(conn, turn):
-            raise _gone(turn)
+    async def _replied(
+        self, conn: Connection, turn: Turn, outcome: Replied, unsaved: CheckpointRows | None
+    ) -> Announce:
+        try:
+            await store.end_turn_without_task(conn, turn, unsaved)
+        except store.TaskAtAnotherVersion:
+            raise _gone(turn) from None
         message = convert.agent_message(outcome.parts, context_id=turn.thread_id)
         account = self._accounts.find(turn.task_id, turn.attempt)
         version = account.version if account else 0
@@ -191,31 +219,31 @@ class TaskRecorder:
 
         return announce
 
-    async def _write(
-        self, conn: Connection, turn: Turn, write: Callable[[Account], Awaitable[Change | None]]
-    ) -> Change:
+    async def _write(self, conn: Connection, turn: Turn, write: Callable[[Account], Awaitable[Change]]) -> Change:
+        """Writes on what is known of the task, and once more on what is stored when that is something else: when
+        nobody knows whether an earlier write took place, or the turn came from another process."""
         account = self._accounts.find(turn.task_id, turn.attempt)
-        if account is not None and (change := await write(account)) is not None:
-            return change
-        stored = await store.lock_task(conn, turn.owner_key, turn.task_id)
-        if stored is None:
-            raise _gone(turn)
-        account = Account(turn.attempt, stored.task, stored.version)
+        if account is not None:
+            try:
+                return await write(account)
+            except store.TaskAtAnotherVersion:
+                self._accounts.drop(turn.task_id)
+        account = self._read(turn, await store.read_task(conn, turn.task_id))
         self._accounts.put(account)
-        change = await write(account)
-        assert change is not None, "a locked task cannot change"
-        return change
+        try:
+            return await write(account)
+        except store.TaskAtAnotherVersion:
+            # Only the holder of the turn writes to its task.
+            raise _gone(turn) from None
 
-    async def _finish(
-        self, conn: Connection, turn: Turn, account: Account, status: TaskStatus, now: datetime
-    ) -> Change | None:
-        task = copy_of(account.task)
-        event = _set_status(task, status)
-        state = state_name(status.state)
-        written = await store.store_task(conn, turn.owner_key, task, account.version, event, state, now)
-        if written is None:
-            return None
-        return Change(task, [TaskEvent(account.version + 1, event, task)], written.pushes)
+    async def _lock(self, conn: Connection, turn: Turn) -> Account:
+        """The task as it is until the transaction ends."""
+        return self._read(turn, await store.lock_task(conn, turn.owner_key, turn.task_id))
+
+    def _read(self, turn: Turn, stored: StoredTask | None) -> Account:
+        if stored is None or stored.owner_key != turn.owner_key:
+            raise _gone(turn)
+        return Account(turn.attempt, stored.task, stored.version, self._accounts.is_told(turn.task_id))
 
     def _advance(self, account: Account, events: Sequence[Event], pushes: bool) -> Change:
         first = account.version + 1

@@ -4,15 +4,35 @@ A task's row is a snapshot at `version`; the rows of `a2a_task_events` after it 
 Versions of a task are consecutive, so that whoever follows it can tell when something is missing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
-from a2a.types import Task, TaskPushNotificationConfig
+import psycopg
+from a2a.types import Task, TaskPushNotificationConfig, TaskStatus
 
-from agent_runtime.a2a_server.tasks import Event, StoredTask, TaskEvent, event_bytes, fold, read_event
-from agent_runtime.turns.types import Turn
+from agent_runtime.a2a_server.tasks import (
+    Event,
+    StoredTask,
+    TaskEvent,
+    event_bytes,
+    fold,
+    read_event,
+    state_name,
+)
+from agent_runtime.errors import (
+    AgentError,
+    ThreadNotOurs,
+    ThreadOfAnotherCaller,
+    ThreadUnclaimed,
+    ThreadWaitsForInput,
+)
+from agent_runtime.turns.checkpoint_rows import CheckpointRows
+from agent_runtime.turns.store import turn_fence
+from agent_runtime.turns.types import LatestCheckpoint, Turn, TurnRequest
 from groundwork.postgres import Connection
 from groundwork.sql import Queries
 
@@ -61,30 +81,71 @@ class ListedTask:
     position: Position
 
 
-async def insert_task(
+@dataclass(frozen=True)
+class EnqueuedTurn:
+    """A turn that was accepted. `summary` is its thread's."""
+
+    turn: Turn
+    queued: bool
+    summary: str | None
+
+
+class TaskAtAnotherVersion(Exception):
+    """The task is not at the version that the write was to build on, or is gone; nothing was written."""
+
+
+_REFUSALS: dict[str, Callable[[TurnRequest, str], AgentError]] = {
+    "AS003": lambda request, detail: ThreadNotOurs(request.thread_id),
+    "AS004": lambda request, detail: ThreadOfAnotherCaller(request.thread_id),
+    "AS005": lambda request, detail: ThreadUnclaimed(request.thread_id),
+    "AS006": lambda request, task_id: ThreadWaitsForInput(request.thread_id, task_id),
+}
+"""By the SQLSTATE of `accept_agent_turn`."""
+
+_ANOTHER_VERSION = "AS002"
+"""SQLSTATE of `check_task_version` and `end_agent_turn`."""
+
+
+async def accept_turn(
     conn: Connection,
-    turn: Turn,
+    agent_id: str,
+    process_id: UUID,
+    request: TurnRequest,
     task: Task,
-    state: str,
-    status_at: datetime,
+    running: TaskStatus,
+    queued: TaskStatus,
     push: TaskPushNotificationConfig | None,
-) -> str | None:
-    """Stores a new task at version 1. Returns the id of the task the thread waits for, if there is one;
-    then nothing was stored."""
+) -> EnqueuedTurn:
+    """Claims the thread, gives the turn its place in its queue, and stores the task at version 1, with the status
+    that fits. It is a transaction by itself.
+
+    Raises `ThreadNotOurs`, `ThreadUnclaimed`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`; then nothing was
+    stored.
+    """
     parameters = {
-        "task_id": turn.task_id,
-        "thread_id": turn.thread_id,
-        "owner_key": turn.owner_key,
-        "caller": turn.caller,
-        "state": state,
-        "status_at": status_at,
+        "agent_id": agent_id,
+        "process_id": process_id,
+        "thread_id": request.thread_id,
+        "caller": request.caller,
+        "task_id": request.task_id,
+        "request": request.to_bytes(),
         "task": task.SerializeToString(),
+        "running": Task(status=running).SerializeToString(),
+        "queued": Task(status=queued).SerializeToString(),
+        "status_at": running.timestamp.ToDatetime(UTC),
         "config_id": push.id if push else None,
         "config": push.SerializeToString() if push else None,
     }
-    row = await (await conn.execute(sql.insert_task, parameters)).fetchone()
+    try:
+        row = await (await conn.execute(sql.accept_turn, parameters, binary=True)).fetchone()
+    except psycopg.DatabaseError as error:
+        if refusal := _REFUSALS.get(error.sqlstate or ""):
+            raise refusal(request, error.diag.message_detail or "") from None
+        raise
     assert row is not None
-    return None if row["waiting"] is None else str(row["waiting"])
+    latest = None if row["queued"] else LatestCheckpoint(row if row["checkpoint_id"] else None)
+    turn = request.as_turn(row["turn_id"], row["owner_key"], row["attempt"], latest)
+    return EnqueuedTurn(turn, row["queued"], row["summary"])
 
 
 async def find_task(conn: Connection, agent_id: str, caller: str, task_id: str) -> StoredTask | None:
@@ -111,16 +172,81 @@ async def has_turn(conn: Connection, task_id: str) -> bool:
 
 async def append_events(
     conn: Connection, turn: Turn, version: int, events: Sequence[Event], status_at: datetime | None
-) -> Written | None:
-    """Adds events after `version`. Returns `None`, and adds nothing, when that is not the last one."""
+) -> bool:
+    """Adds what the turn has put out after `version`. Returns whether anybody wants to be notified of it.
+
+    It is a transaction by itself. Raises `TurnSuperseded`, and `TaskAtAnotherVersion`.
+    """
     parameters = {
+        "turn_id": turn.turn_id,
+        "attempt": turn.attempt,
         "task_id": turn.task_id,
         "owner_key": turn.owner_key,
         "version": version,
         "events": [event_bytes(event) for event in events],
         "status_at": status_at,
     }
-    return _written(await (await conn.execute(sql.append_events, parameters)).fetchone())
+    async with turn_fence(), _version_fence():
+        row = await (await conn.execute(sql.append_events, parameters)).fetchone()
+    assert row is not None
+    return bool(row["pushes"])
+
+
+async def end_turn(
+    conn: Connection,
+    turn: Turn,
+    unsaved: CheckpointRows | None,
+    version: int,
+    events: Sequence[Event],
+    task: Task,
+    status_at: datetime,
+) -> bool:
+    """Takes the turn out of the queue, stores the rest of its checkpoints, and makes `task` the snapshot, to which
+    `events` have led from `version`. Returns whether anybody wants to be notified of it.
+
+    It is a transaction by itself. Raises `TurnSuperseded`, and `TaskAtAnotherVersion`.
+    """
+    ending = {
+        "version": version,
+        "events": [event_bytes(event) for event in events],
+        "task": task.SerializeToString(),
+        "state": state_name(task.status.state),
+        "status_at": status_at,
+    }
+    return await _end_turn(conn, turn, unsaved, ending)
+
+
+async def end_turn_without_task(conn: Connection, turn: Turn, unsaved: CheckpointRows | None) -> None:
+    """Like `end_turn`, but the task goes: it was answered with a message, and nobody knows of it."""
+    nothing = {"version": 0, "events": [], "task": None, "state": "", "status_at": None}
+    await _end_turn(conn, turn, unsaved, nothing)
+
+
+async def _end_turn(conn: Connection, turn: Turn, unsaved: CheckpointRows | None, ending: dict[str, Any]) -> bool:
+    rows, values = unsaved.packed() if unsaved else (None, None)
+    parameters = {
+        "turn_id": turn.turn_id,
+        "attempt": turn.attempt,
+        "rows": rows,
+        "bytes": values,
+        "task_id": turn.task_id,
+        "owner_key": turn.owner_key,
+        **ending,
+    }
+    async with turn_fence(), _version_fence():
+        row = await (await conn.execute(sql.end_turn, parameters)).fetchone()
+    assert row is not None
+    return bool(row["pushes"])
+
+
+@asynccontextmanager
+async def _version_fence() -> AsyncIterator[None]:
+    try:
+        yield
+    except psycopg.DatabaseError as error:
+        if error.sqlstate == _ANOTHER_VERSION:
+            raise TaskAtAnotherVersion from None
+        raise
 
 
 async def start_task(
@@ -164,11 +290,6 @@ async def store_task(
         "status_at": status_at,
     }
     return _written(await (await conn.execute(sql.store_task, parameters)).fetchone())
-
-
-async def delete_task(conn: Connection, turn: Turn) -> bool:
-    cursor = await conn.execute(sql.delete_task, {"task_id": turn.task_id, "owner_key": turn.owner_key})
-    return cursor.rowcount > 0
 
 
 async def list_tasks(conn: Connection, wanted: TaskFilter, limit: int, after: Position | None) -> list[ListedTask]:

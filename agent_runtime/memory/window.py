@@ -1,6 +1,6 @@
 """Which part of a conversation the model is given. Pure functions; nothing is ever dropped from the thread."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -45,11 +45,12 @@ def build_prompt(
     return [SystemMessage(opening), *rest] if opening else rest
 
 
-def split_groups(messages: Sequence[BaseMessage]) -> list[range]:
-    """The indices of messages that belong together: one message, or a tool call and the results behind it."""
+def split_groups(messages: Sequence[BaseMessage], first: int = 0) -> list[range]:
+    """The indices of messages that belong together, from the `first` on, which must not be a result: one message,
+    or a tool call and the results behind it."""
     groups: list[range] = []
-    start = 0
-    for index in range(1, len(messages) + 1):
+    start = first
+    for index in range(first + 1, len(messages) + 1):
         if index < len(messages) and isinstance(messages[index], ToolMessage) and _calls(messages[start]):
             continue
         groups.append(range(start, index))
@@ -58,9 +59,32 @@ def split_groups(messages: Sequence[BaseMessage]) -> list[range]:
 
 
 def _chosen(messages: Sequence[BaseMessage], size: int) -> list[int]:
-    groups = [kept for group in split_groups(messages) if (kept := _complete(messages, group))]
+    """Of a long conversation only as much of the end is looked at as the choice depends on."""
+    for first in _starts(messages, size):
+        groups = [kept for group in split_groups(messages, first) if (kept := _complete(messages, group))]
+        asked = next(
+            (index for (index, *_) in reversed(groups) if isinstance(messages[index], HumanMessage)), None
+        )
+        if first == 0 or (asked is not None and sum(map(len, groups)) >= size):
+            return _chosen_of(messages, groups, asked, size)
+    return []
+
+
+def _starts(messages: Sequence[BaseMessage], size: int) -> Iterator[int]:
+    """Where to begin looking: at the beginning of a group, farther and farther from the end."""
+    length = 2 * size + 10
+    while (first := len(messages) - length) > 0:
+        while first > 0 and isinstance(messages[first], ToolMessage):
+            first -= 1
+        yield first
+        length *= 4
+    yield 0
+
+
+def _chosen_of(
+    messages: Sequence[BaseMessage], groups: Sequence[list[int]], asked: int | None, size: int
+) -> list[int]:
     newest = _newest_that_fit(groups, size)
-    asked = next((index for (index, *_) in reversed(groups) if isinstance(messages[index], HumanMessage)), None)
     if asked is None or [asked] in newest:
         while newest and not isinstance(messages[newest[0][0]], HumanMessage | SystemMessage):
             newest.pop(0)

@@ -12,12 +12,12 @@ import psycopg
 
 from agent_runtime.errors import AgentBusy, AgentStopping, ThreadWaitsForInput, TurnSuperseded
 from agent_runtime.memory.store import find_summary
-from agent_runtime.threads.store import claim_thread
 from agent_runtime.turns import store
+from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
 from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
-from agent_runtime.turns.types import Announce, Turn, TurnRecorder, TurnRequest
+from agent_runtime.turns.types import Turn, TurnRecorder, TurnRequest
 from groundwork.load import Line
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
 from groundwork.tracing import context_of, spanned
@@ -30,6 +30,8 @@ MAX_ATTEMPTS = 5
 """A turn whose processes have died this often is given up: it is likely to be what kills them."""
 
 _POLL_SECONDS = 0.1
+
+_COULD_NOT_FINISH = Failed("the agent could not finish this turn")
 
 RunGraph = Callable[[Turn, TurnRequest, str | None, Put], Awaitable[RunResult]]
 """Runs the user's graph for a turn, given the thread's long-term summary and where outputs go."""
@@ -176,25 +178,15 @@ class Turns:
 
     async def _accept(self, request: TurnRequest) -> Turn:
         with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                thread = await claim_thread(conn, self._lease.agent_id, request.thread_id, request.caller)
-                row = await store.enqueue_turn(conn, self._lease.process_id, request)
-                turn = Turn(
-                    row.turn_id,
-                    request.thread_id,
-                    request.task_id,
-                    thread.owner_key,
-                    request.caller,
-                    row.attempt,
-                )
-                announce = await self._recorder.accepted(conn, turn, request, queued=row.queued)
-        announce()
-        held = HeldTurn(turn, request)
-        if row.queued:
+            async with self._pool.connection() as conn:
+                accepted = await self._recorder.accept(conn, self._lease.agent_id, self._lease.process_id, request)
+        accepted.announce()
+        held = HeldTurn(accepted.turn, request)
+        if accepted.queued:
             self._enqueue(held)
         else:
-            self._begin(held, thread.summary)
-        return turn
+            self._begin(held, accepted.summary)
+        return accepted.turn
 
     async def _cancel(self, task_id: str) -> bool:
         with database_errors():
@@ -235,7 +227,7 @@ class Turns:
         turn = held.turn
         try:
             result = await self._outcome(held, summary)
-            await self._end(turn, result.outcome, result.outputs)
+            await self._end_somehow(turn, result)
         except TurnSuperseded:
             logger.info("turn %s of thread %s is no longer ours", turn.turn_id, turn.thread_id)
             self._lost(turn.task_id)
@@ -252,7 +244,10 @@ class Turns:
             return RunResult(Failed("the agent cannot read the message that it had accepted"), [], [])
 
         async def put(outputs: Sequence[Output]) -> None:
-            await self._record(turn, lambda conn: self._recorder.progressed(conn, turn, outputs))
+            with database_errors():
+                async with self._pool.connection() as conn:
+                    announce = await self._recorder.progressed(conn, turn, outputs)
+            announce()
 
         try:
             return await self._run_graph(turn, held.request, summary, put)
@@ -260,26 +255,30 @@ class Turns:
             raise
         except Exception:  # the user's graph may raise anything; its turn must still end
             logger.exception("turn %s of thread %s failed", turn.turn_id, turn.thread_id)
-            return RunResult(Failed("the agent could not finish this turn"), [], [])
+            return RunResult(_COULD_NOT_FINISH, [], [])
 
-    async def _record(self, turn: Turn, write: Callable[[Connection], Awaitable[Announce]]) -> None:
-        with database_errors():
-            async with store.turn_fence(), self._pool.connection() as conn, conn.transaction():
-                await store.hold_turn(conn, turn)
-                announce = await write(conn)
-        announce()
+    async def _end_somehow(self, turn: Turn, result: RunResult) -> None:
+        """The end of a turn whose last checkpoints may be such that the database does not take them."""
+        try:
+            await self._end(turn, result.outcome, result.outputs, result.unsaved)
+        except psycopg.Error:
+            if not result.unsaved:
+                raise
+            logger.exception("turn %s of thread %s cannot be stored", turn.turn_id, turn.thread_id)
+            await self._end(turn, _COULD_NOT_FINISH, [])
 
-    async def _end(self, turn: Turn, outcome: Outcome, outputs: Sequence[Output]) -> None:
+    async def _end(
+        self,
+        turn: Turn,
+        outcome: Outcome,
+        outputs: Sequence[Output],
+        unsaved: CheckpointRows | None = None,
+    ) -> None:
         async def end() -> None:
-            announcements = []
             with database_errors():
-                async with self._pool.connection() as conn, conn.transaction():
-                    await store.delete_turn(conn, turn)
-                    if outputs:
-                        announcements.append(await self._recorder.progressed(conn, turn, outputs))
-                    announcements.append(await self._recorder.ended(conn, turn, outcome))
-            for announce in announcements:
-                announce()
+                async with self._pool.connection() as conn:
+                    announce = await self._recorder.ended(conn, turn, outcome, outputs, unsaved)
+            announce()
 
         self._ending.add(turn.turn_id)
         try:

@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels import DeltaChannel
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
@@ -18,6 +19,7 @@ from agent_runtime.errors import TurnSuperseded
 from agent_runtime.graph.answers import TurnRejected
 from agent_runtime.graph.context import TurnContext
 from agent_runtime.turns.answer import AnswerText, ToolLog, final_answer, messages_of
+from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.outputs import (
     Artifact,
     Completed,
@@ -31,7 +33,7 @@ from agent_runtime.turns.outputs import (
     Replied,
     Text,
 )
-from agent_runtime.turns.saver import TurnSaver
+from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.traced_calls import traced_calls
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres import DatabaseUnavailable
@@ -39,7 +41,6 @@ from groundwork.postgres import DatabaseUnavailable
 logger = logging.getLogger(__name__)
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
-Durability = Literal["sync", "async", "exit"]
 Put = Callable[[Sequence[Output]], Awaitable[None]]
 """Hands outputs to the caller's side; each call is a write, so they come gathered."""
 
@@ -51,11 +52,13 @@ _INTERRUPT = "__interrupt__"
 
 @dataclass(frozen=True)
 class RunResult:
-    """How the run ended, with the outputs not put out yet and the conversation as it stands."""
+    """How the run ended, with the outputs not put out yet and the conversation as it stands. `unsaved` is what the
+    run has written to its checkpoints and what is to be stored with the turn's end."""
 
     outcome: Outcome
     outputs: Sequence[Output]
     messages: Sequence[BaseMessage]
+    unsaved: CheckpointRows | None = None
 
 
 class GraphRun:
@@ -100,6 +103,18 @@ class GraphRun:
         Raises `TurnSuperseded` and `DatabaseUnavailable`: then the outcome is not this process's to say.
         """
         try:
+            result = await self._run(request)
+            if self._saver is None:
+                return result
+            if isinstance(result.outcome, Completed):
+                self._saver.remember(_delta_values(self._graph, self._state))
+            return replace(result, unsaved=await self._saver.take())
+        except BaseException:
+            await self._save()
+            raise
+
+    async def _run(self, request: TurnRequest) -> RunResult:
+        try:
             entry = await self._entry(request)
             if entry is not None or self._saver is not None:
                 await self._stream(entry)
@@ -117,6 +132,17 @@ class GraphRun:
             # They are raised in any order, and are answered in the order in which the graph's state has them.
             self._interrupts = (await self._graph.aget_state(self._config)).interrupts or self._interrupts
         return self._result()
+
+    async def _save(self) -> None:
+        """Stores what the run has come to, for whoever goes on with the turn, or looks into what went wrong."""
+        if self._saver is None:
+            return
+        try:
+            await self._saver.flush()
+        except (TurnSuperseded, DatabaseUnavailable) as error:
+            logger.info("turn %s stores no more checkpoints: %s", self._turn.turn_id, error)
+        except Exception:
+            logger.exception("turn %s could not store its last checkpoints", self._turn.turn_id)
 
     async def _entry(self, request: TurnRequest) -> Any:
         """What to start the graph with: the message, the answer to an interrupt, or `None` to go on."""
@@ -217,6 +243,14 @@ class GraphRun:
         if self._reply is not None:
             return RunResult(self._reply, [], messages)
         return RunResult(Completed(), self._rest(final_answer(messages)), messages)
+
+
+def _delta_values(graph: Graph, state: Any) -> dict[str, list[Any]]:
+    """What the graph's delta channels hold at the end of a run, as far as its output shows."""
+    if not isinstance(state, dict):
+        return {}
+    names = [name for name, channel in graph.channels.items() if isinstance(channel, DeltaChannel)]
+    return {name: state[name] for name in names if isinstance(state.get(name), list)}
 
 
 def _interrupts_in(state: Any) -> Sequence[Interrupt]:

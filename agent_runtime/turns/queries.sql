@@ -19,11 +19,8 @@ UPDATE agent_turns SET status = 'running'
 -- name: hold_turn
 SELECT hold_agent_turn(%(turn_id)s, %(attempt)s);
 
--- name: hold_answered_turn
-SELECT hold_answered_agent_turn(%(turn_id)s, %(attempt)s);
-
--- name: delete_turn
-DELETE FROM agent_turns WHERE turn_id = %(turn_id)s AND attempt = %(attempt)s;
+-- name: store_checkpoints
+SELECT store_turn_checkpoints(%(turn_id)s, %(attempt)s, %(takes_answer)s, %(rows)s, %(bytes)s);
 
 -- name: delete_turn_of_task
 DELETE FROM agent_turns AS t USING agent_threads AS h

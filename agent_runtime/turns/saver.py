@@ -1,48 +1,130 @@
-"""LangGraph's Postgres checkpointer, for one run: its own lock, and every write fenced by the turn."""
+"""LangGraph's Postgres checkpointer, for one run: its writes are gathered, and every one is fenced by the turn."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from copy import copy
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
 from langgraph.checkpoint.base import id as checkpoint_ids
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
 from agent_runtime.turns import store
+from agent_runtime.turns.checkpoint_rows import CheckpointRows, Encoded, values_apart
+from agent_runtime.turns.recent import Channels, RecentConversations
 from agent_runtime.turns.types import Turn
+from agent_runtime.turns.write_behind import WriteBehind
 from groundwork.postgres import Pool, database_errors
+
+Durability = Literal["sync", "async", "exit"]
+Key = TypeVar("Key")
 
 _RESUME = "__resume__"
 """The channel in which LangGraph keeps what `interrupt()` has returned."""
 
+_LARGE = 256 * 1024
+"""Values of so many bytes are turned into bytes, and back, in a thread: the others would wait for too long."""
+
+_MOST_WAITING = 16 * 1024 * 1024
+"""With so many bytes gathered a run waits until they are stored."""
+
 
 class TurnSaver(AsyncPostgresSaver):
-    """The library's saver with four differences. It belongs to one run, so runs do not queue for one lock
-    (langgraph#7259). A write holds the turn's row in the same transaction, so nothing can be written for a
-    turn that was cancelled, deleted with its thread, or taken over by another process. The write by which the
-    graph takes an answer is noted in that row. And its checkpoints come after those it has read, whatever the
-    clocks say.
+    """LangGraph's saver, as a run of ours needs it.
 
-    Raises `TurnSuperseded` and `DatabaseUnavailable` from the methods that LangGraph calls.
+    It belongs to one run, so runs do not queue for one lock (langgraph#7259). What a run writes is gathered for a
+    few milliseconds and sent in one statement, which is a transaction; what is left when the run has ended is
+    stored with the end of its turn (`take`). With the durability `sync` nothing is gathered, and every write waits
+    until it is stored; with `exit` all is left for the end. Whoever reads through it reads what was written.
+
+    Each statement holds the turn's row, so nothing can be written for a turn that was cancelled, deleted with its
+    thread, or taken over by another process. The write by which the graph takes an answer is noted in that row.
+    And its checkpoints come after those it has read, whatever the clocks say.
+
+    Raises `TurnSuperseded` and `DatabaseUnavailable` from the methods that LangGraph calls: with `async`, from one
+    that is called later.
     """
 
-    def __init__(self, pool: Pool, turn: Turn, *, answers: bool = False) -> None:
-        """`answers` says that the run answers an interrupt; the turn's row is told when the graph took it."""
+    def __init__(
+        self,
+        pool: Pool,
+        turn: Turn,
+        *,
+        answers: bool = False,
+        durability: Durability = "async",
+        recent: RecentConversations | None = None,
+    ) -> None:
+        """`answers` says that the run answers an interrupt; the turn's row is told when the graph took it.
+        `recent` is what this process remembers of its conversations."""
         super().__init__(pool)
         self._pool = pool
         self._turn = turn
         self._answers = answers
-        self._hold = store.hold_turn
+        self._waits = durability == "sync"
+        self._behind = WriteBehind(self._store, by_itself=durability == "async")
+        self._sizes: dict[str, int] = {}
+        self._recent = recent
+        self._latest_id = ""
+
+    async def take(self) -> CheckpointRows:
+        """What is not stored yet, for whoever ends the turn to store."""
+        return await self._behind.take()
+
+    async def flush(self) -> None:
+        """Once this returns, everything that the run has written is stored."""
+        await self._behind.flush()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        found = await super().aget_tuple(config)
+        if (latest := self._turn.latest) is not None and self._is_for_latest(config["configurable"]):
+            found = await self._load_latest(latest.row)
+        else:
+            found = await super().aget_tuple(config)
         if found is not None:
             _stay_ahead_of(found.checkpoint["id"])
         return found
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        known = self._find_known(config["configurable"])
+        if known is None or not known.keys() >= set(channels):
+            return await super().aget_delta_channel_history(config=config, channels=channels)
+        # Lists of their own: what a turn that fails has done to its state must leave no trace.
+        return {channel: DeltaChannelHistory(writes=[], seed=list(known[channel])) for channel in channels}
+
+    def remember(self, channels: Channels) -> None:
+        """Keeps the values that delta channels have at the run's last checkpoint for the thread's next turn."""
+        if self._recent is not None and self._latest_id and channels:
+            self._recent.put(self._turn.thread_id, self._latest_id, channels)
+
+    def _find_known(self, wanted: Mapping[str, Any]) -> Channels | None:
+        if self._recent is None or wanted.get("checkpoint_ns") or wanted["thread_id"] != self._turn.thread_id:
+            return None
+        return self._recent.find(self._turn.thread_id, wanted.get("checkpoint_id") or "")
+
+    def _is_for_latest(self, wanted: Mapping[str, Any]) -> bool:
+        """Whether what was found with the turn's acceptance is what is wanted, and still the latest."""
+        return (
+            not (self._behind.has_begun or wanted.get("checkpoint_id") or wanted.get("checkpoint_ns"))
+            and wanted["thread_id"] == self._turn.thread_id
+        )
+
+    async def _load_latest(self, row: DictRow | None) -> CheckpointTuple | None:
+        if row is None:
+            return None
+        if row["checkpoint"]["v"] < 4:  # written by an older LangGraph: its saver knows how to read that
+            return await super().aget_tuple({"configurable": {"thread_id": self._turn.thread_id}})
+        return await self._load_checkpoint_tuple({**row, "thread_id": self._turn.thread_id, "checkpoint_ns": ""})
 
     async def aput(
         self,
@@ -51,27 +133,84 @@ class TurnSaver(AsyncPostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        return await AsyncPostgresSaver.aput(self._taking_answer(), config, checkpoint, metadata, new_versions)
+        encoded = await self._encode(values_apart(checkpoint, new_versions), lambda key: key[0])
+        rows = self._behind.rows()
+        rows.add_checkpoint(config, checkpoint, metadata, encoded)
+        # While the answer is outstanding, a resumed graph stores no checkpoint.
+        rows.takes_answer |= self._answers
+        await self._added(rows)
+        configurable = config["configurable"]
+        if not configurable["checkpoint_ns"] and configurable["thread_id"] == self._turn.thread_id:
+            self._latest_id = checkpoint["id"]
+        return {
+            "configurable": {
+                "thread_id": configurable["thread_id"],
+                "checkpoint_ns": configurable["checkpoint_ns"],
+                "checkpoint_id": checkpoint["id"],
+            }
+        }
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        taken = any(channel == _RESUME for channel, _ in writes)
-        saver = self._taking_answer() if taken else self
-        await AsyncPostgresSaver.aput_writes(saver, config, writes, task_id, task_path)
+        values = dict(enumerate(value for _, value in writes))
+        encoded = await self._encode(values, lambda number: writes[number][0])
+        rows = self._behind.rows()
+        named = [(channel, encoded[number]) for number, (channel, _) in enumerate(writes)]
+        rows.add_writes(config, named, task_id, task_path)
+        rows.takes_answer |= self._answers and any(channel == _RESUME for channel, _ in writes)
+        await self._added(rows)
 
-    def _taking_answer(self) -> "TurnSaver":
-        """This saver, for a write that cannot have come about without the answer: while it is outstanding, a
-        resumed graph stores neither a checkpoint nor what an interrupt has returned."""
-        if not self._answers:
-            return self
-        saver = copy(self)
-        saver._hold = store.hold_answered_turn
-        return saver
+    async def _added(self, rows: CheckpointRows) -> None:
+        if self._waits or rows.size > _MOST_WAITING:
+            await self._behind.flush()
+
+    async def _store(self, rows: CheckpointRows) -> None:
+        with database_errors():
+            async with self._pool.connection() as conn:
+                await store.store_checkpoints(conn, self._turn, rows)
+
+    async def _encode(self, values: Mapping[Key, Any], channel_of: Callable[[Key], str]) -> dict[Key, Encoded]:
+        """The values as bytes, as they are now: what the graph does to them next is not in them."""
+        if not values:
+            return {}
+        if any(self._sizes.get(channel_of(key), 0) > _LARGE for key in values):
+            encoded = await asyncio.to_thread(self._dump, values)
+        else:
+            encoded = self._dump(values)
+        for key, (_, data) in encoded.items():
+            self._sizes[channel_of(key)] = len(data)
+        return encoded
+
+    def _dump(self, values: Mapping[Key, Any]) -> dict[Key, Encoded]:
+        return {key: Encoded(*self.serde.dumps_typed(value)) for key, value in values.items()}
+
+    async def _load_checkpoint_tuple(self, value: DictRow) -> CheckpointTuple:
+        channels: list[tuple[bytes, bytes, bytes | None]] = value["channel_values"] or []
+        for channel, _, blob in channels:
+            self._sizes[channel.decode()] = len(blob or b"")
+        build = partial(self._build_tuple, value)
+        if max(self._sizes.values(), default=0) > _LARGE:
+            return await asyncio.to_thread(build)
+        return build()
+
+    def _build_tuple(self, row: DictRow) -> CheckpointTuple:
+        place = {"thread_id": row["thread_id"], "checkpoint_ns": row["checkpoint_ns"]}
+        parent_id = row["parent_checkpoint_id"]
+        checkpoint: Checkpoint = row["checkpoint"]
+        values = (checkpoint.get("channel_values") or {}) | self._load_blobs(row["channel_values"])
+        return CheckpointTuple(
+            {"configurable": {**place, "checkpoint_id": row["checkpoint_id"]}},
+            {**checkpoint, "channel_values": values},
+            row["metadata"],
+            {"configurable": {**place, "checkpoint_id": parent_id}} if parent_id else None,
+            self._load_writes(row["pending_writes"]),
+        )
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
         """The one place where the library's saver touches a connection. It asks for a pipeline to write."""
+        await self._behind.flush()
         with database_errors():
             async with store.turn_fence(), self._pool.connection() as conn:
                 if not pipeline:
@@ -79,7 +218,7 @@ class TurnSaver(AsyncPostgresSaver):
                         yield cursor
                     return
                 async with conn.pipeline(), conn.transaction(), conn.cursor(binary=True) as cursor:
-                    await self._hold(conn, self._turn)
+                    await store.hold_turn(conn, self._turn)
                     yield cursor
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 
 from agent_runtime.errors import TurnSuperseded
+from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres import Connection
 from groundwork.sql import Queries
@@ -83,17 +84,21 @@ async def hold_turn(conn: Connection, turn: Turn) -> None:
         await conn.execute(sql.hold_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
 
 
-async def hold_answered_turn(conn: Connection, turn: Turn) -> None:
-    """Like `hold_turn`, and notes with what the transaction writes that the graph has taken the turn's answer."""
+async def store_checkpoints(conn: Connection, turn: Turn, rows: CheckpointRows) -> None:
+    """Adds the rows, while the turn is ours, and notes whether the graph has taken the turn's answer.
+
+    It is a transaction by itself. Raises `TurnSuperseded` when the turn is not ours any more.
+    """
+    text, values = rows.packed()
+    parameters = {
+        "turn_id": turn.turn_id,
+        "attempt": turn.attempt,
+        "takes_answer": rows.takes_answer,
+        "rows": text,
+        "bytes": values,
+    }
     async with turn_fence():
-        await conn.execute(sql.hold_answered_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
-
-
-async def delete_turn(conn: Connection, turn: Turn) -> None:
-    """Ends the turn's stay in the queue. Raises `TurnSuperseded` when it is not ours any more."""
-    cursor = await conn.execute(sql.delete_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
-    if cursor.rowcount == 0:
-        raise TurnSuperseded(f"turn {turn.turn_id} is no longer attempt {turn.attempt} of this process")
+        await conn.execute(sql.store_checkpoints, parameters)
 
 
 async def delete_turn_of_task(conn: Connection, task_id: str, agent_id: str) -> Turn | None:

@@ -4,14 +4,41 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+from uuid import UUID
 
 from langchain_core.messages import HumanMessage
 from langchain_core.messages.base import message_to_dict
 from langchain_core.messages.utils import messages_from_dict
+from psycopg.rows import DictRow
 
+from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.outputs import Outcome, Output
 from groundwork.postgres import Connection
 from groundwork.tracing import Origin, origin
+
+
+@dataclass(frozen=True)
+class LatestCheckpoint:
+    """The checkpoint that the thread's next turn goes on from, as LangGraph's saver reads it, without the names of
+    thread and namespace; `None` when nothing is stored of the thread."""
+
+    row: DictRow | None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A turn as this process holds it. `attempt` is its fence: a write under an older one is refused. `answered`
+    says that an earlier attempt has stored what the graph made of the answer that this turn brings. `latest` is
+    what was there when the turn began, where that was found out with its acceptance."""
+
+    turn_id: int
+    thread_id: str
+    task_id: str
+    owner_key: int
+    caller: str
+    attempt: int
+    answered: bool = False
+    latest: LatestCheckpoint | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -27,6 +54,10 @@ class TurnRequest:
     answers: bool = False
     origin: Origin = field(default_factory=origin)
     """The request that it began with."""
+
+    def as_turn(self, turn_id: int, owner_key: int, attempt: int, latest: LatestCheckpoint | None = None) -> Turn:
+        """The turn that this has become."""
+        return Turn(turn_id, self.thread_id, self.task_id, owner_key, self.caller, attempt, latest=latest)
 
     def to_bytes(self) -> bytes:
         """For the turn's row, so that another process can run it."""
@@ -56,45 +87,55 @@ class TurnRequest:
         )
 
 
-@dataclass(frozen=True)
-class Turn:
-    """A turn as this process holds it. `attempt` is its fence: a write under an older one is refused. `answered`
-    says that an earlier attempt has stored what the graph made of the answer that this turn brings."""
-
-    turn_id: int
-    thread_id: str
-    task_id: str
-    owner_key: int
-    caller: str
-    attempt: int
-    answered: bool = False
-
-
 Announce = Callable[[], None]
-"""Tells the listeners of this process; called once the transaction has been committed."""
+"""Tells the listeners of this process; called once what is told has been committed."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A turn that has its place in the queue of its thread, and, when nothing stands before it, runs now.
+    `summary` is the thread's long-term summary."""
+
+    turn: Turn
+    queued: bool
+    summary: str | None
+    announce: Announce
 
 
 class TurnRecorder(Protocol):
-    """Keeps the account of turns that callers see. Every method runs inside the transaction of the turn's own
-    change, on `conn`, and returns what to announce after the commit."""
+    """Keeps the account of turns that callers see. A turn's change and the account of it are one transaction: the
+    methods that say so are called inside one, on `conn`, and the others are one. They return what to announce
+    after the commit."""
 
-    async def accepted(self, conn: Connection, turn: Turn, request: TurnRequest, *, queued: bool) -> Announce:
-        """The turn has a place in the queue of its thread. Raises `ThreadWaitsForInput` when a task of the
-        thread waits for input and the request does not name it; the turn is then not accepted."""
+    async def accept(self, conn: Connection, agent_id: str, process_id: UUID, request: TurnRequest) -> Accepted:
+        """Makes the thread the agent's, and gives the request its place in the queue of the thread.
+
+        Raises `ThreadNotOurs`, `ThreadOfAnotherCaller`, and `ThreadWaitsForInput` when a task of the thread waits
+        for input and the request does not name it; the turn is then not accepted.
+        """
         ...
 
     async def started(self, conn: Connection, turn: Turn) -> Announce:
-        """A queued turn runs now. Raises `ThreadWaitsForInput` when the turn before it left a task waiting."""
+        """In a transaction: a queued turn runs now. Raises `ThreadWaitsForInput` when the turn before it left a
+        task waiting."""
         ...
 
     async def progressed(self, conn: Connection, turn: Turn, outputs: Sequence[Output]) -> Announce:
-        """The turn produced something."""
+        """The turn produced something. Raises `TurnSuperseded`."""
         ...
 
-    async def ended(self, conn: Connection, turn: Turn, outcome: Outcome) -> Announce:
-        """The turn is over."""
+    async def ended(
+        self,
+        conn: Connection,
+        turn: Turn,
+        outcome: Outcome,
+        outputs: Sequence[Output],
+        unsaved: CheckpointRows | None,
+    ) -> Announce:
+        """The turn is over: it has produced the last outputs, its last checkpoints are stored, and it leaves the
+        queue. Raises `TurnSuperseded`."""
         ...
 
     async def cancelled(self, conn: Connection, turn: Turn) -> Announce:
-        """The turn was cancelled by its caller, while it ran or waited in the queue."""
+        """In a transaction: the turn was cancelled by its caller, while it ran or waited in the queue."""
         ...

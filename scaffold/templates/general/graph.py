@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from agent_runtime.graph import TurnContext
+from agent_runtime.graph import Conversation, TurnContext
 from langchain_core.tools import tool
-from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.runtime import Runtime
 
@@ -24,7 +24,7 @@ def current_time() -> str:
 TOOLS = [add, current_time]
 
 
-async def answer(state: MessagesState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+async def answer(state: Conversation, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     turn = runtime.context
     # The model of agent.toml, with the tools above and those of the MCP servers and agents named there.
     model = turn.model.bind_tools([*TOOLS, *turn.tools])
@@ -33,7 +33,7 @@ async def answer(state: MessagesState, runtime: Runtime[TurnContext]) -> dict[st
     return {"messages": [await model.ainvoke(prompt)]}
 
 
-async def call_tools(state: MessagesState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+async def call_tools(state: Conversation, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     tools = ToolNode([*TOOLS, *runtime.context.tools], handle_tool_errors=tell_the_model)
     return await tools.ainvoke(state)
 
@@ -44,7 +44,7 @@ def tell_the_model(error: Exception) -> str:
 
 
 # Left uncompiled: the runtime compiles it with the checkpointer that keeps every conversation.
-graph = StateGraph(MessagesState, context_schema=TurnContext)
+graph = StateGraph(Conversation, context_schema=TurnContext)
 graph.add_node("answer", answer)
 graph.add_node("tools", call_tools)
 graph.add_edge(START, "answer")

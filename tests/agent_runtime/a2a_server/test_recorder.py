@@ -1,7 +1,9 @@
 """The recorder's picture of a task and the database's: whatever happens to a transaction, they agree again."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -14,7 +16,16 @@ from agent_runtime.a2a_server.feed import Feed
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.tasks import A2ATurnRequest, StoredTask, TaskEvent
 from agent_runtime.errors import ThreadWaitsForInput, TurnSuperseded
-from agent_runtime.turns.outputs import Completed, NeedsInput, Output, Rejected, Replied, Text, ToolCalled
+from agent_runtime.turns.outputs import (
+    Completed,
+    NeedsInput,
+    Outcome,
+    Output,
+    Rejected,
+    Replied,
+    Text,
+    ToolCalled,
+)
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres import Pool
 from tests.agent_runtime.a2a_server.serving import chunk
@@ -39,31 +50,40 @@ class Rolled(Exception):
 class Desk:
     """A recorder of one process, and a turn on a thread of its own."""
 
-    def __init__(self, pool: Pool, turn: Turn) -> None:
+    def __init__(self, pool: Pool) -> None:
         accounts = Accounts()
-        self.pool, self.turn = pool, turn
+        self.pool = pool
         self.feed = Feed(pool, accounts.runs_here)
         self.recorder = TaskRecorder(accounts, self.feed, Notifications())
 
-    async def accept(self) -> None:
-        message = HumanMessage("hello")
-        request = A2ATurnRequest(self.turn.thread_id, self.turn.task_id, "", "m", message)
-        request.original.message_id = "m"
-        async with self.pool.connection() as conn, conn.transaction():
-            announce = await self.recorder.accepted(conn, self.turn, request, queued=False)
-        announce()
+    async def accept(self, request: TurnRequest | None = None) -> Turn:
+        async with self.pool.connection() as conn:
+            accepted = await self.recorder.accept(conn, "agent", uuid4(), request or hello())
+        accepted.announce()
+        self.turn = accepted.turn
+        return accepted.turn
 
     async def put(self, text: str, *, commit: bool = True, told: bool = True) -> None:
-        try:
-            async with self.pool.connection() as conn, conn.transaction():
-                output = chunk(text, append=True)
+        async with self.pool.connection() as conn:
+            output = chunk(text, append=True)
+            if commit:
                 announce = await self.recorder.progressed(conn, self.turn, [output])
-                if not commit:
-                    raise Rolled
-        except Rolled:
-            return
+            else:
+                with suppress(Rolled):
+                    async with conn.transaction():
+                        await self.recorder.progressed(conn, self.turn, [output])
+                        raise Rolled
+                return
         if told:
             announce()
+
+    async def end(self, outcome: Outcome, outputs: Sequence[Output] = (), turn: Turn | None = None) -> None:
+        async with self.pool.connection() as conn:
+            (await self.recorder.ended(conn, turn or self.turn, outcome, outputs, None))()
+
+    async def start(self, turn: Turn) -> None:
+        async with self.pool.connection() as conn, conn.transaction():
+            (await self.recorder.started(conn, turn))()
 
     async def stored(self) -> StoredTask:
         async with self.pool.connection() as conn:
@@ -75,16 +95,15 @@ class Desk:
         return "".join(part.text for artifact in (await self.stored()).task.artifacts for part in artifact.parts)
 
 
+def hello(task_id: str = "t", *, answers: bool = False) -> A2ATurnRequest:
+    request = A2ATurnRequest("c", task_id, "", "m", HumanMessage("hello"), answers=answers)
+    request.original.message_id = f"m-{answers}"
+    return request
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def desk(pool: Pool) -> Desk:
-    async with pool.connection() as conn:
-        await conn.execute("INSERT INTO agent_owners (agent_id) VALUES ('agent')")
-        await conn.execute(
-            "INSERT INTO agent_threads (thread_id, owner_key) SELECT 'c', owner_key FROM agent_owners"
-        )
-        row = await (await conn.execute("SELECT owner_key FROM agent_owners")).fetchone()
-    assert row is not None
-    return Desk(pool, Turn(1, "c", "t", row["owner_key"], "", 1))
+    return Desk(pool)
 
 
 async def test_a_write_that_is_rolled_back_is_forgotten(desk: Desk) -> None:
@@ -110,58 +129,61 @@ async def test_a_write_whose_commit_nobody_heard_of_is_kept(desk: Desk) -> None:
 async def test_a_process_that_takes_over_goes_on_where_the_other_stopped(desk: Desk, pool: Pool) -> None:
     await desk.accept()
     await desk.put("a")
-    other = Desk(pool, Turn(1, "c", "t", desk.turn.owner_key, "", 2))
+    other = Desk(pool)
+    other.turn = replace(desk.turn, attempt=2)
+    async with pool.connection() as conn:
+        await conn.execute("UPDATE agent_turns SET attempt = 2")
     await other.put("b")
-    async with pool.connection() as conn, conn.transaction():
-        (await other.recorder.ended(conn, other.turn, Replied((Text("bye"),))))()
+    with pytest.raises(TurnSuperseded):
+        await desk.put("late")
+    await other.end(Replied((Text("bye"),)))
     stored = await desk.stored()
     assert (await desk.text(), stored.state, stored.version) == ("ab", "COMPLETED", 4)
     assert stored.task.status.message.parts[0].text == "bye"
 
 
-async def test_outputs_and_the_end_fit_into_one_transaction(desk: Desk, pool: Pool) -> None:
+async def test_outputs_and_the_end_are_one_write(desk: Desk) -> None:
     await desk.accept()
-    async with pool.connection() as conn, conn.transaction():
-        outputs: list[Output] = [chunk("a", append=False), ToolCalled("1", "add", {})]
-        announcements = [await desk.recorder.progressed(conn, desk.turn, outputs)]
-        announcements.append(await desk.recorder.ended(conn, desk.turn, Completed()))
-    for announce in announcements:
-        announce()
+    with desk.feed.follow("t", 1) as follower:
+        await desk.end(Completed(), [chunk("a", append=False), ToolCalled("1", "add", {})])
+        items = [await follower.next(5) for _ in range(3)]
     stored = await desk.stored()
     assert (await desk.text(), stored.state, stored.version) == ("a", "COMPLETED", 4)
+    assert [item.version for item in items if item] == [2, 3, 4]
+
+
+async def test_an_end_on_top_of_a_write_nobody_heard_of_keeps_both(desk: Desk) -> None:
+    await desk.accept()
+    await desk.put("never", commit=False)
+    await desk.end(Completed(), [chunk("a", append=False)])
+    assert (await desk.text(), (await desk.stored()).version) == ("a", 3)
 
 
 async def test_nothing_is_written_for_a_task_that_was_deleted(desk: Desk, pool: Pool) -> None:
     await desk.accept()
     async with pool.connection() as conn:
         await conn.execute("DELETE FROM a2a_tasks")
-        with pytest.raises(TurnSuperseded):
-            await desk.recorder.ended(conn, desk.turn, Completed())
-        with pytest.raises(TurnSuperseded):
-            await desk.recorder.progressed(conn, desk.turn, [chunk("a", append=False)])
+    with pytest.raises(TurnSuperseded):
+        await desk.end(Completed())
+    with pytest.raises(TurnSuperseded):
+        await desk.put("a")
 
 
-async def test_no_other_turn_starts_while_an_answer_waits_in_the_queue(desk: Desk, pool: Pool) -> None:
-    await desk.accept()
-    behind = replace(desk.turn, turn_id=2, task_id="behind")
-    answering = replace(desk.turn, turn_id=3)
-    answer = A2ATurnRequest("c", "t", "", "m2", HumanMessage("yes"), answers=True)
-    async with pool.connection() as conn:
-        request = replace(answer, task_id="behind", answers=False)
-        (await desk.recorder.accepted(conn, behind, request, queued=True))()
-        (await desk.recorder.ended(conn, desk.turn, NeedsInput((Text("sure?"),))))()
-        (await desk.recorder.accepted(conn, answering, answer, queued=True))()
-        assert ((stored := await desk.stored()).state, stored.task.status.state) == ("ANSWERED", SUBMITTED)
-        with pytest.raises(ThreadWaitsForInput):
-            await desk.recorder.started(conn, behind)
-        (await desk.recorder.ended(conn, behind, Rejected("it waits")))()
-        (await desk.recorder.started(conn, answering))()
+async def test_no_other_turn_starts_while_an_answer_waits_in_the_queue(desk: Desk) -> None:
+    first = await desk.accept()
+    behind = await desk.accept(hello("behind"))
+    await desk.end(NeedsInput((Text("sure?"),)), turn=first)
+    answering = await desk.accept(hello(answers=True))
+    assert ((stored := await desk.stored()).state, stored.task.status.state) == ("ANSWERED", SUBMITTED)
+    with pytest.raises(ThreadWaitsForInput):
+        await desk.start(behind)
+    await desk.end(Rejected("it waits"), turn=behind)
+    await desk.start(answering)
     assert (await desk.stored()).state == "WORKING"
 
 
-async def test_a_turn_that_did_not_come_over_a2a_has_a_task_too(desk: Desk, pool: Pool) -> None:
-    async with pool.connection() as conn, conn.transaction():
-        request = TurnRequest("c", "t", "", "m", HumanMessage("hello"))
-        (await desk.recorder.accepted(conn, desk.turn, request, queued=True))()
+async def test_a_turn_that_did_not_come_over_a2a_has_a_task_too(desk: Desk) -> None:
+    await desk.accept()
+    await desk.accept(TurnRequest("c", "other", "", "m", HumanMessage("hello")))
     stored = await desk.stored()
     assert (stored.state, stored.task.history[0].parts[0].text) == ("SUBMITTED", "hello")

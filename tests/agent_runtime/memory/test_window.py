@@ -89,6 +89,15 @@ def test_what_is_older_than_the_window_ends_before_it_and_splits_no_group(messag
     assert all(older <= group.start or older >= group.stop for group in split_groups(messages))
 
 
+@given(HISTORIES, SIZES)
+def test_what_was_said_long_before_makes_no_difference_to_a_full_window(messages, size):
+    shown = window(messages, size)
+    if len(shown) >= size and any(isinstance(message, HumanMessage) for message in messages):
+        long_before = [HumanMessage("hello"), AIMessage("hello")] * 100
+        assert window([*long_before, *messages], size) == shown
+        assert window_start([*long_before, *messages], size) == window_start(messages, size) + len(long_before)
+
+
 @given(HISTORIES, SIZES, st.sampled_from(["", "Be kind."]), st.sampled_from([None, "", "They like tea."]))
 def test_a_prompt_has_one_system_message_at_most_and_it_comes_first(messages, size, system, summary):
     prompt = build_prompt(system, summary, messages, size)

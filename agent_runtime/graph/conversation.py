@@ -1,0 +1,55 @@
+"""The state of a conversation that may become long."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypedDict
+
+from langchain_core.messages import (
+    AnyMessage,
+    BaseMessage,
+    BaseMessageChunk,
+    RemoveMessage,
+    convert_to_messages,
+    message_chunk_to_message,
+)
+from langgraph.channels import DeltaChannel
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
+
+SNAPSHOT_EVERY = 1_000
+"""How many steps that say something are stored as what they add, before the whole conversation is stored again."""
+
+
+def merge_messages(state: list[AnyMessage], writes: Sequence[Any]) -> list[AnyMessage]:
+    """The messages after `writes`: one with a known id replaces, a `RemoveMessage` removes, the others follow.
+
+    Like LangGraph's `add_messages`, for many writes at once. It makes no ids up, because it is called again with
+    the same writes; LangGraph gives them to messages before it stores them.
+    """
+    merged: dict[object, Any] = {message.id or object(): message for message in state}
+    for message in _messages_in(writes):
+        if not isinstance(message, RemoveMessage):
+            merged[message.id or object()] = message
+        elif message.id == REMOVE_ALL_MESSAGES:
+            merged.clear()
+        else:
+            merged.pop(message.id, None)
+    return list(merged.values())
+
+
+class Conversation(TypedDict):
+    """What `MessagesState` is, stored by what each step adds instead of whole: a turn costs as much at the end of
+    a long conversation as at its beginning.
+
+    The messages that a node is given are those that the process keeps for the next turn: return what is new or
+    changed, as always, and change nothing in place. Whoever reads the thread with LangGraph needs a graph whose
+    messages are a `DeltaChannel`, too.
+    """
+
+    messages: Annotated[list[AnyMessage], DeltaChannel(merge_messages, snapshot_frequency=SNAPSHOT_EVERY)]
+
+
+def _messages_in(writes: Sequence[Any]) -> list[BaseMessage]:
+    said = [one for write in writes for one in (write if isinstance(write, list) else [write])]
+    return [
+        message_chunk_to_message(message) if isinstance(message, BaseMessageChunk) else message
+        for message in convert_to_messages(said)
+    ]

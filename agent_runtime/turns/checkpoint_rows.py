@@ -1,0 +1,170 @@
+"""The rows that a run adds to LangGraph's tables, gathered until they are sent. Their contents are what its own
+saver would write, so that any other LangGraph program can read them."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    get_serializable_checkpoint_metadata,
+)
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
+
+Row = dict[str, Any]
+
+
+class Encoded(NamedTuple):
+    """A value as the serialiser gives it: the name of its format, and its bytes."""
+
+    type: str
+    data: bytes
+
+
+class BlobKey(NamedTuple):
+    thread: str
+    ns: str
+    channel: str
+    version: str
+
+
+class CheckpointKey(NamedTuple):
+    thread: str
+    ns: str
+    id: str
+
+
+class WriteKey(NamedTuple):
+    thread: str
+    ns: str
+    checkpoint: str
+    task: str
+    idx: int
+
+
+@dataclass
+class CheckpointRows:
+    """Rows, each at most once: what comes later replaces what is there or yields to it, as in the tables."""
+
+    blobs: dict[BlobKey, Encoded] = field(default_factory=dict)
+    checkpoints: dict[CheckpointKey, str] = field(default_factory=dict)
+    writes: dict[WriteKey, tuple[Row, Encoded]] = field(default_factory=dict)
+    replacing: set[WriteKey] = field(default_factory=set)
+    takes_answer: bool = False
+    """Whether these rows cannot have come about without the answer that the turn brings."""
+    size: int = 0
+    """How many bytes of values there are."""
+
+    def __bool__(self) -> bool:
+        return bool(self.checkpoints or self.writes or self.blobs)
+
+    def add_checkpoint(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        values: Mapping[tuple[str, str], Encoded],
+    ) -> None:
+        """`values` are the new ones that do not stand in the checkpoint itself, by channel and version. Raises
+        `TypeError` for metadata that JSON cannot say."""
+        configurable = config["configurable"]
+        thread, ns = configurable["thread_id"], configurable["checkpoint_ns"]
+        key = CheckpointKey(thread, ns, checkpoint["id"])
+        self.checkpoints[key] = json.dumps(
+            {
+                **key._asdict(),
+                "parent": configurable.get("checkpoint_id"),
+                "checkpoint": {**checkpoint, "channel_values": _inline_values(checkpoint["channel_values"])},
+                "metadata": get_serializable_checkpoint_metadata(config, metadata),
+            }
+        )
+        for (channel, version), encoded in values.items():
+            self.blobs.setdefault(BlobKey(thread, ns, channel, version), encoded)
+            self.size += len(encoded.data)
+
+    def add_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Encoded]], task_id: str, task_path: str
+    ) -> None:
+        configurable = config["configurable"]
+        place = configurable["thread_id"], configurable["checkpoint_ns"], configurable["checkpoint_id"]
+        replace = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        for position, (channel, encoded) in enumerate(writes):
+            key = WriteKey(*place, task_id, WRITES_IDX_MAP.get(channel, position))
+            if replace:
+                self.replacing.add(key)
+            elif key in self.writes:
+                continue
+            self.writes[key] = {"path": task_path, "channel": channel}, encoded
+            self.size += len(encoded.data)
+
+    def packed(self) -> tuple[str, bytes]:
+        """The rows as JSON, and one string of bytes in which they say where their values are."""
+        values = _Values()
+        blobs = [key._asdict() | values.place(encoded) for key, encoded in self.blobs.items()]
+        plain: list[Row] = []
+        replacing: list[Row] = []
+        for key, (row, encoded) in self.writes.items():
+            (replacing if key in self.replacing else plain).append(key._asdict() | row | values.place(encoded))
+        rest = json.dumps({"blobs": blobs, "writes": plain, "replacing": replacing})
+        return f'{{"checkpoints": [{", ".join(self.checkpoints.values())}], {rest[1:]}', values.joined()
+
+
+class _Values:
+    """Values, one behind the other."""
+
+    def __init__(self) -> None:
+        self._all: list[bytes] = []
+        self._length = 0
+
+    def place(self, encoded: Encoded) -> Row:
+        """Adds a value and says where it is, the first byte being number 1."""
+        start, length = self._length + 1, len(encoded.data)
+        self._all.append(encoded.data)
+        self._length += length
+        return {"type": encoded.type, "start": start, "length": length}
+
+    def joined(self) -> bytes:
+        return b"".join(self._all)
+
+
+def values_apart(checkpoint: Checkpoint, new_versions: ChannelVersions) -> dict[tuple[str, str], Any]:
+    """The new values that go into rows of their own, by channel and version."""
+    values = checkpoint["channel_values"]
+    return {
+        (channel, str(version)): values[channel]
+        for channel, version in new_versions.items()
+        if channel in values and not _is_inline(values[channel])
+    }
+
+
+def _inline_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    # Of a delta channel, `True` says that a blob holds the whole value at this point.
+    return {
+        channel: True if isinstance(value, _DeltaSnapshot) else value
+        for channel, value in values.items()
+        if isinstance(value, _DeltaSnapshot) or _is_inline(value)
+    }
+
+
+def _is_inline(value: Any) -> bool:
+    """Whether the value stands in the checkpoint itself, which is JSON. LangGraph's saver puts every text and
+    number there, and fails on those that PostgreSQL's JSON has no way to say."""
+    if isinstance(value, str):
+        return "\0" not in value and _is_unicode(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | int)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
