@@ -42,10 +42,11 @@ def add_a2a_routes(
     `current_url` is asked at each request for the card. `callers` are tokens and whose they are; the card is
     public in any case. Streams get `shutdown_grace_seconds` to end by themselves when the server stops.
     """
+    # First of all routes, because it is what most requests are for and routes are tried in their order.
+    app.router.routes[:0] = _rpc_routes(handler, _door(callers, max_body_bytes, rpc=True), shutdown_grace_seconds)
     app.router.routes.extend(
         [
             *_card_routes(card, current_url),
-            *_rpc_routes(handler, _door(callers, max_body_bytes, rpc=True), shutdown_grace_seconds),
             *_rest_routes(handler, _door(callers, max_body_bytes, rpc=False), shutdown_grace_seconds),
         ]
     )

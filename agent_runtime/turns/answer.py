@@ -1,6 +1,7 @@
 """From what a graph streams to what a caller is told: text in chunks, tool calls, the final answer."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from langchain_core.messages import (
@@ -64,11 +65,45 @@ class AnswerText:
         return Artifact(self._artifact_id, "answer", (Text(text),), append=append, last=last)
 
 
+class _Known:
+    """The messages of a graph that were seen already. Of a long conversation only the end is looked at, as long as
+    it only grows."""
+
+    def __init__(self, messages: Sequence[BaseMessage]) -> None:
+        self._ids: set[str] | None = None
+        self._take_note(messages)
+
+    def take_fresh(self, messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+        """What has come after those that are known, which are known from now on."""
+        if self._ids is None and self._continues(messages):
+            fresh = messages[self._count :]
+            self._take_note(messages)
+            return fresh
+        known = self._known_ids()
+        newest = list(takewhile(lambda message: message.id not in known, reversed(messages)))
+        known.update(message.id for message in newest if message.id)
+        return newest[::-1]
+
+    def _take_note(self, messages: Sequence[BaseMessage]) -> None:
+        self._messages, self._count = messages, len(messages)
+        self._last = messages[-1] if messages else None
+
+    def _continues(self, messages: Sequence[BaseMessage]) -> bool:
+        if self._last is None:
+            return self._count == 0
+        return len(messages) >= self._count and messages[self._count - 1] is self._last
+
+    def _known_ids(self) -> set[str]:
+        if self._ids is None:
+            self._ids = {message.id for message in self._messages[: self._count] if message.id}
+        return self._ids
+
+
 class ToolLog:
     """Reports each tool call and each result once, from the states of the graph and of its subgraphs."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, ...], set[str]] = {}
+        self._known: dict[tuple[str, ...], _Known] = {}
         self._names: dict[str, str] = {}
         self._answered: set[str] = set()
 
@@ -77,19 +112,9 @@ class ToolLog:
         messages = messages_of(state)
         known = self._known.get(namespace)
         if known is None:
-            self._known[namespace] = {message.id for message in messages if message.id}
+            self._known[namespace] = _Known(messages)
             return []
-        fresh = []
-        for message in reversed(messages):
-            if message.id in known:
-                break
-            fresh.append(message)
-        outputs: list[Output] = []
-        for message in reversed(fresh):
-            if message.id:
-                known.add(message.id)
-            outputs.extend(self._report(message))
-        return outputs
+        return [output for message in known.take_fresh(messages) for output in self._report(message)]
 
     def _report(self, message: BaseMessage) -> list[Output]:
         outputs: list[Output] = []

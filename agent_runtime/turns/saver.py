@@ -85,8 +85,9 @@ class TurnSaver(AsyncPostgresSaver):
         await self._behind.flush()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        if (latest := self._turn.latest) is not None and self._is_for_latest(config["configurable"]):
-            found = await self._load_latest(latest.row)
+        latest = self._turn.latest
+        if latest is not None and latest.is_here and self._is_for_latest(config["configurable"]):
+            found = await self._load_latest(latest.take())
         else:
             found = await super().aget_tuple(config)
         if found is not None:

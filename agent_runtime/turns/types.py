@@ -17,12 +17,17 @@ from groundwork.postgres import Connection
 from groundwork.tracing import Origin, origin
 
 
-@dataclass(frozen=True)
 class LatestCheckpoint:
-    """The checkpoint that the thread's next turn goes on from, as LangGraph's saver reads it, without the names of
-    thread and namespace; `None` when nothing is stored of the thread."""
+    """The checkpoint that a turn goes on from, as LangGraph's saver reads it, but for the names of thread and
+    namespace; `None` when nothing is stored of the thread. It may be large, so it is handed out once."""
 
-    row: DictRow | None
+    def __init__(self, row: DictRow | None) -> None:
+        self._row = row
+        self.is_here = True
+
+    def take(self) -> DictRow | None:
+        row, self._row, self.is_here = self._row, None, False
+        return row
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Turn:
     caller: str
     attempt: int
     answered: bool = False
-    latest: LatestCheckpoint | None = field(default=None, repr=False)
+    latest: LatestCheckpoint | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
