@@ -32,7 +32,8 @@ async def run(bench: Bench) -> Sequence[Row]:
                 f"  {capacity:.0f} turns/s; of {TIMES} times as many {len(told['accepted'])} were accepted,"
                 f" {len(told['refused'])} refused, {len(told['broken'])} broke off"
             )
-            bench.say("\n".join(told["broken"][:3]))
+            for broken_off in told["broken"][:3]:
+                bench.say(f"  {broken_off}")
             refused_within.append(median(told["refused"]) if told["refused"] else 0.0)
             accepted.append(len(told["accepted"]) / (SECONDS * capacity))
             broken.append(float(len(told["broken"])))
