@@ -107,4 +107,4 @@ def _app(pool: Pool, port: int) -> RequestId:
 
 
 if __name__ == "__main__":
-    run("bare-agent", main())
+    run("bare-agent", main(), serves=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.report import Row, at_most
@@ -12,12 +13,15 @@ from benchmarks.subject import running_subject
 
 CONCURRENT = 8
 
+AS_SERVED: dict[str, Any] = {"otel_instrumentation_a2a_sdk_enabled": "false"}
+"""What `agent-runtime serve` sets for the libraries."""
+
 
 async def run(bench: Bench) -> Sequence[Row]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         load = await enter(running_subject("benchmarks.load"))
-        bare = await enter(running_module("benchmarks.bare_agent", await enter(bench.database())))
+        bare = await enter(running_module("benchmarks.bare_agent", await enter(bench.database()), **AS_SERVED))
         agent = await enter(running_agent(await enter(bench.database())))
         bench.say(f"turns per second, {CONCURRENT} at a time")
         variants = {
