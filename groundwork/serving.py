@@ -1,7 +1,6 @@
 """Running ASGI apps until a signal: two listeners or one, one way to stop."""
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -61,28 +60,17 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _settle() -> None:
-    """Tells the garbage collector that what is there now is there to stay, and to come round less often.
-
-    By default it looks for cycles after every 700 new objects, which is several times in a request, and now and
-    then at everything that a process of this size has imported.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
 async def serve(
     listeners: Sequence[Listener], grace_seconds: float, on_stop: Callable[[], None] = lambda: None
 ) -> None:
     """Serves until SIGINT or SIGTERM, then stops accepting and lets open requests end, for `grace_seconds`.
 
     The process is taken to be loaded: see `quick_start.settle`.
+
     `on_stop` is called at the first signal: what must not begin any more can be told so before the wait.
     A second signal stops at once: the requests that are still open are cut, and the caller is cancelled so
     that it closes what it has opened without waiting for work to end.
     """
-    _settle()
     servers = [_server(listener, grace_seconds) for listener in listeners]
 
     def stop() -> None:
