@@ -56,7 +56,9 @@ CHANGES = {
     "the last entries gone": ("DELETE FROM audit_entries WHERE sequence > 3", 4, "gap: entries 4 to 5, the last"),
     "all entries gone": ("DELETE FROM audit_entries", 1, "gap: entries 1 to 5, the last"),
     "two entries exchanged": (
-        "UPDATE audit_entries SET sequence = CASE sequence WHEN 2 THEN 13 ELSE 2 END WHERE sequence IN (2, 3);"
+        # One at a time: a number is taken as soon as a row has it, in whichever order rows are come to.
+        "UPDATE audit_entries SET sequence = 13 WHERE sequence = 2;"
+        " UPDATE audit_entries SET sequence = 2 WHERE sequence = 3;"
         " UPDATE audit_entries SET sequence = 3 WHERE sequence = 13",
         2,
         "previous_hash differs",
