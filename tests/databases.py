@@ -106,7 +106,8 @@ class ReusedDatabase:
         """Its DSN, once it is as it was when it was new."""
         if not self.name:
             self._make()
-        with psycopg.connect(self._dsn, autocommit=True) as conn:
+        # Nothing is prepared: behind a pooler, the next connection would find it there.
+        with psycopg.connect(self._dsn, autocommit=True, prepare_threshold=None) as conn:
             self._end_others(conn)
             if _shape(conn) == self.shape:
                 conn.execute(_EMPTY)
@@ -125,7 +126,7 @@ class ReusedDatabase:
 
     def _make(self) -> None:
         self.name = create_database(self.server_dsn, self.template)
-        with psycopg.connect(self._dsn, autocommit=True) as conn:
+        with psycopg.connect(self._dsn, autocommit=True, prepare_threshold=None) as conn:
             conn.execute(_KEEP_SEEDS)
             self.shape = _shape(conn)
 
