@@ -18,13 +18,13 @@ SNAPSHOT_EVERY = 1_000
 """How many steps that say something are stored as what they add, before the whole conversation is stored again."""
 
 
-def merge_messages(state: list[AnyMessage], writes: Sequence[Any]) -> list[AnyMessage]:
+def merge_messages(state: Sequence[BaseMessage], writes: Sequence[Any]) -> list[BaseMessage]:
     """The messages after `writes`: one with a known id replaces, a `RemoveMessage` removes, the others follow.
 
     Like LangGraph's `add_messages`, for many writes at once. It makes no ids up, because it is called again with
     the same writes; LangGraph gives them to messages before it stores them.
     """
-    merged: dict[object, Any] = {message.id or object(): message for message in state}
+    merged: dict[object, BaseMessage] = {message.id or object(): message for message in state}
     for message in _messages_in(writes):
         if not isinstance(message, RemoveMessage):
             merged[message.id or object()] = message

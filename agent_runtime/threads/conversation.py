@@ -9,9 +9,9 @@ from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
-from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
 from agent_runtime.errors import ThreadUnreadable
+from agent_runtime.graph.conversation import merge_messages
 from agent_runtime.threads import store
 from groundwork.postgres import Connection
 
@@ -72,17 +72,8 @@ def _replay(history: Any) -> list[BaseMessage]:
 
 
 def _merge(state: Any, writes: Sequence[Any]) -> list[BaseMessage]:
-    """What LangGraph's message reducers do when they are replayed: same id replaces, a removal removes."""
-    merged: dict[object, BaseMessage] = {message.id or object(): message for message in _as_messages(state)}
-    for write in writes:
-        for message in convert_to_messages(write if isinstance(write, list) else [write]):
-            if not isinstance(message, RemoveMessage):
-                merged[message.id or object()] = message
-            elif message.id == REMOVE_ALL_MESSAGES:
-                merged.clear()
-            else:
-                merged.pop(message.id, None)
-    return list(merged.values())
+    """What LangGraph's message reducers do when they are replayed, whichever of them the graph has."""
+    return merge_messages(_as_messages(state), writes)
 
 
 def _as_messages(value: Any) -> list[BaseMessage]:
