@@ -109,7 +109,7 @@ class GraphRun:
             if isinstance(result.outcome, Completed):
                 self._saver.remember(_delta_values(self._graph, self._state))
             return replace(result, unsaved=await self._saver.take())
-        except BaseException:
+        except BaseException:  # a run that is stopped, too: another process goes on from what is stored
             await self._save()
             raise
 
@@ -141,7 +141,7 @@ class GraphRun:
             await self._saver.flush()
         except (TurnSuperseded, DatabaseUnavailable) as error:
             logger.info("turn %s stores no more checkpoints: %s", self._turn.turn_id, error)
-        except Exception:
+        except Exception:  # what has ended the run is being raised, and says more
             logger.exception("turn %s could not store its last checkpoints", self._turn.turn_id)
 
     async def _entry(self, request: TurnRequest) -> Any:
