@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +62,7 @@ class AgentRuntime:
     turns: Turns
     live_settings: LiveSettings
     all_components: Components
+    recent: RecentConversations
     summaries: Summaries
     a2a: A2AServer
     metrics: AgentMetrics
@@ -164,7 +165,10 @@ async def open_runtime(
         summaries = Summaries(pool, lambda: components.live.current.model, memory)
         stack.push_async_exit(_draining(summaries, grace))
         a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url))
-        runner = _GraphRunner(settings, project.card.name, graph, pool, memory, components, summaries, metrics)
+        recent = RecentConversations(settings.conversation_cache_mb * 1024 * 1024)
+        runner = _GraphRunner(
+            settings, project.card.name, graph, pool, memory, components, recent, summaries, metrics
+        )
         turns = Turns(
             pool,
             lease,
@@ -182,7 +186,7 @@ async def open_runtime(
         await stack.enter_async_context(running("turn-dispatch", turns.dispatch()))
         await stack.enter_async_context(running("turn-sweep", turns.sweep()))
         stack.push_async_exit(_draining(turns, grace))
-        threads = Threads(pool, agent_id, forget=turns.forget, process_id=lease.process_id)
+        threads = Threads(pool, agent_id, forget=partial(_forget, turns, recent), process_id=lease.process_id)
         registry = await stack.enter_async_context(
             open_registry_link(
                 settings,
@@ -205,6 +209,7 @@ async def open_runtime(
             turns,
             live_settings,
             components,
+            recent,
             summaries,
             a2a,
             metrics,
@@ -226,6 +231,13 @@ def _draining(work: _Drainable, grace: Grace) -> Callable[..., Awaitable[None]]:
     return drain
 
 
+def _forget(turns: Turns, recent: RecentConversations, thread_ids: Sequence[str]) -> None:
+    """What this process does for threads that are deleted ends, and then what it remembers of them is gone."""
+    turns.forget(thread_ids)
+    for thread_id in thread_ids:
+        recent.drop(thread_id)
+
+
 class _GraphRunner:
     """Runs the project's graph for the turn engine, with what the runtime adds to it."""
 
@@ -237,6 +249,7 @@ class _GraphRunner:
         pool: Pool,
         memory: LiveMemoryConfig,
         components: Components,
+        recent: RecentConversations,
         summaries: Summaries,
         metrics: AgentMetrics,
     ) -> None:
@@ -250,7 +263,7 @@ class _GraphRunner:
         self._metrics = metrics
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
-        self._recent = RecentConversations(settings.conversation_cache_mb * 1024 * 1024)
+        self._recent = recent
 
     async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
         with self._components.hold() as snapshot:

@@ -32,6 +32,10 @@ class RecentConversations:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._weight = 0
 
+    def __len__(self) -> int:
+        """How many threads are remembered."""
+        return len(self._known)
+
     def put(self, thread_id: str, checkpoint_id: str, channels: Channels) -> None:
         self.drop(thread_id)
         weight = sum(map(_weigh_all, channels.values()))

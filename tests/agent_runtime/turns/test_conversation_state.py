@@ -113,3 +113,13 @@ def test_a_conversation_too_large_is_not_remembered() -> None:
     recent.put("t", "1", {"messages": [HumanMessage("hello")]})
     recent.put("t", "2", {"messages": [HumanMessage("x" * 20_000)]})
     assert (recent.find("t", "1"), recent.find("t", "2")) == (None, None)
+
+
+async def test_a_deleted_conversation_is_remembered_no_longer(tmp_path: Path, database_url: str) -> None:
+    async with running_agent(write_project(tmp_path, REMEMBERS), database_url) as agent:
+        for context in ("deleted", "kept"):
+            await agent.ask("hello", context)
+        assert len(agent.runtime.recent) == 2
+        assert (await agent.http.delete("/api/v1/memory/threads/deleted")).is_success
+        assert len(agent.runtime.recent) == 1
+        assert await agent.ask("hello again", "deleted") == "1: hello again"
