@@ -49,7 +49,7 @@ class AdministeredAgent(Protocol):
 
     @property
     def components(self) -> Components | None:
-        """What it takes from its registry; None when it has none."""
+        """What its turns work with; None when they are the host's business."""
         ...
 
     def connection_status(self) -> Mapping[str, dict[str, dict[str, object]]]:

@@ -42,7 +42,7 @@ class ReloadData(TypedDict):
 
 
 async def require_components(agent: Agent) -> Components:
-    if agent.components is None:
+    if agent.components is None or not agent.components.have_registry:
         raise RegistryNotConfigured
     return agent.components
 

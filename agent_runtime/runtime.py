@@ -61,7 +61,7 @@ class AgentRuntime:
     threads: Threads
     turns: Turns
     live_settings: LiveSettings
-    all_components: Components
+    components: Components
     recent: RecentConversations
     summaries: Summaries
     a2a: A2AServer
@@ -91,13 +91,8 @@ class AgentRuntime:
     def runtime_control_enabled(self) -> bool:
         return self.settings.internal_runtime_control_enabled
 
-    @property
-    def components(self) -> Components | None:
-        """What the agent works with, as far as a registry has a say in it; None when it has no registry."""
-        return self.all_components if self.settings.registry_url else None
-
     def connection_status(self) -> dict[str, dict[str, dict[str, object]]]:
-        states = self.all_components.status()
+        states = self.components.status()
         if self.registry is not None:
             states["a2a"][REGISTRY_NAME] = self.registry.state()
         return states

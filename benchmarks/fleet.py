@@ -54,14 +54,14 @@ async def _answer(agents: list[AgentRuntime], command: Command) -> Any:
             await _all_have(agents, command["slot"], command["version"])
             return None
         case "reload":
-            return len((await agents[0].all_components.reloads.reload()).failed)
+            return len((await agents[0].components.reloads.reload()).failed)
     await asyncio.sleep(2)  # what has been told to go is given the time to do so
     own = psutil.Process()
     return {"tasks": len(asyncio.all_tasks()), "children": len(own.children()), "files": own.num_fds()}
 
 
 async def _all_have(agents: list[AgentRuntime], slot: int, version: int | None) -> None:
-    while any(agent.all_components.live.current.pieces[slot].version != version for agent in agents):  # noqa: ASYNC110
+    while any(agent.components.live.current.pieces[slot].version != version for agent in agents):  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
 

@@ -38,6 +38,11 @@ class Components:
     reloads: Reloads
 
     @property
+    def have_registry(self) -> bool:
+        """Whether there is anybody to reload them from."""
+        return self.reloads.have_registry
+
+    @property
     def on_change(self) -> list[Callable[[], None]]:
         """Whoever is in here is called when the references have become others."""
         return self.reloads.on_change

@@ -87,6 +87,10 @@ class Reloads:
         self._problem: str | None = None
         self.on_change: list[Callable[[], None]] = []
 
+    @property
+    def have_registry(self) -> bool:
+        return self._registry is not None
+
     async def reload(self) -> Reloaded:
         """Fetches what has changed and puts it to use.
 

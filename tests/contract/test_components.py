@@ -37,7 +37,7 @@ def open_agent(tmp_path: Path, database_url: str) -> Open:
         else:
             given |= {"registry_url": registry}
         async with running_agent(directory, database_url, **given | settings) as agent:
-            await agent.runtime.all_components.reloads.settled()
+            await agent.runtime.components.reloads.settled()
             yield agent
 
     return open_agent
@@ -56,7 +56,7 @@ async def test_a_changed_prompt_is_used_by_the_next_turn_of_a_running_conversati
     async with open_agent(registry) as agent:
         assert (await see(agent, context="c1")).prompt == "You are test-agent"
         await put(registry, "prompt", "system", template="Be brief")
-        await eventually(lambda: agent.runtime.all_components.live.current.generation == 3)
+        await eventually(lambda: agent.runtime.components.live.current.generation == 3)
         assert (await see(agent, context="c1")).prompt == "Be brief"
         assert len(await agent.messages("c1")) == 4
 
@@ -103,12 +103,12 @@ async def test_a_turn_ends_with_what_it_began_with(
         await put(registry, "mcp", "tools", url=mcp_server.url, headers={"X-Version": "2"})
         await reload(agent)
         after = await see(agent)
-        assert len(agent.runtime.all_components.live.current.sources) == 1
+        assert len(agent.runtime.components.live.current.sources) == 1
         agent.release("it")
         before = await held
         assert (before.prompt, after.prompt) == ("old", "new")
         assert before.tools == after.tools != []
-        await eventually(lambda: agent.runtime.all_components.live.held == 0)
+        await eventually(lambda: agent.runtime.components.live.held == 0)
 
 
 async def test_a_broken_component_holds_back_no_other_and_recovers_by_itself(
@@ -121,7 +121,7 @@ async def test_a_broken_component_holds_back_no_other_and_recovers_by_itself(
         late = McpProcess(free_port())
         await put(registry, "mcp", "tools", url=late.url)
         await put(registry, "prompt", "system", template="new")
-        await eventually(lambda: agent.runtime.all_components.live.current.generation == 3)
+        await eventually(lambda: agent.runtime.components.live.current.generation == 3)
         assert await see(agent) == Seen("new", (await see(agent)).model, good)
         state = (await agent.http.get("/api/v1/status")).json()["data"]["mcp"]["tools"]
         assert state["connected"] is True
@@ -130,7 +130,7 @@ async def test_a_broken_component_holds_back_no_other_and_recovers_by_itself(
         mcp_server.kill()
         await asyncio.to_thread(late.start)
         try:
-            await eventually(lambda: agent.runtime.all_components.live.current.refs()[2].version == 2)
+            await eventually(lambda: agent.runtime.components.live.current.refs()[2].version == 2)
             assert "'text': '5'" in await agent.ask("add it")
         finally:
             late.kill()
@@ -196,7 +196,7 @@ async def test_a_registered_agent_becomes_a_tool_and_follows_its_registration(
             await agent.runtime.card_url.change(agent.url)
             await peer.runtime.card_url.change(peer.url)
             await registry.http.post("/agents", json={"id": "peer", "uri": peer.url, "name": "peer"})
-            await eventually(lambda: agent.runtime.all_components.live.current.tools)
+            await eventually(lambda: agent.runtime.components.live.current.tools)
             assert (await see(agent)).tools == ["ask_friend"]
 
 
@@ -210,7 +210,7 @@ async def test_secrets_come_from_the_environment_of_the_agent_and_show_nowhere(
     monkeypatch.setenv("WEATHER_TOKEN", "canary-4711")
     await put(registry, "mcp", "tools", url=mcp_server.url, headers={"X-Key": "${WEATHER_TOKEN}"})
     async with open_agent(registry, TAKEN + MCP) as agent:
-        reveal = next(tool for tool in agent.runtime.all_components.live.current.tools if "reveal" in tool.name)
+        reveal = next(tool for tool in agent.runtime.components.live.current.tools if "reveal" in tool.name)
         assert "canary-4711" in str(await reveal.ainvoke({"name": "X-Key"}))
         shown = [str(await metadata(agent)), (await agent.http.get("/status")).text, str(await reload(agent))]
         shown.append((await registry.http.get("/components/mcp/tools/status")).text)
@@ -232,9 +232,7 @@ async def test_reloads_of_one_agent_do_not_overlap(registry: Served, open_agent:
         await put(registry, "prompt", "system", template="new")
         results = await asyncio.gather(*(reload(agent) for _ in range(8)))
         assert sum(bool(result["reloaded"]) for result in results) == 1
-        assert {result["generation"] for result in results} == {
-            agent.runtime.all_components.live.current.generation
-        }
+        assert {result["generation"] for result in results} == {agent.runtime.components.live.current.generation}
 
 
 async def test_under_load_no_turn_fails_or_mixes_two_generations_and_nothing_is_left_over(
@@ -267,4 +265,4 @@ async def test_under_load_no_turn_fails_or_mixes_two_generations_and_nothing_is_
         assert all(one.prompt[1:] == one.model[1:] for one in seen)
         assert {bool(one.tools) for one in seen} == {True}
         await eventually(lambda: len(own.children()) == children)
-        assert len(agent.runtime.all_components.live.current.sources) == 1
+        assert len(agent.runtime.components.live.current.sources) == 1
