@@ -125,7 +125,7 @@ class _FirstPieces:
             except ComponentUnusable as error:
                 logger.warning("%s %s cannot be used any more: %s", slot.kind, slot.component_id, error)
         if slot.local is None:
-            return Piece(slot, None, error="the registry has not said yet what it is")
+            return Piece(slot, None, error="only a registry can say what it is, and none has so far")
         try:
             return Piece(slot, await self._parts.make(slot.local, self._project.secrets))
         except ComponentUnusable as error:

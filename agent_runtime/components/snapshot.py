@@ -21,7 +21,7 @@ _STATUS_GROUPS: dict[Kind, str] = {"mcp": "mcp", "agent": "a2a"}
 @dataclass(frozen=True, eq=False)
 class Piece:
     """What stands in a slot. Without a `version` it is the project's own; `error` is why it is not what the
-    registry says that it should be."""
+    registry says that it should be, or why there is nothing."""
 
     slot: Slot
     part: Part | None
@@ -100,8 +100,7 @@ def _state(piece: Piece) -> dict[str, Any]:
     if isinstance(piece.part, Source):
         state = piece.part.state()
     else:
-        missing = piece.error or "the registry has not said yet where it is"
-        state = {"connected": False, "status": "unavailable", "last_error": missing}
+        state = {"connected": False, "status": "unavailable", "last_error": piece.error}
     if piece.slot.component_id is None:
         return state
     component = {key: value for key, value in describe_ref(piece).items() if key not in ("kind", "digest")}
