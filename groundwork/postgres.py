@@ -2,12 +2,9 @@
 
 import logging
 import re
-import select
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import AsyncConnection
@@ -24,11 +21,6 @@ Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
 PrepareThreshold = int | None | Literal["auto"]
-
-_TRUSTED_SECONDS = 5.0
-"""So long after a check a connection is only looked at. A middlebox drops silently what is idle for minutes."""
-
-_last_checks: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
 # A server that stops answering is noticed within these bounds instead of the kernel's quarter of an hour.
 _SOCKET_OPTIONS: dict[str, Any] = {
@@ -62,8 +54,7 @@ async def open_pool(
     """Opens a bounded pool of autocommit connections with `dict_row`, and closes it with the block.
 
     Connections are checked when they are taken, so one that the server or a middlebox has dropped is
-    replaced instead of failing a request, and they are renewed after half an hour. One that was in use a moment
-    ago is asked nothing: it is looked at whether the server has hung up.
+    replaced instead of failing a request, and they are renewed after half an hour.
 
     `prepare_threshold` is psycopg's: after how many runs a statement is prepared, `None` for never. With
     `"auto"` it is psycopg's default on a direct connection and `None` behind a pooler such as PgBouncer,
@@ -88,32 +79,12 @@ async def open_pool(
         max_lifetime=1800,
         max_idle=300,
         reconnect_timeout=5,
-        check=_check,
+        check=AsyncConnectionPool.check_connection,
         name=name,
         open=False,
     )
     async with pool:
         yield pool
-
-
-async def _check(conn: Connection) -> None:
-    """Raises when the connection is of no use any more.
-
-    A round trip says so for certain, and costs as much as a statement that does something. What can happen to a
-    connection in steady use is that its server ends it, and that shows: there is something to read on the socket,
-    though nothing was asked.
-    """
-    last = _last_checks.get(conn)
-    if last is not None and time.monotonic() - last < _TRUSTED_SECONDS and not _has_news(conn):
-        return
-    await AsyncConnectionPool.check_connection(conn)
-    _last_checks[conn] = time.monotonic()
-
-
-def _has_news(conn: Connection) -> bool:
-    poll = select.poll()
-    poll.register(conn.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def connection_kwargs(prepare_threshold: int | None) -> dict[str, Any]:
