@@ -178,8 +178,8 @@ async def open_runtime(
         metrics.watch_connections(components.status)
         metrics.watch_refusals("a2a", lambda: a2a.load.refused)
         metrics.watch_pool(pool)
-        await stack.enter_async_context(running("turn-dispatch", turns.dispatch()))
-        await stack.enter_async_context(running("turn-sweep", turns.sweep()))
+        await stack.enter_async_context(running("turn-dispatch", turns.dispatch))
+        await stack.enter_async_context(running("turn-sweep", turns.sweep))
         stack.push_async_exit(_draining(turns, grace))
         threads = Threads(pool, agent_id, forget=partial(_forget, turns, recent), process_id=lease.process_id)
         registry = await stack.enter_async_context(

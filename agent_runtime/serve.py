@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
 from socket import socket
 
@@ -47,7 +48,7 @@ async def serve_agent(
             open_runtime(
                 settings, project, public_url=public_url, env_file=env_file, migrate=migrate, database=database
             ) as runtime,
-            running("announce-registry", _announce_registry(runtime)),
+            running("announce-registry", partial(_announce_registry, runtime)),
         ):
             if settings.admin_has_own_listener:
                 with bind(*settings.admin_address) as admin_socket:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -88,7 +89,7 @@ async def open_a2a_server(
     policy = PushPolicy(deny_private_networks=settings.deny_private_networks)
     async with open_push_sender(pool, policy) as pushes:
         server = A2AServer(settings, project, pool, card_url, pushes)
-        async with running("a2a-feed", server.feed.poll()), running("a2a-tidy", _prune(pool)):
+        async with running("a2a-feed", server.feed.poll), running("a2a-tidy", partial(_prune, pool)):
             try:
                 yield server
             finally:

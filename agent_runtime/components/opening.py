@@ -90,7 +90,7 @@ async def open_components(
     async with AsyncExitStack() as stack:
         awaited = [source.settled() for source in live.current.sources]
         if registry is not None and live.current.refs():
-            await stack.enter_async_context(running("components", reloads.run()))
+            await stack.enter_async_context(running("components", reloads.run))
             awaited.append(reloads.settled())
         with suppress(TimeoutError):
             async with asyncio.timeout(connections.timing.settle_seconds):

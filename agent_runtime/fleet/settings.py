@@ -118,5 +118,5 @@ async def open_settings(
         return
     settings = FleetSettings(pool, agent_id, memory, card_url)
     await settings.look()
-    async with running("fleet-settings", settings.follow()):
+    async with running("fleet-settings", settings.follow):
         yield settings

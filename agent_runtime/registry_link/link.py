@@ -83,7 +83,7 @@ async def open_registry_link(
     card_at = _card_builder(settings, settings.agent_id, project)
     interval = settings.registry_heartbeat_seconds
     health = HealthWatch(check_ready, interval)
-    async with running("registry-health", health.watch()):
+    async with running("registry-health", health.watch):
         registration = Registration(client, card_at, card_url, health, components, standing, metrics, interval)
         async with _kept(registration):
             yield RegistryLink(url, standing, registration)
@@ -107,6 +107,6 @@ async def _kept(registration: Registration) -> AsyncIterator[None]:
         if kind is not asyncio.CancelledError:
             await registration.farewell()
 
-    async with running("registration", registration.run()), AsyncExitStack() as stack:
+    async with running("registration", registration.run), AsyncExitStack() as stack:
         stack.push_async_exit(say_goodbye)
         yield

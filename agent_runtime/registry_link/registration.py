@@ -97,6 +97,7 @@ class Registration:
         return self._agent_id
 
     async def run(self) -> None:
+        self._left.clear()
         try:
             while not self._leaving:
                 self._wake.clear()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID, uuid4
 
 import psycopg
@@ -34,7 +35,7 @@ async def open_lease(pool: Pool, agent_id: str, seconds: float) -> AsyncIterator
         async with pool.connection() as conn, conn.transaction():
             await begin(conn, agent_id, lease.process_id)
             await store.renew_lease(conn, lease.process_id, agent_id, seconds)
-    async with running("process-lease", _keep(pool, lease)):
+    async with running("process-lease", partial(_keep, pool, lease)):
         yield lease
     try:
         with database_errors():

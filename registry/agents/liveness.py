@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import psycopg
 
@@ -93,9 +94,9 @@ async def watching_agents(
     liveness = Liveness(pool, settings, metrics)
     await liveness.begin()
     loops = {
-        "agents-watch": repeat(liveness.watch, _PULSE_SECONDS, "the agents are not watched"),
-        "agents-count": repeat(liveness.count, _COUNT_SECONDS, "the agents are not counted"),
-        "agents-purge": repeat(liveness.purge, liveness.purge_round_seconds, "silent agents stay"),
+        "agents-watch": partial(repeat, liveness.watch, _PULSE_SECONDS, "the agents are not watched"),
+        "agents-count": partial(repeat, liveness.count, _COUNT_SECONDS, "the agents are not counted"),
+        "agents-purge": partial(repeat, liveness.purge, liveness.purge_round_seconds, "silent agents stay"),
     }
     async with AsyncExitStack() as stack:
         for name, loop in loops.items():

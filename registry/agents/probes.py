@@ -121,7 +121,7 @@ class Prober:
 async def probing_agents(pool: Pool, discovery: Discovery, settings: RegistrySettings) -> AsyncIterator[None]:
     """Looks for discovered agents while the block runs."""
     prober = Prober(pool, discovery, settings.jamjet_probe_seconds)
-    async with running("agents-probe", prober.run()):
+    async with running("agents-probe", prober.run):
         yield
 
 

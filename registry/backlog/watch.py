@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from groundwork.background import running
 from groundwork.postgres import Pool, database_errors
@@ -25,5 +26,5 @@ async def watching_backlog(pool: Pool, metrics: RegistryMetrics) -> AsyncIterato
         assert row is not None
         metrics.set_backlog(row["jobs"], row["longest_wait"])
 
-    async with running("backlog", repeat(measure, _SECONDS, "the backlog is not measured")):
+    async with running("backlog", partial(repeat, measure, _SECONDS, "the backlog is not measured")):
         yield

@@ -62,7 +62,7 @@ async def open_worker(settings: RegistrySettings, pool: Pool, jobs: Jobs, grace:
         _register(jobs.app, Driver(equipment, lease.in_hand))
         stopping = asyncio.Event()
         working = asyncio.create_task(_work(jobs.app, settings, grace, stopping), name="worker")
-        async with running("abandoned-executions", _sweep(equipment, lease_seconds)):
+        async with running("abandoned-executions", partial(_sweep, equipment, lease_seconds)):
             try:
                 yield
             finally:
@@ -121,7 +121,7 @@ async def _work(
         )
         stop = asyncio.create_task(_stop(worker, grace, stopping), name="worker-stop")
         try:
-            async with running("worker-heart", _beat(worker, lease_seconds)):
+            async with running("worker-heart", partial(_beat, worker, lease_seconds)):
                 await worker.run()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
         except Exception as error:  # noqa: BLE001 - whatever it was, the next one may do better
             logger.warning("the worker stopped and begins anew: %s", error)

@@ -76,6 +76,6 @@ async def open_worker_lease(
     """
     lease = WorkerLease(pool, tenant_id, worker_id, queue_types, seconds)
     await lease.renew()
-    async with running("worker-lease", lease.keep()):
+    async with running("worker-lease", lease.keep):
         yield lease
     await lease.end()

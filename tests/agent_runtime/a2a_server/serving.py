@@ -197,8 +197,8 @@ async def serving(
         a2a.serve(turns)
         a2a.add_routes(app)
         async with (
-            running("dispatch", turns.dispatch()),
-            running("sweep", turns.sweep()),
+            running("dispatch", turns.dispatch),
+            running("sweep", turns.sweep),
             run_server(app) as url,
             httpx.AsyncClient(base_url=url, timeout=15, verify=False) as http,
         ):
