@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 
 from groundwork.chat_models import ModelUnusable, build_chat_model
 from groundwork.offline.model import OfflineChatModel
+from groundwork.tracing import spanned
 from registry.engine.model_calls import ModelAnswer, ModelCallFailed, ModelRequest
 from registry.engine.model_providers import call_model, own_retries, split_model_id
 from registry.engine.model_seam import ModelSeam, open_seam
@@ -47,6 +48,9 @@ class Models:
 
     async def complete(self, request: ModelRequest) -> ModelAnswer:
         """Raises `ModelCallFailed`."""
+        return await spanned(f"model {request.model}", self._complete(request))
+
+    async def _complete(self, request: ModelRequest) -> ModelAnswer:
         if self._for_all == OFFLINE:
             return await _ask(self._offline, request)
         if self._for_all:

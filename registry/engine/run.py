@@ -15,6 +15,7 @@ from langgraph.errors import GraphRecursionError
 from langgraph.types import Command
 
 from groundwork.postgres import Connection, DatabaseUnavailable, database_errors
+from groundwork.tracing import span
 from registry.engine.budgets import budget_patch
 from registry.engine.equipment import Compiled, Equipment
 from registry.engine.graph import SETTLE, Journey, RunState, graph_name
@@ -211,7 +212,8 @@ class Run:
             seconds = None
         try:
             async with asyncio.timeout(seconds):
-                return cleaned(await executor(visit))
+                with span(f"node {visit.node.kind.type}", node=visit.node.node_id):
+                    return cleaned(await executor(visit))
         except TimeoutError:
             longer = "too long" if seconds is None else f"longer than {seconds:g} seconds"
             return Failed(f"the node took {longer}", retryable=True, kind="timeout")

@@ -98,10 +98,24 @@ async def test_a_turn_that_had_to_wait_belongs_to_the_request_that_it_came_with(
 async def test_an_execution_belongs_to_the_request_that_started_it(
     collector: Collector, registry_dsn: str
 ) -> None:
-    async with running_registry(registry_dsn, worker=True) as served:
-        execution_id = await start(served.http, document({"a": STEP}, []))
+    async with running_registry(registry_dsn, worker=True, jamjet_model="offline") as served:
+        asking = {"type": "model", "model_ref": "openai/some-model", "prompt_ref": "canary words"}
+        execution_id = await start(served.http, document({"a": STEP, "b": asking}, [("a", "b")]))
         assert (await until(served.http, execution_id))["status"] == "completed"
-        await collector.trace_with("POST /executions", "job drive", "SQL UPDATE")
+        names = (
+            "POST /executions",
+            "job drive",
+            "node condition",
+            "node model",
+            "model openai/some-model",
+            "SQL UPDATE",
+        )
+        spans = await collector.trace_with(*names)
+    by_id = {span.span_id: span for span in spans}
+    [node, call] = [next(span for span in spans if span.name == name) for name in names[3:5]]
+    assert by_id[node.parent_span_id].name == "job drive"
+    assert by_id[call.parent_span_id] is node
+    assert not [body for body in collector.bodies if b"canary" in body]
 
 
 async def test_a_collector_that_fails_or_hangs_holds_nobody_up(

@@ -5,6 +5,7 @@ from typing import Any
 
 from groundwork.masking import Mask
 from groundwork.mcp_server import McpServer
+from groundwork.tracing import spanned
 from registry.engine.executors.outputs import patch_of, seconds_for
 from registry.engine.mapping import resolve
 from registry.engine.outside.failures import OutsideFailed
@@ -30,14 +31,9 @@ async def call_mcp_tool(visit: Visit, server: str, tool: str, arguments: Mapping
     """`server` is one of the workflow's. Raises `OutsideFailed`."""
     found, mask = await _server(visit, server)
     tools = await visit.equipment.outside.mcp()
-    return await tools.call(
-        found,
-        tool,
-        arguments,
-        mask=mask,
-        seconds=seconds_for(visit, _CALL_SECONDS),
-        interrupted=visit.interrupted,
-    )
+    seconds = seconds_for(visit, _CALL_SECONDS)
+    call = tools.call(found, tool, arguments, mask=mask, seconds=seconds, interrupted=visit.interrupted)
+    return await spanned(f"tool {tool}", call, server=server)
 
 
 async def _server(visit: Visit, name: str) -> tuple[McpServer, Mask]:
