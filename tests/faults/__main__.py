@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.faults.faults import FAULTS
+from tests.faults.faults import faults_in
 from tests.faults.load import register_workflow
 from tests.faults.report import Report
 from tests.faults.rounds import close, play
@@ -23,9 +23,9 @@ from tests.faults.town import open_town
 async def soak(directory: Path, seed: int, seconds: float, load_seconds: float, most_rounds: int | None) -> Report:
     """Ends with the first violation: what comes after it would be about something else."""
     report, began = Report(), time.monotonic()
-    async with open_town(directory) as town:
+    async with open_town(directory, own_disk=True) as town:
         await register_workflow(town)
-        rounds = plan_rounds(seed, list(FAULTS), load_seconds)
+        rounds = plan_rounds(seed, faults_in(town), load_seconds)
         for planned in islice(rounds, most_rounds):
             report.tell(planned.number, await play(town, planned, load_seconds))
             if report.violations or time.monotonic() - began > seconds:

@@ -132,6 +132,18 @@ async def _lock_table(town: Town, dice: random.Random) -> None:
         await town.postgres.lock_table(*dice.choice(_TABLES), _LOCKED_SECONDS)
 
 
+async def _fill_disk(town: Town, dice: random.Random) -> None:
+    """Statements fail for want of room, and the server with its next piece of log; then there is room again."""
+    assert town.disk is not None
+    async with _its_database(town):
+        town.disk.fill()
+        try:
+            await asyncio.sleep(dice.uniform(1, 3))
+        finally:
+            town.disk.tidy()
+        await town.postgres.recover()
+
+
 @asynccontextmanager
 async def _its_database(town: Town) -> AsyncIterator[None]:
     """Until a server that crashed by another fault's hand has recovered, there is nothing here to break."""
@@ -200,6 +212,7 @@ FAULTS: Mapping[str, Fault] = {
     "connections ended": _end_connections,
     "statement timeout": _limit_statements,
     "table locked": _lock_table,
+    "disk full": _fill_disk,
     "database slow": partial(_upset, way=_database, mood=Mood.SLOW),
     "database frozen": partial(_upset, way=_database, mood=Mood.FROZEN),
     "database cut off": partial(_upset, way=_database, mood=Mood.CUT),
@@ -219,3 +232,8 @@ FAULTS: Mapping[str, Fault] = {
     "MCP flood": partial(_upset, way=_tools, mood=Mood.FLOOD),
 }
 """By what the table calls them."""
+
+
+def faults_in(town: Town) -> list[str]:
+    """Those that can be made there: for a full disk PostgreSQL has to have one of its own."""
+    return [name for name, fault in FAULTS.items() if town.disk is not None or fault is not _fill_disk]

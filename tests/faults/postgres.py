@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
-from groundwork.cluster import start_server, stop_server
+from groundwork.cluster import EmbeddedPostgresFailed, start_server, stop_server
 
 DATABASES = ("agents", "registry")
 
@@ -42,6 +42,16 @@ class Postgres:
 
     def _move_here(self, staging: Path) -> None:
         staging.rename(self.directory)
+
+    async def recover(self) -> None:
+        """Returns when it can be used again; it is started if it has given up."""
+        while True:
+            with suppress(psycopg.OperationalError):
+                await self.ask("postgres", "SELECT 1")
+                return
+            with suppress(EmbeddedPostgresFailed):
+                await self.start()
+            await asyncio.sleep(0.2)
 
     async def stop(self) -> None:
         await asyncio.to_thread(stop_server, self.directory)

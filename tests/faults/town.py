@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.disk import Disk, small_disk
 from tests.faults.postgres import Postgres
 from tests.faults.proxy import Proxy
 from tests.faults.services import Service
@@ -68,6 +69,8 @@ class Network:
 class Town:
     directory: Path
     postgres: Postgres
+    disk: Disk | None
+    """What PostgreSQL keeps its data on, where that is a file system of its own."""
     network: Network
     registry: Service
     worker: Service
@@ -103,14 +106,16 @@ class Town:
 
 
 @asynccontextmanager
-async def open_town(directory: Path) -> AsyncIterator[Town]:
-    """Starts all of it, and ends what still runs with the block, however it is left."""
+async def open_town(directory: Path, *, own_disk: bool = False) -> AsyncIterator[Town]:
+    """Starts all of it, and ends what still runs with the block, however it is left. `own_disk`: PostgreSQL gets a
+    file system of its own, where that can be made."""
     async with AsyncExitStack() as stack:
         postgres = Postgres(directory / "postgres")
+        disk = stack.enter_context(small_disk(postgres.directory)) if own_disk else None
         stack.push_async_callback(postgres.stop)
         await postgres.start()
         await postgres.create_databases()
-        town = _plan(directory, postgres)
+        town = _plan(directory, postgres, disk)
         for way in town.network.ways:
             await stack.enter_async_context(way)
         stack.push_async_callback(_end_all, town)
@@ -126,7 +131,7 @@ async def _end_all(town: Town) -> None:
     await asyncio.to_thread(town.tools.kill)
 
 
-def _plan(directory: Path, postgres: Postgres) -> Town:
+def _plan(directory: Path, postgres: Postgres, disk: Disk | None) -> Town:
     registry, first, second, peer, tools = (free_port() for _ in range(5))
     network = Network(
         database=Proxy(free_port(), [postgres.socket]),
@@ -142,6 +147,7 @@ def _plan(directory: Path, postgres: Postgres) -> Town:
     return Town(
         directory=directory,
         postgres=postgres,
+        disk=disk,
         network=network,
         registry=plan.registry(registry),
         worker=plan.worker(),
