@@ -1,8 +1,8 @@
 """The agent's saver without a turn behind it: it gathers and stores in the same way, and nothing fences it."""
 
-from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.types import Turn
+from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.postgres import Pool
 
 _STORE = "SELECT store_checkpoint_rows(%s, %s)"

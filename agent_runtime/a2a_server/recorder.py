@@ -24,7 +24,6 @@ from agent_runtime.a2a_server.tasks import (
 )
 from agent_runtime.errors import ThreadWaitsForInput, TurnSuperseded
 from agent_runtime.threads.store import claim_thread
-from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.outputs import (
     Completed,
     Failed,
@@ -38,6 +37,7 @@ from agent_runtime.turns.outputs import (
 )
 from agent_runtime.turns.store import enqueue_turn
 from agent_runtime.turns.types import Accepted, Announce, Turn, TurnRequest
+from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.postgres import Connection
 
 _WORKING = TaskState.TASK_STATE_WORKING

@@ -30,9 +30,9 @@ from agent_runtime.errors import (
     ThreadUnclaimed,
     ThreadWaitsForInput,
 )
-from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.store import turn_fence
 from agent_runtime.turns.types import LatestCheckpoint, Turn, TurnRequest
+from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.postgres import Connection
 from groundwork.sql import Queries
 

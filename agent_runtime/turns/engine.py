@@ -13,11 +13,11 @@ import psycopg
 from agent_runtime.errors import AgentBusy, AgentStopping, ThreadWaitsForInput, TurnSuperseded
 from agent_runtime.memory.store import find_summary
 from agent_runtime.turns import store
-from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
 from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
 from agent_runtime.turns.types import Turn, TurnRecorder, TurnRequest
+from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.load import Line
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
 from groundwork.tracing import context_of, spanned

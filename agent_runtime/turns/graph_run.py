@@ -19,7 +19,6 @@ from agent_runtime.errors import TurnSuperseded
 from agent_runtime.graph.answers import TurnRejected
 from agent_runtime.graph.context import TurnContext
 from agent_runtime.turns.answer import AnswerText, ToolLog, final_answer, messages_of
-from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.outputs import (
     Artifact,
     Completed,
@@ -36,6 +35,7 @@ from agent_runtime.turns.outputs import (
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.traced_calls import traced_calls
 from agent_runtime.turns.types import Turn, TurnRequest
+from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.postgres import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)

@@ -1,10 +1,10 @@
 """LangGraph's Postgres checkpointer, for one run: its writes are gathered, and every one is fenced by the turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -20,20 +20,16 @@ from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
 from agent_runtime.turns import store
-from agent_runtime.turns.checkpoint_rows import CheckpointRows, Encoded, values_apart
 from agent_runtime.turns.recent import Channels, RecentConversations
-from agent_runtime.turns.types import Turn
+from agent_runtime.turns.types import Turn, TurnRows
 from agent_runtime.turns.write_behind import WriteBehind
+from groundwork.checkpoint_rows import CheckpointRows, ValueEncoder, values_apart
 from groundwork.postgres import Pool, database_errors
 
 Durability = Literal["sync", "async", "exit"]
-Key = TypeVar("Key")
 
 _RESUME = "__resume__"
 """The channel in which LangGraph keeps what `interrupt()` has returned."""
-
-_LARGE = 256 * 1024
-"""Values of so many bytes are turned into bytes, and back, in a thread: the others would wait for too long."""
 
 _MOST_WAITING = 16 * 1024 * 1024
 """With so many bytes gathered a run waits until they are stored."""
@@ -72,7 +68,7 @@ class TurnSaver(AsyncPostgresSaver):
         self._answers = answers
         self._waits = durability == "sync"
         self._behind = WriteBehind(self._store, by_itself=durability == "async")
-        self._sizes: dict[str, int] = {}
+        self._encoder = ValueEncoder(self.serde)
         self._recent = recent
         self._latest_id = ""
 
@@ -134,7 +130,7 @@ class TurnSaver(AsyncPostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        encoded = await self._encode(values_apart(checkpoint, new_versions), lambda key: key[0])
+        encoded = await self._encoder.encode(values_apart(checkpoint, new_versions), lambda key: key[0])
         rows = self._behind.rows()
         rows.add_checkpoint(config, checkpoint, metadata, encoded)
         # While the answer is outstanding, a resumed graph stores no checkpoint.
@@ -154,44 +150,27 @@ class TurnSaver(AsyncPostgresSaver):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        values = dict(enumerate(value for _, value in writes))
-        encoded = await self._encode(values, lambda number: writes[number][0])
+        encoded = await self._encoder.encode_writes(writes)
         rows = self._behind.rows()
-        named = [(channel, encoded[number]) for number, (channel, _) in enumerate(writes)]
-        rows.add_writes(config, named, task_id, task_path)
+        rows.add_writes(config, encoded, task_id, task_path)
         rows.takes_answer |= self._answers and any(channel == _RESUME for channel, _ in writes)
         await self._added(rows)
 
-    async def _added(self, rows: CheckpointRows) -> None:
+    async def _added(self, rows: TurnRows) -> None:
         if self._waits or rows.size > _MOST_WAITING:
             await self._behind.flush()
 
-    async def _store(self, rows: CheckpointRows) -> None:
+    async def _store(self, rows: TurnRows) -> None:
         with database_errors():
             async with self._pool.connection() as conn:
                 await store.store_checkpoints(conn, self._turn, rows)
 
-    async def _encode(self, values: Mapping[Key, Any], channel_of: Callable[[Key], str]) -> dict[Key, Encoded]:
-        """The values as bytes, as they are now: what the graph does to them next is not in them."""
-        if not values:
-            return {}
-        if any(self._sizes.get(channel_of(key), 0) > _LARGE for key in values):
-            encoded = await asyncio.to_thread(self._dump, values)
-        else:
-            encoded = self._dump(values)
-        for key, (_, data) in encoded.items():
-            self._sizes[channel_of(key)] = len(data)
-        return encoded
-
-    def _dump(self, values: Mapping[Key, Any]) -> dict[Key, Encoded]:
-        return {key: Encoded(*self.serde.dumps_typed(value)) for key, value in values.items()}
-
     async def _load_checkpoint_tuple(self, value: DictRow) -> CheckpointTuple:
         channels: list[tuple[bytes, bytes, bytes | None]] = value["channel_values"] or []
         for channel, _, blob in channels:
-            self._sizes[channel.decode()] = len(blob or b"")
+            self._encoder.note_size(channel.decode(), len(blob or b""))
         build = partial(self._build_tuple, value)
-        if max(self._sizes.values(), default=0) > _LARGE:
+        if self._encoder.has_large_values:
             return await asyncio.to_thread(build)
         return build()
 

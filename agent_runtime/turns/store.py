@@ -9,8 +9,7 @@ from uuid import UUID
 import psycopg
 
 from agent_runtime.errors import TurnSuperseded
-from agent_runtime.turns.checkpoint_rows import CheckpointRows
-from agent_runtime.turns.types import Turn, TurnRequest
+from agent_runtime.turns.types import Turn, TurnRequest, TurnRows
 from groundwork.postgres import Connection
 from groundwork.sql import Queries
 
@@ -84,7 +83,7 @@ async def hold_turn(conn: Connection, turn: Turn) -> None:
         await conn.execute(sql.hold_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
 
 
-async def store_checkpoints(conn: Connection, turn: Turn, rows: CheckpointRows) -> None:
+async def store_checkpoints(conn: Connection, turn: Turn, rows: TurnRows) -> None:
     """Adds the rows, while the turn is ours, and notes whether the graph has taken the turn's answer.
 
     It is a transaction by itself. Raises `TurnSuperseded` when the turn is not ours any more.

@@ -11,8 +11,8 @@ from langchain_core.messages.base import message_to_dict
 from langchain_core.messages.utils import messages_from_dict
 from psycopg.rows import DictRow
 
-from agent_runtime.turns.checkpoint_rows import CheckpointRows
 from agent_runtime.turns.outputs import Outcome, Output
+from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.postgres import Connection
 from groundwork.tracing import Origin, origin
 
@@ -44,6 +44,14 @@ class Turn:
     attempt: int
     answered: bool = False
     latest: LatestCheckpoint | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass
+class TurnRows(CheckpointRows):
+    """What a turn's run adds to LangGraph's tables. `takes_answer`: it cannot have come about without the answer
+    that the turn brings."""
+
+    takes_answer: bool = False
 
 
 @dataclass(frozen=True)

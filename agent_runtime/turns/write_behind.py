@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from agent_runtime.turns.checkpoint_rows import CheckpointRows
+from agent_runtime.turns.types import TurnRows
 
 GATHER_SECONDS = 0.005
 """How long rows wait for others at least: a node's writes and the checkpoint after it come right after each other,
@@ -22,11 +22,11 @@ class WriteBehind:
     """Stores rows in the order in which they were added, a batch at a time. Nothing is stored after a failure: the
     error is raised by whatever is called next, and by everything after that."""
 
-    def __init__(self, store: Callable[[CheckpointRows], Coroutine[Any, Any, None]], *, by_itself: bool) -> None:
+    def __init__(self, store: Callable[[TurnRows], Coroutine[Any, Any, None]], *, by_itself: bool) -> None:
         """Unless rows are stored `by_itself`, they are when `flush` is called, or are left for `take`."""
         self._store = store
         self._by_itself = by_itself
-        self._waiting = CheckpointRows()
+        self._waiting = TurnRows()
         self._writing: asyncio.Task[None] | None = None
         self._timer: asyncio.Handle | None = None
         self._quiet_rounds = 0
@@ -35,7 +35,7 @@ class WriteBehind:
         self.has_begun = False
         """Whether rows were ever added."""
 
-    def rows(self) -> CheckpointRows:
+    def rows(self) -> TurnRows:
         """Where to add rows; they are stored soon."""
         self._raise_failure()
         self.has_begun = True
@@ -52,13 +52,13 @@ class WriteBehind:
             await self._written()
         self._raise_failure()
 
-    async def take(self) -> CheckpointRows:
+    async def take(self) -> TurnRows:
         """The rows that are not stored yet, for the caller to store; what is being stored is waited for."""
         self._stop_timer()
         while self._writing is not None:
             await self._written()
         self._raise_failure()
-        rows, self._waiting = self._waiting, CheckpointRows()
+        rows, self._waiting = self._waiting, TurnRows()
         return rows
 
     def _write_soon(self) -> None:
@@ -78,7 +78,7 @@ class WriteBehind:
 
     def _write(self) -> None:
         self._stop_timer()
-        rows, self._waiting = self._waiting, CheckpointRows()
+        rows, self._waiting = self._waiting, TurnRows()
         if self._failure is None:
             self._writing = asyncio.create_task(self._store(rows), name="checkpoints")
             self._writing.add_done_callback(self._ended)

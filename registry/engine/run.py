@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -14,7 +13,8 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph.errors import GraphRecursionError
 from langgraph.types import Command
 
-from groundwork.postgres import Connection, DatabaseUnavailable, database_errors
+from groundwork.checkpoint_rows import CheckpointRows
+from groundwork.postgres import DatabaseUnavailable, database_errors
 from groundwork.tracing import span
 from registry.engine.budgets import budget_patch
 from registry.engine.equipment import Compiled, Equipment
@@ -24,7 +24,7 @@ from registry.engine.kinds import is_handed_out, queue_type, works_outside
 from registry.engine.parking import park
 from registry.engine.plan import Decision
 from registry.engine.retries import next_attempt_after
-from registry.engine.saver import ExecutionSaver, Together
+from registry.engine.saver import ExecutionSaver
 from registry.engine.visits import (
     Completed,
     Event,
@@ -38,7 +38,7 @@ from registry.engine.visits import (
 )
 from registry.executions import store
 from registry.executions.models import Signal, TakenUp, Visits
-from registry.executions.store import ExecutionNotOurs
+from registry.executions.store import ExecutionNotOurs, Step
 from registry.workflows.ir import Node
 from registry.workflows.kinds import Finalizer
 
@@ -59,6 +59,11 @@ class Record:
     tokens: int = 0
     parked: tuple[Node, Parked] | None = None
     written: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def step(self, rows: CheckpointRows) -> Step:
+        return Step(
+            rows, self.events, patch=self.patch, steps=self.steps, cost_usd=self.cost_usd, tokens=self.tokens
+        )
 
 
 class Run:
@@ -309,54 +314,37 @@ class Run:
         ]
         return [*skipped, *scheduled]
 
-    @asynccontextmanager
-    async def writing(self, task_id: str) -> AsyncIterator[Together]:
-        """Around the graph's writes for a task: what we write with them."""
+    async def store_task(self, task_id: str, rows: CheckpointRows) -> None:
         record = self._records.get(task_id)
-        try:
-            yield partial(self._record, record)
-        except BaseException as error:
-            if record is not None:
-                record.written.set_exception(error)
-            raise
-        if record is not None:
-            record.written.set_result(None)
-            del self._records[task_id]
-
-    @asynccontextmanager
-    async def checkpointing(self, checkpoint: Checkpoint) -> AsyncIterator[Together]:
-        """Around a checkpoint: it must not be there before everything of the step that it ends."""
-        await asyncio.gather(*(record.written for record in self._records.values()))
-        yield partial(self._record_state, checkpoint["channel_values"].get("values"))
-
-    async def _record(self, record: Record | None, conn: Connection) -> None:
-        execution_id = self._taken.execution_id
-        await store.hold(conn, execution_id, self._taken.fence)
-        if self._consumed:
-            # The graph has them now: they are among what it is just writing.
-            await store.drop_signals(conn, self._consumed)
-            self._consumed = []
         if record is None:
+            await self._store(Step(rows))
             return
-        last = 0
-        if record.events:
-            last = await store.append_events(conn, execution_id, record.events)
-        if record.patch or record.steps:
-            await store.record_step(
-                conn,
-                execution_id,
-                patch=record.patch,
-                steps=record.steps,
-                cost_usd=record.cost_usd,
-                tokens=record.tokens,
-            )
-        if record.parked is not None:
-            await park(conn, self._equipment, self._ref, *record.parked, sequence=last)
+        try:
+            await self._store(record.step(rows), record.parked)
+        except BaseException as error:
+            record.written.set_exception(error)
+            record.written.exception()  # raised here as well: there may be nobody else who waits to hear of it
+            raise
+        record.written.set_result(None)
+        del self._records[task_id]
 
-    async def _record_state(self, values: Mapping[str, Any] | None, conn: Connection) -> None:
-        await store.hold(conn, self._taken.execution_id, self._taken.fence)
-        if values is not None:
-            await store.set_state(conn, self._taken.execution_id, values)
+    async def store_checkpoint(self, checkpoint: Checkpoint, rows: CheckpointRows) -> None:
+        """It must not be there before everything of the step that it ends."""
+        await asyncio.gather(*(record.written for record in self._records.values()))
+        await self._store(Step(rows, state=checkpoint["channel_values"].get("values")))
+
+    async def _store(self, step: Step, parked: tuple[Node, Parked] | None = None) -> None:
+        # The graph has taken what the signals bring: that is among what it is just writing.
+        step = replace(step, signals=self._consumed)
+        with database_errors():
+            async with self._equipment.pool.connection() as conn:
+                if parked is None:
+                    await store.record_step(conn, self._taken.execution_id, self._taken.fence, step)
+                else:
+                    async with conn.transaction():
+                        last = await store.record_step(conn, self._taken.execution_id, self._taken.fence, step)
+                        await park(conn, self._equipment, self._ref, *parked, sequence=last)
+        self._consumed = []
 
 
 def _failed(visit: Visit, failed: Failed, *, retryable: bool) -> Event:

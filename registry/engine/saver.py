@@ -1,9 +1,8 @@
 """LangGraph's Postgres checkpointer, for one worker's hold on one execution."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
@@ -13,11 +12,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
-from groundwork.postgres import Connection, Pool, database_errors
-
-Together = Callable[[Connection], Awaitable[None]]
-"""Writes of ours that go into the transaction of one of the graph's."""
-
+from groundwork.checkpoint_rows import CheckpointRows, ValueEncoder, values_apart
+from groundwork.postgres import Pool, database_errors
 
 _PLAIN = "plain_json"
 
@@ -37,24 +33,26 @@ class _Serializer(JsonPlusSerializer):
 
 
 class Recorder(Protocol):
-    """Whoever writes down what the graph does. Both blocks surround the graph's own transaction."""
+    """Whoever writes down what the graph does, with the graph's own rows in the same transaction."""
 
-    def writing(self, task_id: str) -> AbstractAsyncContextManager[Together]: ...
-    def checkpointing(self, checkpoint: Checkpoint) -> AbstractAsyncContextManager[Together]: ...
+    async def store_task(self, task_id: str, rows: CheckpointRows) -> None:
+        """What a task of the graph has written."""
+
+    async def store_checkpoint(self, checkpoint: Checkpoint, rows: CheckpointRows) -> None:
+        """The state at the end of a step."""
 
 
 class ExecutionSaver(AsyncPostgresSaver):
-    """The library's saver, with everything that it writes in one transaction with what we write about it: the
-    events of a task that has ended, and the state at the end of a step.
-
-    Ours comes first, and makes sure that the execution is still this worker's: nothing is written for one that was
-    cancelled or taken up by another. It raises then, and so does the graph's run.
+    """The library's saver, but what is to be written is left to the recorder: it adds the events of a task that
+    has ended, or the state at the end of a step, and makes sure that the execution is still this worker's. It
+    raises where it is not, and so does the graph's run.
     """
 
     def __init__(self, pool: Pool, recorder: Recorder) -> None:
         super().__init__(pool, serde=_Serializer())
         self._pool = pool
         self._recorder = recorder
+        self._encoder = ValueEncoder(self.serde)
 
     async def aput(
         self,
@@ -63,44 +61,26 @@ class ExecutionSaver(AsyncPostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        async with self._recorder.checkpointing(checkpoint) as ours:
-            with _together_with(ours):
-                return await super().aput(config, checkpoint, metadata, new_versions)
+        encoded = await self._encoder.encode(values_apart(checkpoint, new_versions), lambda key: key[0])
+        rows = CheckpointRows()
+        rows.add_checkpoint(config, checkpoint, metadata, encoded)
+        await self._recorder.store_checkpoint(checkpoint, rows)
+        return {"configurable": {**_place(config), "checkpoint_id": checkpoint["id"]}}
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        async with self._recorder.writing(task_id) as ours:
-            with _together_with(ours):
-                await super().aput_writes(config, writes, task_id, task_path)
+        rows = CheckpointRows()
+        rows.add_writes(config, await self._encoder.encode_writes(writes), task_id, task_path)
+        await self._recorder.store_task(task_id, rows)
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
-        """The one place where the library's saver touches a connection. It asks for a pipeline to write."""
+        """The one place where the library's saver touches a connection."""
         with database_errors():
-            async with self._pool.connection() as conn:
-                if not pipeline:
-                    async with conn.cursor(binary=True, row_factory=dict_row) as cursor:
-                        yield cursor
-                    return
-                async with conn.transaction(), conn.cursor(binary=True) as cursor:
-                    await _together.get()(conn)
-                    yield cursor
+            async with self._pool.connection() as conn, conn.cursor(binary=True, row_factory=dict_row) as cursor:
+                yield cursor
 
 
-async def _nothing(conn: Connection) -> None:
-    """For writes that are none of a step's."""
-
-
-# What is to be written with the write that this task of asyncio is making: the library calls our `_cursor` from
-# within its own methods, and several of them run side by side.
-_together: ContextVar[Together] = ContextVar("together", default=_nothing)
-
-
-@contextmanager
-def _together_with(ours: Together) -> Iterator[None]:
-    before = _together.set(ours)
-    try:
-        yield
-    finally:
-        _together.reset(before)
+def _place(config: RunnableConfig) -> dict[str, Any]:
+    return {name: config["configurable"][name] for name in ("thread_id", "checkpoint_ns")}

@@ -16,22 +16,15 @@ UPDATE executions SET updated_at = now()
 RETURNING execution_id;
 
 -- name: record_step
-UPDATE executions
-   SET state = state || %(patch)s, steps_executed = steps_executed + %(steps)s,
-       cost_usd = cost_usd + %(cost_usd)s, tokens_used = tokens_used + %(tokens)s
- WHERE execution_id = %(execution_id)s;
-
--- name: set_state
-UPDATE executions SET state = %(state)s WHERE execution_id = %(execution_id)s AND state IS DISTINCT FROM %(state)s;
+SELECT record_execution_step(
+           %(execution_id)s, %(fence)s, %(events)s, %(signals)s, %(state)s, %(patch)s, %(steps)s, %(cost_usd)s,
+           %(tokens)s, %(rows)s, %(bytes)s) AS last_sequence;
 
 -- name: append_events
 SELECT append_execution_events(%(execution_id)s, %(events)s) AS last_sequence;
 
 -- name: list_signals
 SELECT signal_id, node_id, payload FROM execution_signals WHERE execution_id = %(execution_id)s ORDER BY signal_id;
-
--- name: drop_signals
-DELETE FROM execution_signals WHERE signal_id = ANY(%(signal_ids)s);
 
 -- name: add_signal
 INSERT INTO execution_signals (execution_id, node_id, payload)

@@ -1,12 +1,14 @@
 """The rows of executions. Whoever changes one holds or locks its row first, so that changes come one by one."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
+from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.postgres import Connection
 from groundwork.sql import Queries
 from registry.engine.visits import Event, Parked
@@ -48,38 +50,54 @@ async def hold(conn: Connection, execution_id: UUID, fence: int) -> None:
         raise ExecutionNotOurs
 
 
-async def record_step(
-    conn: Connection,
-    execution_id: UUID,
-    *,
-    patch: Mapping[str, Any],
-    steps: int,
-    cost_usd: float,
-    tokens: int,
-) -> None:
-    """What a node has made of the state."""
+@dataclass(frozen=True)
+class Step:
+    """What is written at once: rows of the graph's, and what has become of the execution with them. `patch` is
+    what a node has made of the state, `state` the whole of it as the graph has it; `signals` are those it took."""
+
+    rows: CheckpointRows
+    events: Sequence[Event] = ()
+    signals: Sequence[int] = ()
+    state: Mapping[str, Any] | None = None
+    patch: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 0
+    cost_usd: float = 0.0
+    tokens: int = 0
+
+
+async def record_step(conn: Connection, execution_id: UUID, fence: int, step: Step) -> int:
+    """Writes it all, in one statement; nothing, and raises `ExecutionNotOurs`, when the execution is not the
+    worker's any more. Returns the number of the execution's last event."""
+    text, values = step.rows.packed()
     given = {
         "execution_id": execution_id,
-        "patch": Jsonb(patch),
-        "steps": steps,
-        "cost_usd": cost_usd,
-        "tokens": tokens,
+        "fence": fence,
+        "events": _dump(step.events),
+        "signals": list(step.signals),
+        "state": None if step.state is None else Jsonb(step.state),
+        "patch": Jsonb(step.patch),
+        "steps": step.steps,
+        "cost_usd": step.cost_usd,
+        "tokens": step.tokens,
+        "rows": text,
+        "bytes": values,
     }
-    await conn.execute(sql.record_step, given)
-
-
-async def set_state(conn: Connection, execution_id: UUID, state: Mapping[str, Any]) -> None:
-    """The state as the graph has it at the end of a step."""
-    await conn.execute(sql.set_state, {"execution_id": execution_id, "state": Jsonb(state)})
+    row = await (await conn.execute(sql.record_step, given)).fetchone()
+    if row is None or row["last_sequence"] is None:
+        raise ExecutionNotOurs
+    return int(row["last_sequence"])
 
 
 async def append_events(conn: Connection, execution_id: UUID, events: Sequence[Event]) -> int:
     """Numbers them and adds them; the execution's row is held or locked. Returns the last one's number."""
-    written = [{"type": event.type, "node_id": event.node_id, "data": dict(event.data)} for event in events]
-    given = {"execution_id": execution_id, "events": Jsonb(written)}
+    given = {"execution_id": execution_id, "events": _dump(events)}
     row = await (await conn.execute(sql.append_events, given)).fetchone()
     assert row is not None
     return int(row["last_sequence"])
+
+
+def _dump(events: Sequence[Event]) -> Jsonb:
+    return Jsonb([{"type": event.type, "node_id": event.node_id, "data": dict(event.data)} for event in events])
 
 
 async def count_visits(conn: Connection, execution_id: UUID, node_id: str) -> Visits:
@@ -92,10 +110,6 @@ async def count_visits(conn: Connection, execution_id: UUID, node_id: str) -> Vi
 async def list_signals(conn: Connection, execution_id: UUID) -> list[Signal]:
     rows = await (await conn.execute(sql.list_signals, {"execution_id": execution_id})).fetchall()
     return [Signal(**row) for row in rows]
-
-
-async def drop_signals(conn: Connection, signal_ids: Sequence[int]) -> None:
-    await conn.execute(sql.drop_signals, {"signal_ids": list(signal_ids)})
 
 
 async def add_signal(conn: Connection, execution_id: UUID, node_id: str, payload: Mapping[str, Any]) -> None:

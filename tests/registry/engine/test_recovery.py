@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -48,20 +48,25 @@ STRIDE = int(os.environ.get("TEST_STRIDE", "4"))
 """Not at every write, to save time; 1 for when the engine was changed."""
 
 
+Write = Callable[..., Awaitable[Any]]
+
+
 class Lifetimes:
     """Lets a worker live for so many writes; whoever comes after it is not bothered."""
 
     def __init__(self, writes: int) -> None:
         self.left = writes
         self.died = False
-        self._hold = store.hold
 
-    async def hold(self, *given: Any) -> None:
-        self.left -= 1
-        if self.left < 0:
-            self.died = True
-            raise DatabaseUnavailable("this worker is no more")
-        await self._hold(*given)
+    def counting(self, write: Write) -> Write:
+        async def counted(*given: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                self.died = True
+                raise DatabaseUnavailable("this worker is no more")
+            return await write(*given)
+
+        return counted
 
 
 @pytest.fixture
@@ -84,7 +89,8 @@ async def run(served: Served, monkeypatch: pytest.MonkeyPatch, writes: int) -> t
     execution = await start(registry, EVERYTHING)
     async with driver(registry, "first") as first, driver(registry, "second") as second:
         with monkeypatch.context() as patched, suppress(DatabaseUnavailable):
-            patched.setattr(store, "hold", lifetimes.hold)
+            for name in ("hold", "record_step"):
+                patched.setattr(store, name, lifetimes.counting(getattr(store, name)))
             await drive_to_its_end(served, first, execution)
         await drive_to_its_end(served, second, execution)
     return execution, lifetimes.died

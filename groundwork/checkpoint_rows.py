@@ -1,11 +1,12 @@
 """The rows that a run adds to LangGraph's tables, gathered until they are sent. Their contents are what its own
 saver would write, so that any other LangGraph program can read them."""
 
+import asyncio
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -15,9 +16,14 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     get_serializable_checkpoint_metadata,
 )
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 Row = dict[str, Any]
+Key = TypeVar("Key")
+
+_LARGE = 256 * 1024
+"""So many bytes take long enough for somebody to notice."""
 
 
 class Encoded(NamedTuple):
@@ -48,6 +54,43 @@ class WriteKey(NamedTuple):
     idx: int
 
 
+class ValueEncoder:
+    """Turns values into bytes, those of large channels in a thread: others would wait for too long."""
+
+    def __init__(self, serde: SerializerProtocol) -> None:
+        self._serde = serde
+        self._sizes: dict[str, int] = {}
+
+    @property
+    def has_large_values(self) -> bool:
+        return max(self._sizes.values(), default=0) > _LARGE
+
+    def note_size(self, channel: str, size: int) -> None:
+        """So many bytes the channel's value has had; that of its next one is not known beforehand."""
+        self._sizes[channel] = size
+
+    async def encode(self, values: Mapping[Key, Any], channel_of: Callable[[Key], str]) -> dict[Key, Encoded]:
+        """The values as they are now: what the graph does to them next is not in the bytes."""
+        if not values:
+            return {}
+        if any(self._sizes.get(channel_of(key), 0) > _LARGE for key in values):
+            encoded = await asyncio.to_thread(self._dump, values)
+        else:
+            encoded = self._dump(values)
+        for key, (_, data) in encoded.items():
+            self._sizes[channel_of(key)] = len(data)
+        return encoded
+
+    async def encode_writes(self, writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Encoded]]:
+        """Writes as LangGraph has them, channels with values."""
+        values = dict(enumerate(value for _, value in writes))
+        encoded = await self.encode(values, lambda number: writes[number][0])
+        return [(channel, encoded[number]) for number, (channel, _) in enumerate(writes)]
+
+    def _dump(self, values: Mapping[Key, Any]) -> dict[Key, Encoded]:
+        return {key: Encoded(*self._serde.dumps_typed(value)) for key, value in values.items()}
+
+
 @dataclass
 class CheckpointRows:
     """Rows, each at most once: what comes later replaces what is there or yields to it, as in the tables."""
@@ -56,8 +99,6 @@ class CheckpointRows:
     checkpoints: dict[CheckpointKey, str] = field(default_factory=dict)
     writes: dict[WriteKey, tuple[Row, Encoded]] = field(default_factory=dict)
     replacing: set[WriteKey] = field(default_factory=set)
-    takes_answer: bool = False
-    """Whether these rows cannot have come about without the answer that the turn brings."""
     size: int = 0
     """How many bytes of values there are."""
 
