@@ -67,6 +67,10 @@ class Bench:
         finally:
             await self._administer("DROP DATABASE {} WITH (FORCE)", name)
 
+    def wanted_rounds(self, usual: int) -> int:
+        """How many rounds to measure, where a benchmark thinks that so many are enough."""
+        return self._rounds or usual
+
     async def rounds(
         self, variants: Mapping[str, Measure], *, rounds: int = 5, unit: str = "", warm_up: bool = True
     ) -> Samples:
@@ -75,7 +79,7 @@ class Bench:
         The order is reversed in every other round. A first round is thrown away, with `warm_up`.
         """
         figures: dict[str, list[float]] = {name: [] for name in variants}
-        wanted = self._rounds or rounds
+        wanted = self.wanted_rounds(rounds)
         for number in range(-1 if warm_up else 0, wanted):
             names = list(variants)[:: 1 if number % 2 else -1]
             for name in names:

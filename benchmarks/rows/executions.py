@@ -1,4 +1,8 @@
-"""Executions of a three-node workflow, by one worker and by two, against the same graph in process."""
+"""Executions of a three-node workflow, by one worker and by two, against the same graph in process.
+
+How two workers compare with one is also measured with nodes that wait for somebody else, as most do: what counts
+then is the queue and the database, and not the number of cores.
+"""
 
 import asyncio
 import os
@@ -8,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from itertools import pairwise
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -24,14 +29,10 @@ AT_ONCE = 10
 """As many as a worker has in hand by default."""
 
 EXECUTIONS = 300
+WAITING_EXECUTIONS = 80
+ANSWER_SECONDS = 0.25
 NODES = ("first", "second", "third")
-WORKFLOW: dict[str, Any] = {
-    "workflow_id": "three-steps",
-    "version": "1.0.0",
-    "start_node": "first",
-    "nodes": {name: {"id": name, "kind": {"type": "condition", "branches": []}} for name in NODES},
-    "edges": [{"from": "first", "to": "second"}, {"from": "second", "to": "third"}],
-}
+STEPS, CALLS = "three-steps", "three-calls"
 YARDSTICK = "in process, stock saver, sync"
 
 Worker = asyncio.subprocess.Process
@@ -41,24 +42,46 @@ async def run(bench: Bench) -> Sequence[Row]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         plain = await enter(running_subject("benchmarks.three_nodes", await enter(bench.database()), str(AT_ONCE)))
+        slow = await enter(_slow_server())
         variants = {YARDSTICK: partial(_in_process, plain)}
+        waiting = {}
         for workers in (1, 2):
             dsn = await enter(bench.database())
             await prepared(dsn, prepare_database)
             settings = RegistrySettings(_env_file=None, database_url=dsn)
             registry = await enter(open_registry(settings, migrate=False, worker=False))
-            await registry.workflows.register(COMMAND_LINE, WORKFLOW)
+            await registry.workflows.register(
+                COMMAND_LINE, _workflow(STEPS, {"type": "condition", "branches": []})
+            )
+            call = {"type": "tool", "tool_ref": "slow", "input_mapping": {}}
+            tools = {"slow": {"kind": "http", "reference": slow}}
+            await registry.workflows.register(COMMAND_LINE, _workflow(CALLS, call) | {"tools": tools})
             processes = [await enter(_working(dsn)) for _ in range(workers)]
-            await _start(registry, 4 * AT_ONCE * workers)
+            await _start(registry, STEPS, 4 * AT_ONCE * workers)
             await _ended(registry)
-            variants[f"registry, {workers} worker{'s'[: workers - 1]}"] = partial(_by_workers, registry, processes)
-        bench.say(f"executions per second, of {EXECUTIONS} that wait")
+            name = f"registry, {workers} worker{'s'[: workers - 1]}"
+            variants[name] = partial(_by_workers, registry, processes, STEPS, EXECUTIONS)
+            waiting[name] = partial(_by_workers, registry, processes, CALLS, WAITING_EXECUTIONS)
+        bench.say(f"executions per second, of {EXECUTIONS} in the queue")
         samples = await bench.rounds(variants, rounds=3, unit="executions/s")
+        bench.say(f"the same, of {WAITING_EXECUTIONS} whose nodes wait {ANSWER_SECONDS} s each for an answer")
+        waited = await bench.rounds(waiting, rounds=3, unit="executions/s", warm_up=False)
     _, one, two = variants
     return [
         Row("executions of three nodes, one worker ÷ in process", at_least(0.5), samples.ratios(one, YARDSTICK)),
-        Row("executions, two workers ÷ one", at_least(1.7), samples.ratios(two, one)),
+        Row("the same, two workers ÷ one, with nodes that compute", at_least(1.7), samples.ratios(two, one)),
+        Row("the same, two workers ÷ one, with nodes that wait", at_least(1.7), waited.ratios(two, one)),
     ]
+
+
+def _workflow(name: str, kind: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "workflow_id": name,
+        "version": "1.0.0",
+        "start_node": NODES[0],
+        "nodes": {node: {"id": node, "kind": kind} for node in NODES},
+        "edges": [{"from": before, "to": after} for before, after in pairwise(NODES)],
+    }
 
 
 async def _in_process(subject: Subject) -> float:
@@ -66,19 +89,19 @@ async def _in_process(subject: Subject) -> float:
     return EXECUTIONS / float(seconds)
 
 
-async def _by_workers(registry: Registry, workers: Sequence[Worker]) -> float:
+async def _by_workers(registry: Registry, workers: Sequence[Worker], workflow: str, executions: int) -> float:
     """The workers stand still while the executions are started: only what they do is measured."""
     _tell(workers, signal.SIGSTOP)
-    await _start(registry, EXECUTIONS)
+    await _start(registry, workflow, executions)
     _tell(workers, signal.SIGCONT)
     started = time.perf_counter()
     await _ended(registry)
-    return EXECUTIONS / (time.perf_counter() - started)
+    return executions / (time.perf_counter() - started)
 
 
-async def _start(registry: Registry, executions: int) -> None:
+async def _start(registry: Registry, workflow: str, executions: int) -> None:
     for _ in range(executions):
-        await registry.executions.start(COMMAND_LINE, "three-steps", None, {"n": 1})
+        await registry.executions.start(COMMAND_LINE, workflow, None, {"n": 1})
 
 
 async def _ended(registry: Registry) -> None:
@@ -105,6 +128,23 @@ async def _working(dsn: str) -> AsyncIterator[Worker]:
         finally:
             process.terminate()
             await process.wait()
+
+
+@asynccontextmanager
+async def _slow_server() -> AsyncIterator[str]:
+    """The URL of something that takes its time to answer."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(ANSWER_SECONDS)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n")
+        writer.write(b"Connection: close\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
 def _tell(processes: Sequence[Worker], what: signal.Signals) -> None:

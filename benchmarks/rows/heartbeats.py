@@ -33,14 +33,14 @@ async def run(bench: Bench) -> Sequence[Row]:
         load = await enter(running_subject("benchmarks.beats"))
         bench.say("the registry's share of a core at 1,000 heartbeats a second")
         bare = await enter(running_module("benchmarks.bare_answer", dsn))
-        # With kept connections agents are fewer and beat more often, so that they come again within the few seconds.
+        # With kept connections agents are fewer and beat more often: they come again within the few seconds.
         variants = {
             EACH: partial(share_of_core, load, registry, keep=False),
             KEPT: partial(share_of_core, load, registry, keep=True, agents=PER_SECOND),
             BARE_EACH: partial(share_of_core, load, bare, keep=False),
             BARE_KEPT: partial(share_of_core, load, bare, keep=True, agents=PER_SECOND),
         }
-        samples = await bench.rounds(variants, rounds=5, unit="%")
+        samples = await bench.rounds(variants, rounds=3, unit="%")
     return [
         Row("heartbeats, a connection for each: share of a core", at_most(0.3, "%"), samples.of[EACH]),
         Row("heartbeats, kept connections: share of a core", at_most(0.3, "%"), samples.of[KEPT]),
