@@ -1,6 +1,7 @@
 """The state of a conversation that may become long."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.messages import (
@@ -14,6 +15,8 @@ from langchain_core.messages import (
 from langgraph.channels import DeltaChannel
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
+_ID = attrgetter("id")
+
 SNAPSHOT_EVERY = 1_000
 """How many steps that say something are stored as what they add, before the whole conversation is stored again."""
 
@@ -24,8 +27,11 @@ def merge_messages(state: Sequence[BaseMessage], writes: Sequence[Any]) -> list[
     Like LangGraph's `add_messages`, for many writes at once. It makes no ids up, because it is called again with
     the same writes; LangGraph gives them to messages before it stores them.
     """
+    said = _messages_in(writes)
+    if _are_new(said, state):
+        return [*state, *said]
     merged: dict[object, BaseMessage] = {message.id or object(): message for message in state}
-    for message in _messages_in(writes):
+    for message in said:
         if not isinstance(message, RemoveMessage):
             merged[message.id or object()] = message
         elif message.id == REMOVE_ALL_MESSAGES:
@@ -45,6 +51,16 @@ class Conversation(TypedDict):
     """
 
     messages: Annotated[list[AnyMessage], DeltaChannel(merge_messages, snapshot_frequency=SNAPSHOT_EVERY)]
+
+
+def _are_new(said: Sequence[BaseMessage], state: Sequence[BaseMessage]) -> bool:
+    """Whether they only follow, as nearly always: that is found out quicker than all is put together anew."""
+    ids = [message.id for message in said if message.id is not None]
+    return (
+        not any(isinstance(message, RemoveMessage) for message in said)
+        and len(set(ids)) == len(ids)
+        and set(ids).isdisjoint(map(_ID, state))
+    )
 
 
 def _messages_in(writes: Sequence[Any]) -> list[BaseMessage]:
