@@ -8,8 +8,10 @@ from typing import Any, LiteralString, cast
 from uuid import UUID
 
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
-from procrastinate.connector import Notify
+from procrastinate.connector import BaseConnector, Notify
 from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job
+from procrastinate.manager import JobManager
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.errors import RaiseException
 from psycopg.sql import SQL, Identifier
@@ -105,6 +107,21 @@ async def prepare_queue(pool: Pool) -> None:
         await jobs.app.schema_manager.apply_schema_async()
 
 
+class _JobManager(JobManager):
+    """The library's, and somebody hears of it when no job could be fetched."""
+
+    def __init__(self, connector: BaseConnector) -> None:
+        super().__init__(connector)
+        self.fetching_failed = asyncio.Event()
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        try:
+            return await super().fetch_job(queues, worker_id)
+        except ConnectorException:
+            self.fetching_failed.set()
+            raise
+
+
 class Jobs:
     """Puts jobs into the queue, each in the transaction of what makes it necessary.
 
@@ -113,10 +130,16 @@ class Jobs:
 
     def __init__(self) -> None:
         self.app = App(connector=_Connector())
+        self.app.job_manager = self._manager = _JobManager(self.app.connector)
 
     async def open(self, pool: Pool) -> None:
         """Uses the process's own pool; whoever opened it closes it."""
         await self.app.open_async(pool)
+
+    @property
+    def fetching_failed(self) -> asyncio.Event:
+        """Set when no job could be fetched; whoever waits for that clears it."""
+        return self._manager.fetching_failed
 
     async def defer_drive(self, conn: Connection, execution_id: UUID) -> None:
         """One worker at a time has an execution in hand: jobs of one lock run one after the other."""

@@ -36,6 +36,9 @@ LAST_ATTEMPT = 8
 
 _SWEEP_SECONDS = 2.0
 _AGAIN_SECONDS = 1.0
+_LAST_SECONDS = 2.0
+"""For jobs that are cut off when the grace is over, to say so."""
+
 _FETCH_SECONDS = 0.25
 """How often a worker looks for jobs it has not heard of: those whose time has come, and behind a pooler all."""
 
@@ -61,7 +64,7 @@ async def open_worker(settings: RegistrySettings, pool: Pool, jobs: Jobs, grace:
         equipment = Equipment(settings, pool, jobs, EXECUTORS, worker_id, models, outside)
         _register(jobs.app, Driver(equipment, lease.in_hand))
         stopping = asyncio.Event()
-        working = asyncio.create_task(_work(jobs.app, settings, grace, stopping), name="worker")
+        working = asyncio.create_task(_work(jobs, settings, grace, stopping), name="worker")
         async with running("abandoned-executions", partial(_sweep, equipment, lease_seconds)):
             try:
                 yield
@@ -100,35 +103,66 @@ def _register(app: procrastinate.App, driver: Driver) -> None:
         register(app, name, function)
 
 
-async def _work(
-    app: procrastinate.App,
-    settings: RegistrySettings,
-    grace: Grace,
-    stopping: asyncio.Event,
-) -> None:
-    """Runs procrastinate's worker, again when the database was away."""
-    lease_seconds = settings.jamjet_worker_lease_seconds
+async def _work(jobs: Jobs, settings: RegistrySettings, grace: Grace, stopping: asyncio.Event) -> None:
+    """Runs procrastinate's worker. One that could not fetch a job takes no more, and ends what it has begun, which
+    may take as long as a model thinks: another one is started beside it. Trying again would not do, because a job
+    that it was given while its connection broke would be in the hands of a worker that knows nothing of it."""
+    workers: set[asyncio.Task[None]] = set()
     while not stopping.is_set():
-        worker = Worker(
-            app,
-            queues=_queues(settings),
-            concurrency=settings.jamjet_worker_concurrency,
-            install_signal_handlers=False,
-            fetch_job_polling_interval=_FETCH_SECONDS,
-            update_heartbeat_interval=_NEVER,
-            stalled_worker_timeout=lease_seconds,
-            delete_jobs="always",
-        )
-        stop = asyncio.create_task(_stop(worker, grace, stopping), name="worker-stop")
-        try:
-            async with running("worker-heart", partial(_beat, worker, lease_seconds)):
-                await worker.run()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next one may do better
-            logger.warning("the worker stopped and begins anew: %s", error)
-        finally:
-            stop.cancel()
+        jobs.fetching_failed.clear()
+        worker = asyncio.create_task(_run_worker(jobs.app, settings, grace, stopping), name="worker-run")
+        workers.add(worker)
+        worker.add_done_callback(workers.discard)
+        await _first_of(worker, stopping, jobs.fetching_failed)
         if not stopping.is_set():
             await asyncio.sleep(_AGAIN_SECONDS)
+    await _end(workers, grace)
+
+
+async def _run_worker(
+    app: procrastinate.App, settings: RegistrySettings, grace: Grace, stopping: asyncio.Event
+) -> None:
+    lease_seconds = settings.jamjet_worker_lease_seconds
+    worker = Worker(
+        app,
+        queues=_queues(settings),
+        concurrency=settings.jamjet_worker_concurrency,
+        install_signal_handlers=False,
+        fetch_job_polling_interval=_FETCH_SECONDS,
+        update_heartbeat_interval=_NEVER,
+        stalled_worker_timeout=lease_seconds,
+        delete_jobs="always",
+    )
+    stop = asyncio.create_task(_stop(worker, grace, stopping), name="worker-stop")
+    try:
+        async with running("worker-heart", partial(_beat, worker, lease_seconds)):
+            await worker.run()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
+    except Exception as error:  # noqa: BLE001 - whatever it was, the next one may do better
+        logger.warning("the worker stopped, and another one takes its place: %s", error)
+    finally:
+        stop.cancel()
+
+
+async def _first_of(task: asyncio.Task[None], *events: asyncio.Event) -> None:
+    """Returns when the task has ended or one of the events is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait([task, *waiting], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+
+
+async def _end(workers: set[asyncio.Task[None]], grace: Grace) -> None:
+    """They have been told to stop. One that was ending anyway waits for its jobs as long as they take: it is cut
+    off, and others take up what it had in hand once its lease is over."""
+    if workers:
+        await asyncio.wait(workers, timeout=grace.left() + _LAST_SECONDS)
+    # The first cancellation is taken for a wish to stop, and the jobs are waited for once more.
+    while workers:
+        for worker in list(workers):
+            worker.cancel()
+        await asyncio.wait(list(workers), timeout=0.1)
 
 
 def _queues(settings: RegistrySettings) -> list[str] | None:

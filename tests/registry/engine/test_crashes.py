@@ -4,13 +4,17 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job
+from procrastinate.manager import JobManager
 
 from tests.processes import ServiceProcess, registry_process, worker_process
 from tests.registry.engine.executions import events_of, start, until
@@ -183,3 +187,51 @@ def disconnect(dsn: str) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets the next look for a job fail, as when the database is away for a moment."""
+    fetch, failures = JobManager.fetch_job, 0
+
+    async def fetch_job(self: JobManager, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise ConnectorException
+        return await fetch(self, queues, worker_id)
+
+    def fail() -> None:
+        nonlocal failures
+        failures += 1
+
+    monkeypatch.setattr(JobManager, "fetch_job", fetch_job)
+    return fail
+
+
+async def test_a_worker_that_could_not_look_for_jobs_does_more_before_what_it_has_begun_is_done(
+    registry_dsn: str, model: SlowModel, failing: Callable[[], None]
+):
+    async with running_registry(registry_dsn, worker=True, jamjet_model_seam_url=model.url) as served:
+        slow = await start(served.registry, THINKING, prompt="hold")
+        await model.asked(1)
+        failing()
+        quick = await start(served.registry, THINKING, prompt="quick")
+        assert (await until(served.registry, quick)).status == "completed"
+        model.released.set()
+        assert (await until(served.registry, slow)).status == "completed"
+        assert len(await told(served, slow, "node_started")) == 1
+
+
+async def test_a_worker_that_could_not_look_for_jobs_stops_in_time(
+    registry_dsn: str, model: SlowModel, failing: Callable[[], None]
+):
+    given: dict[str, Any] = {"jamjet_model_seam_url": model.url, "shutdown_grace_seconds": 1}
+    async with running_registry(registry_dsn, worker=True, **given) as served:
+        await start(served.registry, THINKING, prompt="hold")
+        await model.asked(1)
+        failing()
+        quick = await start(served.registry, THINKING, prompt="quick")
+        await until(served.registry, quick)
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < 10
