@@ -32,6 +32,12 @@ class Served:
         return f"http://{self.host}:{self.port}"
 
     @property
+    def cpu_seconds(self) -> float:
+        """Processor time that it has used so far."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+    @property
     def resident_megabytes(self) -> float:
         return float(psutil.Process(self.pid).memory_info().rss) / 1e6
 

@@ -34,8 +34,9 @@ async def _delete_all(bench: Bench, threads: int, goal: float) -> Sequence[Row]:
         dsn = await enter(bench.database())
         with bench.busy(f"writing {threads:,} threads of ten checkpoints"):
             await prepared(dsn, prepare_database)
-            tables = ("threads", "checkpoints", "checkpoint_blobs", "checkpoint_writes", "tasks")
-            await fill(dsn, *tables, agent_id="doomed", threads=threads)
+            await fill(dsn, "threads", agent_id="doomed", threads=threads)
+            tables = ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "tasks")
+            await fill(dsn, *tables, agent_id="doomed")
         deleting = await enter(running_subject("benchmarks.deleting", dsn))
         looped = await deleting.ask(do="loop", threads=LOOPED)
         load = await enter(running_subject("benchmarks.load"))

@@ -28,7 +28,7 @@ from registry.settings import RegistrySettings
 AT_ONCE = 10
 """As many as a worker has in hand by default."""
 
-EXECUTIONS = 300
+EXECUTIONS = 200
 WAITING_EXECUTIONS = 80
 ANSWER_SECONDS = 0.25
 NODES = ("first", "second", "third")

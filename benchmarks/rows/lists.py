@@ -16,7 +16,7 @@ from benchmarks.served import Served, running_agent, running_registry
 from registry.database import prepare_database as prepare_registry
 
 FEW, MANY = 1_000, 1_000_000
-PAGES = 150
+PAGES = 120
 PAGE_ROUNDS = 5
 
 Url = Callable[[int], str]
@@ -49,9 +49,8 @@ async def _registry(bench: Bench) -> list[Row]:
         for number in (FEW, MANY):
             dsn = await stack.enter_async_context(bench.database())
             await prepared(dsn, prepare_registry)
-            await fill(dsn, "idle_agents", agents=number)
-            await fill(dsn, "executions", executions=number)
-            await fill(dsn, "audit_entries", entries=number)
+            tables = ("idle_agents", "executions", "audit_entries")
+            await fill(dsn, *tables, agents=number, executions=number, entries=number)
             registries[number] = await stack.enter_async_context(running_registry(dsn))
         rows = []
         for what, path, by in (

@@ -1,6 +1,6 @@
 """Whether the memory of an agent and of a registry grows with what they have served.
 
-`make bench memory ARGS="--rounds 120"` goes on for an hour.
+`make bench memory ARGS="--rounds 180"` goes on for an hour.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from benchmarks.subject import Subject, running_subject
 
 WARM_ROUNDS = 1
 ROUNDS = 2
-SECONDS = 30.0
+SECONDS = 20.0
 """How long a round of load takes, about."""
 
 AGENTS = 1_000

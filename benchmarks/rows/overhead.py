@@ -7,11 +7,12 @@ from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.report import Row, at_most
-from benchmarks.rows.turns import over_a2a
-from benchmarks.served import running_agent, running_module
-from benchmarks.subject import running_subject
+from benchmarks.rows.turns import SECONDS, TEXT, rate
+from benchmarks.served import Served, running_agent, running_module
+from benchmarks.subject import Subject, running_subject
 
 CONCURRENT = 8
+BARE, SERVED = "A2A and checkpoints alone", "served"
 
 AS_SERVED: dict[str, Any] = {"otel_instrumentation_a2a_sdk_enabled": "false"}
 """What `agent-runtime serve` sets for the libraries."""
@@ -24,10 +25,26 @@ async def run(bench: Bench) -> Sequence[Row]:
         bare = await enter(running_module("benchmarks.bare_agent", await enter(bench.database()), **AS_SERVED))
         agent = await enter(running_agent(await enter(bench.database())))
         bench.say(f"turns per second, {CONCURRENT} at a time")
+        spent: dict[str, list[float]] = {BARE: [], SERVED: []}
         variants = {
-            "A2A and checkpoints alone": partial(over_a2a, load, bare, CONCURRENT),
-            "served": partial(over_a2a, load, agent, CONCURRENT),
+            BARE: partial(_turns, load, bare, spent[BARE]),
+            SERVED: partial(_turns, load, agent, spent[SERVED]),
         }
-        samples = await bench.rounds(variants, rounds=7, unit="turns/s")
-    slower = [1 - ratio for ratio in samples.ratios("served", "A2A and checkpoints alone")]
-    return [Row("ownership, order and tasks, on top of A2A + checkpoints", at_most(0.10, "%"), slower)]
+        samples = await bench.rounds(variants, rounds=9, unit="turns/s")
+    slower = [1 - ratio for ratio in samples.ratios(SERVED, BARE)]
+    dearer = [1 - bare / served for bare, served in zip(spent[BARE][1:], spent[SERVED][1:], strict=True)]
+    what = "ownership, order and tasks, on top of A2A + checkpoints"
+    return [
+        Row(what, at_most(0.10, "%"), slower),
+        Row(f"{what}, of the agent's processor time", at_most(0.10, "%"), dearer),
+    ]
+
+
+async def _turns(load: Subject, agent: Served, spent: list[float]) -> float:
+    """Turns per second; notes the processor time of one, in seconds."""
+    before = agent.cpu_seconds
+    answer = await load.ask(
+        do="many", host=agent.host, port=agent.port, concurrent=CONCURRENT, seconds=SECONDS, text=TEXT
+    )
+    spent.append((agent.cpu_seconds - before) / len(answer["latencies"]))
+    return rate(answer)
