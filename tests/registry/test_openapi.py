@@ -24,7 +24,7 @@ from tests.registry.walks import NEEDS_NO_TOKEN
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 AnyCase: TypeAlias = Case[Any]
 
-EXAMPLES = 8
+EXAMPLES = 4
 """How many requests of each kind, as documented and not, are made to each operation."""
 
 KNOWN = {
