@@ -3,8 +3,8 @@
 #   ARGS="..."          more arguments for the command behind the target
 
 python := .venv/bin/python
-# One more than there are cores: many tests wait for a process, or for time to pass.
-workers := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Two more than there are cores: many tests wait for a process, or for time to pass.
+workers := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 # The tests of what speaks to a database all day.
 served := tests/agent_runtime tests/admin_api tests/registry

@@ -40,6 +40,15 @@ class Client:
             raise AnswerWrong(body[:500])
         return seconds
 
+    async def say_patiently(self, text: str, context_id: str) -> float:
+        while True:
+            try:
+                return await self.say(text, context_id)
+            except AnswerWrong as wrong:
+                if b"OVERLOADED" not in wrong.args[0]:
+                    raise
+            await asyncio.sleep(1)
+
     async def stream(self, text: str, context_id: str) -> tuple[float, float, int]:
         """Asks for a stream: the seconds until its first event and until its end, and its length in bytes."""
         started = time.perf_counter()
@@ -105,14 +114,18 @@ async def keep_busy(turn: Callable[[str], Awaitable[float]], until: float, laten
         latencies.append(await turn(context_id))
 
 
-async def say_many(host: str, port: int, concurrent: int, seconds: float, text: str) -> dict[str, Any]:
-    """So many speak at a time, for so many seconds."""
+async def say_many(
+    host: str, port: int, concurrent: int, seconds: float, text: str, patient: bool = False
+) -> dict[str, Any]:
+    """So many speak at a time, for so many seconds. `patient`: who is refused because there is too much to do
+    waits for a second."""
     clients = [Client(host, port) for _ in range(concurrent)]
     latencies: list[float] = []
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for client in clients:
-            group.create_task(keep_busy(partial(client.say, text), started + seconds, latencies))
+            say = client.say_patiently if patient else client.say
+            group.create_task(keep_busy(partial(say, text), started + seconds, latencies))
     took = time.perf_counter() - started
     for client in clients:
         client.close()

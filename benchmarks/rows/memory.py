@@ -20,6 +20,7 @@ from benchmarks.subject import Subject, running_subject
 
 WARM_ROUNDS = 1
 ROUNDS = 2
+TOLD_EVERY = 30
 SECONDS = 20.0
 """How long a round of load takes, about."""
 
@@ -60,12 +61,13 @@ async def _growth(bench: Bench, what: str, served: Served, load: Load) -> Row:
     for _ in range(WARM_ROUNDS):
         await load()
     warm, requests = served.resident_megabytes, 0
-    for _ in range(bench.wanted_rounds(ROUNDS)):
+    bench.say(f"  {what}: {ready:.0f} MB when ready, {warm:.0f} MB when warm")
+    wanted = bench.wanted_rounds(ROUNDS)
+    for number in range(1, wanted + 1):
         requests += await load()
-    after = served.resident_megabytes
-    bench.say(
-        f"  {what}: {ready:.0f} MB when ready, {warm:.0f} MB when warm, {after:.0f} MB {requests:,} requests later"
-    )
+        after = served.resident_megabytes
+        if number == wanted or number % TOLD_EVERY == 0:
+            bench.say(f"  {what}: {after:.0f} MB {requests:,} requests later")
     return Row(
         f"{what}: more memory after each 10,000 requests", at_most(5, "MB"), [(after - warm) * 10_000 / requests]
     )
@@ -74,7 +76,7 @@ async def _growth(bench: Bench, what: str, served: Served, load: Load) -> Row:
 async def _say(load: Subject, agent: Served) -> int:
     """Each turn is a new conversation."""
     given = {"do": "many", "host": agent.host, "port": agent.port, "concurrent": 8, "text": TEXT}
-    return len((await load.ask(**given, seconds=SECONDS))["latencies"])
+    return len((await load.ask(**given, seconds=SECONDS, patient=True))["latencies"])
 
 
 async def _ask(load: Subject, registry: Served, http: httpx.AsyncClient) -> int:
@@ -83,8 +85,18 @@ async def _ask(load: Subject, registry: Served, http: httpx.AsyncClient) -> int:
     answer = await load.ask(**given, rate=HEARTBEATS_PER_SECOND, seconds=SECONDS * 0.6)
     asked = 0
     for number in range(100):
-        (await http.post("/executions", json={"workflow_id": "steps", "input": {"n": number}})).raise_for_status()
+        await _patiently(http, "POST", "/executions", {"workflow_id": "steps", "input": {"n": number}})
         for path in ("/executions?limit=50", "/agents?limit=50", "/audit?limit=50"):
-            (await http.get(path)).raise_for_status()
+            await _patiently(http, "GET", path)
         asked += 4
     return len(answer["latencies"]) + asked
+
+
+async def _patiently(http: httpx.AsyncClient, method: str, path: str, body: object = None) -> None:
+    """Waits for a second when the registry has too much to do."""
+    while True:
+        answer = await http.request(method, path, json=body)
+        if answer.status_code != 503:
+            answer.raise_for_status()
+            return
+        await asyncio.sleep(1)

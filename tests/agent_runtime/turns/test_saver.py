@@ -71,8 +71,8 @@ class Engine:
         return accepted.turn
 
     async def end(self, turn: Turn, saver: TurnSaver) -> None:
+        unsaved = await saver.take()
         async with self._pool.connection() as conn:
-            unsaved = await saver.take()
             (await self._recorder.ended(conn, turn, Completed(), [], unsaved))()
 
     async def run(
