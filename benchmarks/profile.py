@@ -53,6 +53,8 @@ def tell(stacks: Iterable[str]) -> None:
     total = 0
     for line in stacks:
         stack, _, times = line.rpartition(" ")
+        if not times.isdigit():
+            continue  # the name of a function may be so odd that py-spy takes two lines for it
         total += int(times)
         for frame in {_without_line(frame) for frame in stack.split(";")}:
             inclusive[frame] += int(times)
