@@ -172,6 +172,7 @@ async def open_runtime(
             after=runner.after,
             lost=a2a.turn_lost,
             most=settings.max_turns,
+            longest_seconds=settings.max_turn_seconds,
         )
         a2a.serve(turns)
         metrics.watch_turns(turns)

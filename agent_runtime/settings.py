@@ -50,6 +50,7 @@ class AgentSettings(BaseSettings):
     a2a_tokens: SecretStr = SecretStr("")
     a2a_max_body_bytes: Annotated[int, Field(ge=1024)] = 10 * 1024 * 1024
     max_turns: Annotated[int, Field(ge=1, le=100_000)] = 100
+    max_turn_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3600
     max_requests: Annotated[int, Field(ge=1, le=100_000)] = 200
     checkpoint_durability: Literal["sync", "async", "exit"] = "async"
     conversation_cache_mb: Annotated[int, Field(ge=0, le=65_536)] = 32

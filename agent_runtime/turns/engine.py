@@ -30,6 +30,7 @@ MAX_ATTEMPTS = 5
 """A turn whose processes have died this often is given up: it is likely to be what kills them."""
 
 _POLL_SECONDS = 0.1
+_SHORTEST_DRAIN_SECONDS = 1.0
 
 _COULD_NOT_FINISH = Failed("the agent could not finish this turn")
 
@@ -64,10 +65,12 @@ class Turns:
         after: Callable[[Turn, RunResult], None] = lambda turn, result: None,
         lost: Callable[[str], None] = lambda task_id: None,
         most: int = 200,
+        longest_seconds: float = 3600,
     ) -> None:
         """`after` is told of each turn that has ended, `lost` the task id of each that this process let go.
 
-        Of the turns that are submitted here `most` are taken at a time; what dead processes leave, in any case."""
+        Of the turns that are submitted here `most` are taken at a time; what dead processes leave, in any case.
+        One that runs for longer than `longest_seconds` is stopped, and fails."""
         self._pool = pool
         self._lease = lease
         self._recorder = recorder
@@ -75,6 +78,7 @@ class Turns:
         self._after = after
         self._lost = lost
         self._most = most
+        self._longest_seconds = longest_seconds
         self._line = Line(pool)
         self.refused = 0
         self._queued: dict[int, HeldTurn] = {}
@@ -162,16 +166,13 @@ class Turns:
         What has not ended stays in the database and is resumed by the next process of this agent.
         """
         self.stop_accepting()
-        await asyncio.gather(*self._unfinished, return_exceptions=True)
-        tasks = [task for _, task in self._running.values()]
-        try:
-            if tasks and seconds:
-                logger.info("waiting up to %.0f s for %d running turns", seconds, len(tasks))
-                await asyncio.wait(tasks, timeout=seconds)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        ends_at = asyncio.get_running_loop().time() + seconds
+        # What is half accepted or half ended is a matter of milliseconds, unless the database stands still.
+        await _let_end(set(self._unfinished), max(seconds, _SHORTEST_DRAIN_SECONDS))
+        tasks = {task for _, task in self._running.values()}
+        if tasks and seconds:
+            logger.info("waiting up to %.0f s for %d running turns", seconds, len(tasks))
+        await _let_end(tasks, max(0.0, ends_at - asyncio.get_running_loop().time()))
         self._queued.clear()
 
     # Accepting and cancelling
@@ -249,11 +250,17 @@ class Turns:
                     announce = await self._recorder.progressed(conn, turn, outputs)
             announce()
 
+        limit = asyncio.timeout(self._longest_seconds)
         try:
-            return await self._run_graph(turn, held.request, summary, put)
+            async with limit:
+                return await self._run_graph(turn, held.request, summary, put)
         except (TurnSuperseded, DatabaseUnavailable):
             raise
         except Exception:  # the user's graph may raise anything; its turn must still end
+            if limit.expired():
+                seconds = f"{self._longest_seconds:g} seconds"
+                logger.warning("turn %s of thread %s was stopped after %s", turn.turn_id, turn.thread_id, seconds)
+                return RunResult(Failed(f"the agent did not finish this turn within {seconds}"), [], [])
             logger.exception("turn %s of thread %s failed", turn.turn_id, turn.thread_id)
             return RunResult(_COULD_NOT_FINISH, [], [])
 
@@ -382,3 +389,14 @@ async def _summary_of(conn: Connection, turn: Turn) -> str | None:
     """The thread's long-term summary, for a turn that was accepted some time ago or by another process."""
     thread = await find_summary(conn, turn.thread_id, turn.owner_key)
     return thread.summary.text or None if thread else None
+
+
+async def _let_end(tasks: set[asyncio.Task[Any]], seconds: float) -> None:
+    """Waits for so long, then stops those that have not ended where they are."""
+    try:
+        if tasks and seconds:
+            await asyncio.wait(tasks, timeout=seconds)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -17,6 +17,9 @@ from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
 
 logger = logging.getLogger(__name__)
 
+_LAST_SECONDS = 2.0
+"""For giving the lease up; it also runs out by itself."""
+
 
 @dataclass(frozen=True)
 class ProcessLease:
@@ -38,11 +41,12 @@ async def open_lease(pool: Pool, agent_id: str, seconds: float) -> AsyncIterator
     async with running("process-lease", partial(_keep, pool, lease)):
         yield lease
     try:
-        with database_errors():
-            async with pool.connection(timeout=2) as conn:
-                await store.end_lease(conn, lease.process_id)
-    except DatabaseUnavailable as error:
-        logger.warning("the process lease runs out by itself in %s seconds: %s", seconds, error)
+        async with asyncio.timeout(_LAST_SECONDS):
+            with database_errors():
+                async with pool.connection() as conn:
+                    await store.end_lease(conn, lease.process_id)
+    except (DatabaseUnavailable, TimeoutError) as error:
+        logger.warning("the process lease runs out by itself in %s seconds: %r", seconds, error)
 
 
 async def _keep(pool: Pool, lease: ProcessLease) -> None:

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from groundwork.embedded import open_embedded
-from tests.agents import SCRIPTED, running_agent, write_project
+from tests.agents import SCRIPTED, running_agent, text_message, write_project
 from tests.processes import agent_process
 
 
@@ -65,3 +65,19 @@ async def test_requests_are_refused_while_the_database_is_away_and_served_when_i
     assert (away.status_code, away.json()["error"]["code"]) == (503, "UNAVAILABLE")
     assert (ready.status_code, alive.status_code) == (503, 200)
     assert back.json()["success"]
+
+
+async def test_a_process_stops_in_time_while_the_database_stands_still(tmp_path: Path, database_url: str) -> None:
+    given = {"postgres_dsn": database_url, "shutdown_grace_seconds": 1}
+    async with (
+        agent_process(write_project(tmp_path), **given) as agent,
+        httpx.AsyncClient(base_url=agent.url, timeout=30) as http,
+        await psycopg.AsyncConnection.connect(database_url) as locking,
+    ):
+        await locking.execute("LOCK TABLE agent_turns, agent_processes IN ACCESS EXCLUSIVE MODE")
+        body = {"jsonrpc": "2.0", "id": "1", "method": "SendMessage", "params": {"message": text_message("hello")}}
+        asked = asyncio.create_task(http.post("/", json=body, headers={"A2A-Version": "1.0"}))
+        await asyncio.sleep(1)
+        assert not asked.done()
+        assert await asyncio.to_thread(agent.terminate, 25) == 0
+        await asyncio.gather(asked, return_exceptions=True)

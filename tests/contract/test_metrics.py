@@ -8,6 +8,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.agents import SCRIPTED, running_agent, write_project
+from tests.contract.components import SHOWING, TAKEN, put, reload
 from tests.processes import free_port
 from tests.registry.engine.workflows import STEP, document
 from tests.registry.executions.runs import start
@@ -55,6 +56,20 @@ async def test_the_age_of_the_last_heartbeat_is_told(tmp_path: Path, database_ur
             while "agent_heartbeats_total outcome=ok" not in (metrics := await metrics_of(agent.http)):
                 await asyncio.sleep(0.05)
             assert metrics["agent_heartbeat_age_seconds"] < 5
+
+
+async def test_what_becomes_of_reloads_is_counted(tmp_path: Path, database_url: str, registry_dsn: str) -> None:
+    async with running_registry(registry_dsn) as served:
+        given: dict[str, Any] = {"registry_url": served.url, "registry_token": served.token}
+        project = write_project(tmp_path, SHOWING, extra=TAKEN)
+        given |= {"registry_auto_reload": False, "internal_runtime_control_enabled": True}
+        async with running_agent(project, database_url, **given) as agent:
+            await agent.runtime.components.reloads.settled()
+            await put(served, "prompt", "system", template="new")
+            generation = (await reload(agent))["generation"]
+            metrics = await metrics_of(agent.http)
+    assert metrics["agent_component_reloads_total outcome=changed"] >= 1
+    assert (metrics["agent_component_generation"], metrics["agent_components_failed"]) == (generation, 0)
 
 
 async def test_jobs_that_nobody_takes_are_counted_and_so_is_their_wait(registry_dsn: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import httpx
+import psutil
 
 from groundwork.sql import Queries
 from tests.faults.model import Book, Conversation, Message, what_is_wrong
@@ -21,6 +22,8 @@ queries = Queries("tests.faults")
 Invariant = Callable[[Town, Book], Awaitable[list[str]]]
 
 _MOST_SHOWN = 5
+_MOST_FILES, _MOST_MEGABYTES = 150, 400
+"""Of a process that has nothing to do; one that has just started has a third of that."""
 
 
 async def every_process_runs_until_it_is_told_to_stop(town: Town, book: Book) -> list[str]:
@@ -192,6 +195,16 @@ async def the_audit_chain_is_whole(town: Town, book: Book) -> list[str]:
     return [] if process.returncode == 0 else [said.decode()[-1000:]]
 
 
+async def no_process_gathers_files_or_memory(town: Town, book: Book) -> list[str]:
+    found = []
+    for service in town.services:
+        process = psutil.Process(service.pid)
+        files, megabytes = process.num_fds(), process.memory_info().rss / 1e6
+        if files > _MOST_FILES or megabytes > _MOST_MEGABYTES:
+            found.append(f"{service.name} has {files} files open, and {megabytes:.0f} MB")
+    return found
+
+
 # PostgreSQL
 
 
@@ -228,6 +241,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     the_replicas_agree,
     every_replica_runs_the_latest_components,
     no_caller_is_left_waiting,
+    no_process_gathers_files_or_memory,
     no_transaction_is_left_open,
     no_process_has_more_connections_than_its_pool,
     the_audit_chain_is_whole,

@@ -88,3 +88,14 @@ async def test_many_runs_at_once_use_many_connections(tmp_path: Path, database_u
     ) as agent:
         await asyncio.gather(*(agent.ask("hello", f"thread-{number}") for number in range(60)))
         assert agent.runtime.pool.get_stats()["pool_size"] > 5
+
+
+async def test_a_turn_that_runs_for_too_long_fails_and_the_next_one_begins(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with running_agent(write_project(tmp_path, SCRIPTED), database_url, max_turn_seconds=0.5) as agent:
+        hanging, next_one = await queue(agent, "one", "hold it"), await queue(agent, "one", "echo after it")
+        stopped = (await finished(agent, hanging))["status"]
+        assert (await finished(agent, next_one))["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert stopped["state"] == "TASK_STATE_FAILED"
+    assert "did not finish this turn within 0.5 seconds" in stopped["message"]["parts"][0]["text"]
