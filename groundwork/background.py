@@ -39,6 +39,9 @@ async def _again_and_again(name: str, loop: Loop) -> None:
         try:
             await loop()
         except Exception:
+            if _is_being_stopped():
+                logger.exception("background job %s crashed when it was stopped", name)
+                return
             if time.monotonic() - began > _LONGEST_PAUSE_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
             logger.exception("background job %s crashed and begins again in %.0f s", name, pause)
@@ -46,3 +49,8 @@ async def _again_and_again(name: str, loop: Loop) -> None:
             return
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _is_being_stopped() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

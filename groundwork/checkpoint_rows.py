@@ -59,33 +59,42 @@ class ValueEncoder:
 
     def __init__(self, serde: SerializerProtocol) -> None:
         self._serde = serde
-        self._sizes: dict[str, int] = {}
+        # How large values were is all that is known of the next ones. What is written to a channel tells nothing
+        # of the value that the channel then has.
+        self._values: dict[str, int] = {}
+        self._writes: dict[str, int] = {}
 
     @property
     def has_large_values(self) -> bool:
-        return max(self._sizes.values(), default=0) > _LARGE
+        return max(self._values.values(), default=0) > _LARGE
 
     def note_size(self, channel: str, size: int) -> None:
-        """So many bytes the channel's value has had; that of its next one is not known beforehand."""
-        self._sizes[channel] = size
+        """So many bytes the channel's value has had."""
+        self._values[channel] = size
 
-    async def encode(self, values: Mapping[Key, Any], channel_of: Callable[[Key], str]) -> dict[Key, Encoded]:
-        """The values as they are now: what the graph does to them next is not in the bytes."""
+    async def encode_values(self, values: Mapping[tuple[str, str], Any]) -> dict[tuple[str, str], Encoded]:
+        """Values of channels, by channel and version, as they are now: what the graph does to them next is not in
+        the bytes."""
+        return await self._encode(values, lambda key: key[0], self._values)
+
+    async def encode_writes(self, writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Encoded]]:
+        """Writes as LangGraph has them, channels with what is written to them."""
+        given = dict(enumerate(value for _, value in writes))
+        encoded = await self._encode(given, lambda number: writes[number][0], self._writes)
+        return [(channel, encoded[number]) for number, (channel, _) in enumerate(writes)]
+
+    async def _encode(
+        self, values: Mapping[Key, Any], channel_of: Callable[[Key], str], sizes: dict[str, int]
+    ) -> dict[Key, Encoded]:
         if not values:
             return {}
-        if any(self._sizes.get(channel_of(key), 0) > _LARGE for key in values):
+        if any(sizes.get(channel_of(key), 0) > _LARGE for key in values):
             encoded = await asyncio.to_thread(self._dump, values)
         else:
             encoded = self._dump(values)
         for key, (_, data) in encoded.items():
-            self._sizes[channel_of(key)] = len(data)
+            sizes[channel_of(key)] = len(data)
         return encoded
-
-    async def encode_writes(self, writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Encoded]]:
-        """Writes as LangGraph has them, channels with values."""
-        values = dict(enumerate(value for _, value in writes))
-        encoded = await self.encode(values, lambda number: writes[number][0])
-        return [(channel, encoded[number]) for number, (channel, _) in enumerate(writes)]
 
     def _dump(self, values: Mapping[Key, Any]) -> dict[Key, Encoded]:
         return {key: Encoded(*self._serde.dumps_typed(value)) for key, value in values.items()}

@@ -97,18 +97,15 @@ class Registration:
         return self._agent_id
 
     async def run(self) -> None:
-        self._left.clear()
-        try:
-            while not self._leaving:
-                self._wake.clear()
-                pause = await self._attempt()
-                self._settled.set()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._wake.wait()
-            await self._take_leave()
-        finally:
-            self._left.set()
+        while not self._leaving:
+            self._wake.clear()
+            pause = await self._attempt()
+            self._settled.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+        await self._take_leave()
+        self._left.set()
 
     def wake(self) -> None:
         """There is something to tell the registry before the next heartbeat."""

@@ -130,7 +130,7 @@ class TurnSaver(AsyncPostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        encoded = await self._encoder.encode(values_apart(checkpoint, new_versions), lambda key: key[0])
+        encoded = await self._encoder.encode_values(values_apart(checkpoint, new_versions))
         rows = self._behind.rows()
         rows.add_checkpoint(config, checkpoint, metadata, encoded)
         # While the answer is outstanding, a resumed graph stores no checkpoint.

@@ -13,7 +13,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 from psycopg import AsyncConnection, InterfaceError, OperationalError
-from psycopg.errors import RaiseException
+from psycopg.errors import ForeignKeyViolation, RaiseException
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import PoolClosed
 
@@ -108,18 +108,24 @@ async def prepare_queue(pool: Pool) -> None:
 
 
 class _JobManager(JobManager):
-    """The library's, and somebody hears of it when no job could be fetched."""
+    """The library's, for workers that outlive the absence of their database."""
 
     def __init__(self, connector: BaseConnector) -> None:
         super().__init__(connector)
-        self.fetching_failed = asyncio.Event()
+        self.worker_id: int | None = None
+        """Of the worker that last looked for a job."""
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        """None, too, when the database is away, or others have taken the worker for dead meanwhile: the library's
+        worker would end, and take no more jobs before those that it has in hand have ended."""
+        self.worker_id = worker_id
         try:
             return await super().fetch_job(queues, worker_id)
-        except ConnectorException:
-            self.fetching_failed.set()
-            raise
+        except ConnectorException as error:
+            if not _is_away(error) and not isinstance(error.__cause__, ForeignKeyViolation):
+                raise
+            logger.warning("no job could be looked for: %s", error.__cause__)
+            return None
 
 
 class Jobs:
@@ -131,15 +137,12 @@ class Jobs:
     def __init__(self) -> None:
         self.app = App(connector=_Connector())
         self.app.job_manager = self._manager = _JobManager(self.app.connector)
+        self._in_hand: set[int] = set()
+        self._unheard: set[int] = set()
 
     async def open(self, pool: Pool) -> None:
         """Uses the process's own pool; whoever opened it closes it."""
         await self.app.open_async(pool)
-
-    @property
-    def fetching_failed(self) -> asyncio.Event:
-        """Set when no job could be fetched; whoever waits for that clears it."""
-        return self._manager.fetching_failed
 
     async def defer_drive(self, conn: Connection, execution_id: UUID) -> None:
         """One worker at a time has an execution in hand: jobs of one lock run one after the other."""
@@ -167,6 +170,33 @@ class Jobs:
             await self._defer(conn, job.name, job.arguments, queue=job.queue, lock=job.lock)
         return [f"{job.name} {' '.join(_named_by(job.arguments))}" for job in stalled]
 
+    async def defer_unheard(self, conn: Connection) -> list[str]:
+        """Queues once more what the database has given this process while the connection broke, so that it knows
+        nothing of it; returns which jobs. To be called now and then: it is what is not known twice in a row."""
+        if self._manager.worker_id is None:
+            return []
+        given = set(await store.list_jobs_of(conn, self._manager.worker_id)) - self._in_hand
+        twice, self._unheard = given & self._unheard, given
+        lost = await store.take_jobs(conn, JOBS, sorted(twice)) if twice else []
+        for job in lost:
+            await self._defer(conn, job.name, job.arguments, queue=job.queue, lock=job.lock)
+        return [f"{job.name} {' '.join(_named_by(job.arguments))}" for job in lost]
+
+    def register(self, name: str, function: Callable[..., Coroutine[Any, Any, None]]) -> None:
+        """Tells the worker of this process what to do for jobs of that name; the function is given the job too."""
+
+        async def run(context: JobContext, /, **arguments: Any) -> None:
+            take_over(arguments.pop(ORIGIN, {}))
+            job_id = context.job.id
+            assert job_id is not None
+            self._in_hand.add(job_id)
+            try:
+                await spanned(f"job {name}", function(context, **arguments), **arguments)
+            finally:
+                self._in_hand.discard(job_id)
+
+        self.app.task(name=name, queue=QUEUE, retry=_PATIENT, pass_context=True)(run)
+
     async def _defer(
         self,
         conn: Connection,
@@ -189,13 +219,3 @@ class Jobs:
 
 def _named_by(arguments: Mapping[str, Any]) -> list[str]:
     return [str(value) for name, value in arguments.items() if name != ORIGIN]
-
-
-def register(app: App, name: str, function: Callable[..., Coroutine[Any, Any, None]]) -> None:
-    """Tells the workers of this process what to do for jobs of that name; the function is given the job first."""
-
-    async def run(context: JobContext, /, **arguments: Any) -> None:
-        take_over(arguments.pop(ORIGIN, {}))
-        await spanned(f"job {name}", function(context, **arguments), **arguments)
-
-    app.task(name=name, queue=QUEUE, retry=_PATIENT, pass_context=True)(run)

@@ -44,6 +44,9 @@ from registry.workflows.kinds import Finalizer
 
 logger = logging.getLogger(__name__)
 
+NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
+"""The task to which LangGraph ascribes what a run is begun with."""
+
 MAX_STEPS = 10_000
 """How many steps an execution may take without waiting for something: a loop that never ends is ended here."""
 
@@ -317,7 +320,7 @@ class Run:
     async def store_task(self, task_id: str, rows: CheckpointRows) -> None:
         record = self._records.get(task_id)
         if record is None:
-            await self._store(Step(rows))
+            await self._store(Step(rows), takes_signals=task_id == NULL_TASK_ID)
             return
         try:
             await self._store(record.step(rows), record.parked)
@@ -330,12 +333,18 @@ class Run:
 
     async def store_checkpoint(self, checkpoint: Checkpoint, rows: CheckpointRows) -> None:
         """It must not be there before everything of the step that it ends."""
-        await asyncio.gather(*(record.written for record in self._records.values()))
-        await self._store(Step(rows, state=checkpoint["channel_values"].get("values")))
+        if written := [record.written for record in self._records.values()]:
+            await asyncio.wait(written)  # not gathered: who is cancelled here takes none of them along
+            for one in written:
+                one.result()
+        await self._store(Step(rows, state=checkpoint["channel_values"].get("values")), takes_signals=True)
 
-    async def _store(self, step: Step, parked: tuple[Node, Parked] | None = None) -> None:
-        # The graph has taken what the signals bring: that is among what it is just writing.
-        step = replace(step, signals=self._consumed)
+    async def _store(
+        self, step: Step, parked: tuple[Node, Parked] | None = None, *, takes_signals: bool = False
+    ) -> None:
+        """`takes_signals`: what signals have brought is in these rows, and the signals are needed no longer."""
+        if takes_signals:
+            step = replace(step, signals=self._consumed)
         with database_errors():
             async with self._equipment.pool.connection() as conn:
                 if parked is None:
@@ -344,7 +353,8 @@ class Run:
                     async with conn.transaction():
                         last = await store.record_step(conn, self._taken.execution_id, self._taken.fence, step)
                         await park(conn, self._equipment, self._ref, *parked, sequence=last)
-        self._consumed = []
+        if takes_signals:
+            self._consumed = []
 
 
 def _failed(visit: Visit, failed: Failed, *, retryable: bool) -> Event:

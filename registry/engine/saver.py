@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from psycopg import AsyncCursor
@@ -61,7 +61,7 @@ class ExecutionSaver(AsyncPostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        encoded = await self._encoder.encode(values_apart(checkpoint, new_versions), lambda key: key[0])
+        encoded = await self._encoder.encode_values(values_apart(checkpoint, new_versions))
         rows = CheckpointRows()
         rows.add_checkpoint(config, checkpoint, metadata, encoded)
         await self._recorder.store_checkpoint(checkpoint, rows)
@@ -74,9 +74,14 @@ class ExecutionSaver(AsyncPostgresSaver):
         rows.add_writes(config, await self._encoder.encode_writes(writes), task_id, task_path)
         await self._recorder.store_task(task_id, rows)
 
+    async def _load_checkpoint_tuple(self, value: DictRow) -> CheckpointTuple:
+        for channel, _, blob in value["channel_values"] or []:
+            self._encoder.note_size(channel.decode(), len(blob or b""))
+        return await super()._load_checkpoint_tuple(value)
+
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
-        """The one place where the library's saver touches a connection."""
+        """The one place where the library's saver touches a connection; only what reads does."""
         with database_errors():
             async with self._pool.connection() as conn, conn.cursor(binary=True, row_factory=dict_row) as cursor:
                 yield cursor

@@ -21,7 +21,7 @@ from registry.engine import waking
 from registry.engine.drive import Driver
 from registry.engine.equipment import Equipment
 from registry.engine.executors import EXECUTORS
-from registry.engine.jobs import DRIVE, EXPIRE, QUEUE, REPORT, RING, Jobs, queue_of, register
+from registry.engine.jobs import DRIVE, EXPIRE, QUEUE, REPORT, RING, Jobs, queue_of
 from registry.engine.models import open_models
 from registry.engine.outside.reach import open_outside
 from registry.executions import store
@@ -62,15 +62,15 @@ async def open_worker(settings: RegistrySettings, pool: Pool, jobs: Jobs, grace:
         open_worker_lease(pool, worker_id=worker_id, queue_types=QUEUE_TYPES, seconds=lease_seconds) as lease,
     ):
         equipment = Equipment(settings, pool, jobs, EXECUTORS, worker_id, models, outside)
-        _register(jobs.app, Driver(equipment, lease.in_hand))
+        _register(jobs, Driver(equipment, lease.in_hand))
         stopping = asyncio.Event()
-        working = asyncio.create_task(_work(jobs, settings, grace, stopping), name="worker")
+        working = asyncio.create_task(_work(jobs.app, pool, settings, grace, stopping), name="worker")
         async with running("abandoned-executions", partial(_sweep, equipment, lease_seconds)):
             try:
                 yield
             finally:
                 stopping.set()
-                await working
+                await _end(working, grace)
 
 
 def _worker_id() -> str:
@@ -78,7 +78,7 @@ def _worker_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def _register(app: procrastinate.App, driver: Driver) -> None:
+def _register(jobs: Jobs, driver: Driver) -> None:
     async def drive(context: JobContext, execution_id: str) -> None:
         try:
             await driver.drive(execution_id)
@@ -100,69 +100,43 @@ def _register(app: procrastinate.App, driver: Driver) -> None:
         await driver.report(execution_id)
 
     for name, function in ((DRIVE, drive), (RING, ring), (EXPIRE, expire), (REPORT, report)):
-        register(app, name, function)
+        jobs.register(name, function)
 
 
-async def _work(jobs: Jobs, settings: RegistrySettings, grace: Grace, stopping: asyncio.Event) -> None:
-    """Runs procrastinate's worker. One that could not fetch a job takes no more, and ends what it has begun, which
-    may take as long as a model thinks: another one is started beside it. Trying again would not do, because a job
-    that it was given while its connection broke would be in the hands of a worker that knows nothing of it."""
-    workers: set[asyncio.Task[None]] = set()
+async def _work(
+    app: procrastinate.App, pool: Pool, settings: RegistrySettings, grace: Grace, stopping: asyncio.Event
+) -> None:
+    """Runs procrastinate's worker, again when it could not begin because the database was away."""
     while not stopping.is_set():
-        jobs.fetching_failed.clear()
-        worker = asyncio.create_task(_run_worker(jobs.app, settings, grace, stopping), name="worker-run")
-        workers.add(worker)
-        worker.add_done_callback(workers.discard)
-        await _first_of(worker, stopping, jobs.fetching_failed)
+        worker = Worker(
+            app,
+            queues=_queues(settings),
+            concurrency=settings.jamjet_worker_concurrency,
+            install_signal_handlers=False,
+            fetch_job_polling_interval=_FETCH_SECONDS,
+            update_heartbeat_interval=_NEVER,
+            stalled_worker_timeout=settings.jamjet_worker_lease_seconds,
+            delete_jobs="always",
+        )
+        stop = asyncio.create_task(_stop(worker, grace, stopping), name="worker-stop")
+        try:
+            async with running("worker-heart", partial(_beat, worker, pool, settings.jamjet_worker_lease_seconds)):
+                await worker.run()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next one may do better
+            logger.warning("the worker stopped: %s", error)
+        finally:
+            stop.cancel()
         if not stopping.is_set():
             await asyncio.sleep(_AGAIN_SECONDS)
-    await _end(workers, grace)
 
 
-async def _run_worker(
-    app: procrastinate.App, settings: RegistrySettings, grace: Grace, stopping: asyncio.Event
-) -> None:
-    lease_seconds = settings.jamjet_worker_lease_seconds
-    worker = Worker(
-        app,
-        queues=_queues(settings),
-        concurrency=settings.jamjet_worker_concurrency,
-        install_signal_handlers=False,
-        fetch_job_polling_interval=_FETCH_SECONDS,
-        update_heartbeat_interval=_NEVER,
-        stalled_worker_timeout=lease_seconds,
-        delete_jobs="always",
-    )
-    stop = asyncio.create_task(_stop(worker, grace, stopping), name="worker-stop")
-    try:
-        async with running("worker-heart", partial(_beat, worker, lease_seconds)):
-            await worker.run()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
-    except Exception as error:  # noqa: BLE001 - whatever it was, the next one may do better
-        logger.warning("the worker stopped, and another one takes its place: %s", error)
-    finally:
-        stop.cancel()
-
-
-async def _first_of(task: asyncio.Task[None], *events: asyncio.Event) -> None:
-    """Returns when the task has ended or one of the events is set."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait([task, *waiting], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in waiting:
-            one.cancel()
-
-
-async def _end(workers: set[asyncio.Task[None]], grace: Grace) -> None:
-    """They have been told to stop. One that was ending anyway waits for its jobs as long as they take: it is cut
-    off, and others take up what it had in hand once its lease is over."""
-    if workers:
-        await asyncio.wait(workers, timeout=grace.left() + _LAST_SECONDS)
-    # The first cancellation is taken for a wish to stop, and the jobs are waited for once more.
-    while workers:
-        for worker in list(workers):
-            worker.cancel()
-        await asyncio.wait(list(workers), timeout=0.1)
+async def _end(working: asyncio.Task[None], grace: Grace) -> None:
+    """The worker has been told to stop. What it cannot do in time, because the database stands still, is left."""
+    await asyncio.wait({working}, timeout=grace.left() + _LAST_SECONDS)
+    # The first cancellation is taken for a wish to stop, and its end is waited for once more.
+    while not working.done():
+        working.cancel()
+        await asyncio.wait({working}, timeout=0.1)
 
 
 def _queues(settings: RegistrySettings) -> list[str] | None:
@@ -171,16 +145,18 @@ def _queues(settings: RegistrySettings) -> list[str] | None:
     return [QUEUE, *map(queue_of, chosen)] if chosen else None
 
 
-async def _beat(worker: Worker, lease_seconds: float) -> None:
-    """Tells others that the worker lives, until the last of its jobs has ended. The library does so only until the
-    worker is told to stop: then others would take what is still being done."""
+async def _beat(worker: Worker, pool: Pool, lease_seconds: float) -> None:
+    """Tells others that the worker lives, until the last of its jobs has ended, and is back when it was taken for
+    dead. The library does so only until the worker is told to stop: others would take what is still being done."""
     while True:
         await asyncio.sleep(lease_seconds / 3)
         if worker.worker_id is None:
             continue
         try:
-            await worker.app.job_manager.update_heartbeat(worker.worker_id)
-        except procrastinate.exceptions.ConnectorException as error:
+            with database_errors():
+                async with pool.connection() as conn:
+                    await store.keep_alive(conn, worker.worker_id)
+        except DatabaseUnavailable as error:
             logger.warning("the worker could not say that it lives: %s", error)
 
 
@@ -193,6 +169,7 @@ async def _stop(worker: Worker, grace: Grace, stopping: asyncio.Event) -> None:
 async def _sweep(equipment: Equipment, lease_seconds: float) -> None:
     """Puts back into the queue what workers had in hand when they died, and what fell between all chairs."""
     duties = (
+        partial(_requeue_unheard, equipment),
         partial(_requeue_stalled, equipment, lease_seconds),
         partial(_requeue_abandoned, equipment),
         partial(_end_overdue, equipment),
@@ -209,6 +186,13 @@ async def _sweep(equipment: Equipment, lease_seconds: float) -> None:
                 logger.warning("could not look for abandoned executions: %s", error)
             except Exception:
                 logger.exception("a round through the abandoned executions was cut short")
+
+
+async def _requeue_unheard(equipment: Equipment) -> None:
+    async with equipment.pool.connection() as conn, conn.transaction():
+        unheard = await equipment.jobs.defer_unheard(conn)
+    for job in unheard:
+        logger.warning("%s was given to this worker, which did not hear of it", job)
 
 
 async def _requeue_stalled(equipment: Equipment, lease_seconds: float) -> None:

@@ -136,6 +136,18 @@ DELETE FROM procrastinate_jobs
           FOR UPDATE SKIP LOCKED)
 RETURNING task_name AS name, queue_name AS queue, lock, args AS arguments;
 
+-- name: list_jobs_of
+SELECT id FROM procrastinate_jobs WHERE worker_id = %(worker_id)s AND status = 'doing';
+
+-- name: take_jobs
+DELETE FROM procrastinate_jobs
+ WHERE id = ANY(%(job_ids)s) AND status = 'doing' AND task_name = ANY(%(names)s)
+RETURNING task_name AS name, queue_name AS queue, lock, args AS arguments;
+
+-- name: keep_alive
+INSERT INTO procrastinate_workers (id, last_heartbeat) OVERRIDING SYSTEM VALUE VALUES (%(worker_id)s, now())
+    ON CONFLICT (id) DO UPDATE SET last_heartbeat = EXCLUDED.last_heartbeat;
+
 -- name: get_queue
 -- The workflow's author has named it in a label.
 SELECT left(coalesce(nullif(labels ->> 'queue', ''), 'general'), 100) AS queue FROM executions

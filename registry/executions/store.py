@@ -275,6 +275,24 @@ async def take_stalled_jobs(conn: Connection, names: Sequence[str], seconds: flo
     return [StalledJob(**row) for row in rows]
 
 
+async def list_jobs_of(conn: Connection, worker_id: int) -> list[int]:
+    """What the queue believes that worker to be doing."""
+    rows = await (await conn.execute(sql.list_jobs_of, {"worker_id": worker_id})).fetchall()
+    return [row["id"] for row in rows]
+
+
+async def take_jobs(conn: Connection, names: Sequence[str], job_ids: Sequence[int]) -> list[StalledJob]:
+    """Removes these jobs; the caller queues them anew."""
+    given = {"names": list(names), "job_ids": list(job_ids)}
+    rows = await (await conn.execute(sql.take_jobs, given)).fetchall()
+    return [StalledJob(**row) for row in rows]
+
+
+async def keep_alive(conn: Connection, worker_id: int) -> None:
+    """Says of a worker of the queue's that it lives, also when others have taken it off the list."""
+    await conn.execute(sql.keep_alive, {"worker_id": worker_id})
+
+
 async def is_held(conn: Connection, execution_id: UUID, fence: int) -> bool:
     """Whether `hold` would succeed; nothing is locked."""
     given = {"execution_id": execution_id, "fence": fence}

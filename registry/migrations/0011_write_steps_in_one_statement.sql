@@ -1,5 +1,5 @@
--- What a worker writes of a step, in one call, which is a transaction by itself: it costs one round trip, and one
--- version of the execution's row.
+-- What a node of an execution has come to, and the checkpoint of a step, are one call each, which is a transaction by
+-- itself: it costs one round trip, and one version of the execution's row.
 
 -- Rows of LangGraph's own tables, as its saver would write them: `the_rows` holds what is text, and says where in
 -- `the_bytes` the rest is. A blob is never changed; a write is kept unless it is one of those that replace.

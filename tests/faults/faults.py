@@ -136,8 +136,8 @@ async def _fill_disk(town: Town, dice: random.Random) -> None:
     """Statements fail for want of room, and the server with its next piece of log; then there is room again."""
     assert town.disk is not None
     async with _its_database(town):
-        town.disk.fill()
         try:
+            await asyncio.to_thread(town.disk.fill)
             await asyncio.sleep(dice.uniform(1, 3))
         finally:
             town.disk.tidy()

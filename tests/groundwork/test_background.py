@@ -59,6 +59,21 @@ async def test_a_job_that_is_done_is_not_begun_again() -> None:
     assert begun == [1]
 
 
+async def test_a_job_that_crashes_when_it_is_stopped_is_not_begun_again() -> None:
+    begun = []
+
+    async def work() -> None:
+        begun.append(1)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("the cat sat on it")
+
+    async with asyncio.timeout(5), running("work", work):
+        await asyncio.sleep(0.02)
+    assert begun == [1]
+
+
 async def test_an_error_of_the_block_is_what_comes_out_of_it() -> None:
     async def fail() -> None:
         async with running("work", Work(crashes=1)):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from groundwork.tracing import spanned
 from registry.engine.executors.mcp import call_mcp_tool
 from registry.engine.executors.outputs import patch_of, seconds_for
 from registry.engine.executors.work import offer, taken_back
@@ -45,12 +46,13 @@ async def _use(visit: Visit, name: str, given: Mapping[str, Any], output_schema:
             case "python":
                 return _by_a_worker(visit, spec, given, called)
             case "http":
-                output = await visit.equipment.outside.http.call(
+                call = visit.equipment.outside.http.call(
                     spec.reference,
                     given,
                     idempotency_key=visit.idempotency_key,
                     seconds=seconds_for(visit, _CALL_SECONDS),
                 )
+                output = await spanned(f"tool {name}", call)
                 merged = isinstance(output, dict) and not output_schema.isidentifier()
             case "mcp":
                 output, merged = await _by_mcp(visit, name, spec, given), False

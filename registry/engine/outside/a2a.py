@@ -29,6 +29,7 @@ from groundwork.bounded_http import BoundedClient, OpenTransport
 from groundwork.fetch import FetchFailed, OutgoingPolicy, fetch
 from groundwork.json_body import BadJson, parse_json
 from groundwork.masking import Mask
+from groundwork.tracing import span
 from registry.engine.outside.answers import read_text, with_whole_numbers
 from registry.engine.outside.conversation import AgentPlace, Answer, Question
 from registry.engine.outside.failures import OutsideFailed, fetch_failed
@@ -64,8 +65,9 @@ class A2AAgents:
         exchange: _Exchange | None = None
         try:
             async with asyncio.timeout(seconds):
-                exchange = _Exchange(place, await self._connect(place))
-                return await exchange.hold(question)
+                with span(f"agent {place.name}"):
+                    exchange = _Exchange(place, await self._connect(place))
+                    return await exchange.hold(question)
         except TimeoutError:
             raise OutsideFailed(
                 f"{place.name} gave no answer within {seconds:g} seconds", retryable=True, kind="timeout"

@@ -4,8 +4,9 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 
+from groundwork.postgres import Pool
 from tests.processes import ServiceProcess, registry_process, worker_process
 from tests.registry.engine.executions import events_of, start, until
 from tests.registry.engine.slow_model import SlowModel, running_slow_model
@@ -189,33 +191,39 @@ def disconnect(dsn: str) -> None:
         )
 
 
+@dataclass
+class Fetching:
+    """What becomes of the next looks for a job."""
+
+    failures: int = 0
+    lost_answers: int = 0
+
+
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Lets the next look for a job fail, as when the database is away for a moment."""
-    fetch, failures = JobManager.fetch_job, 0
+def fetching(monkeypatch: pytest.MonkeyPatch) -> Fetching:
+    fetching, fetch, broke = Fetching(), JobManager.fetch_job, psycopg.OperationalError("the connection is closed")
 
     async def fetch_job(self: JobManager, queues: Iterable[str] | None, worker_id: int) -> Job | None:
-        nonlocal failures
-        if failures:
-            failures -= 1
-            raise ConnectorException
-        return await fetch(self, queues, worker_id)
-
-    def fail() -> None:
-        nonlocal failures
-        failures += 1
+        if fetching.failures:
+            fetching.failures -= 1
+            raise ConnectorException from broke
+        job = await fetch(self, queues, worker_id)
+        if job is not None and fetching.lost_answers:
+            fetching.lost_answers -= 1
+            raise ConnectorException from broke
+        return job
 
     monkeypatch.setattr(JobManager, "fetch_job", fetch_job)
-    return fail
+    return fetching
 
 
 async def test_a_worker_that_could_not_look_for_jobs_does_more_before_what_it_has_begun_is_done(
-    registry_dsn: str, model: SlowModel, failing: Callable[[], None]
+    registry_dsn: str, model: SlowModel, fetching: Fetching
 ):
     async with running_registry(registry_dsn, worker=True, jamjet_model_seam_url=model.url) as served:
         slow = await start(served.registry, THINKING, prompt="hold")
         await model.asked(1)
-        failing()
+        fetching.failures = 3
         quick = await start(served.registry, THINKING, prompt="quick")
         assert (await until(served.registry, quick)).status == "completed"
         model.released.set()
@@ -224,14 +232,40 @@ async def test_a_worker_that_could_not_look_for_jobs_does_more_before_what_it_ha
 
 
 async def test_a_worker_that_could_not_look_for_jobs_stops_in_time(
-    registry_dsn: str, model: SlowModel, failing: Callable[[], None]
+    registry_dsn: str, model: SlowModel, fetching: Fetching
 ):
     given: dict[str, Any] = {"jamjet_model_seam_url": model.url, "shutdown_grace_seconds": 1}
     async with running_registry(registry_dsn, worker=True, **given) as served:
         await start(served.registry, THINKING, prompt="hold")
         await model.asked(1)
-        failing()
+        fetching.failures = 3
         quick = await start(served.registry, THINKING, prompt="quick")
         await until(served.registry, quick)
         stopping = time.monotonic()
     assert time.monotonic() - stopping < 10
+
+
+async def test_a_job_that_a_worker_was_given_and_did_not_hear_of_is_done_all_the_same(
+    registry_dsn: str, model: SlowModel, fetching: Fetching
+):
+    async with running_registry(registry_dsn, worker=True, jamjet_model_seam_url=model.url) as served:
+        slow = await start(served.registry, THINKING, prompt="hold")
+        await model.asked(1)
+        fetching.lost_answers = 1
+        lost = await start(served.registry, THINKING, prompt="quick")
+        assert (await until(served.registry, lost)).status == "completed"
+        model.released.set()
+        assert (await until(served.registry, slow)).status == "completed"
+
+
+async def test_a_worker_that_was_taken_for_dead_works_on(registry_dsn: str, registry_pool: Pool, model: SlowModel):
+    given: dict[str, Any] = {"jamjet_model_seam_url": model.url, "jamjet_worker_lease_seconds": 1}
+    async with running_registry(registry_dsn, worker=True, **given) as served:
+        slow = await start(served.registry, THINKING, prompt="hold")
+        await model.asked(1)
+        async with registry_pool.connection() as conn:
+            await conn.execute("DELETE FROM procrastinate_workers")
+        quick = await start(served.registry, THINKING, prompt="quick")
+        assert (await until(served.registry, quick)).status == "completed"
+        model.released.set()
+        assert (await until(served.registry, slow)).status == "completed"

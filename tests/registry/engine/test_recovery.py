@@ -52,16 +52,18 @@ Write = Callable[..., Awaitable[Any]]
 
 
 class Lifetimes:
-    """Lets a worker live for so many writes; whoever comes after it is not bothered."""
+    """Lets a worker live for so many writes; whoever comes after it is not bothered. Or only one of its writes
+    fails, and what it does side by side with that one goes on."""
 
-    def __init__(self, writes: int) -> None:
+    def __init__(self, writes: int, *, only_one: bool = False) -> None:
         self.left = writes
+        self.only_one = only_one
         self.died = False
 
     def counting(self, write: Write) -> Write:
         async def counted(*given: Any) -> Any:
             self.left -= 1
-            if self.left < 0:
+            if self.left == -1 if self.only_one else self.left < 0:
                 self.died = True
                 raise DatabaseUnavailable("this worker is no more")
             return await write(*given)
@@ -82,10 +84,12 @@ async def driver(registry: Registry, name: str) -> AsyncIterator[Driver]:
         yield Driver(Equipment(settings, pool, jobs, EXECUTORS, name, models, outside), set())
 
 
-async def run(served: Served, monkeypatch: pytest.MonkeyPatch, writes: int) -> tuple[str, bool]:
+async def run(
+    served: Served, monkeypatch: pytest.MonkeyPatch, writes: int, *, only_one: bool = False
+) -> tuple[str, bool]:
     """Runs everything to its end, with a first worker that lives for so many writes. Returns the execution, and
     whether the worker died before the end."""
-    registry, lifetimes = served.registry, Lifetimes(writes)
+    registry, lifetimes = served.registry, Lifetimes(writes, only_one=only_one)
     execution = await start(registry, EVERYTHING)
     async with driver(registry, "first") as first, driver(registry, "second") as second:
         with monkeypatch.context() as patched, suppress(DatabaseUnavailable):
@@ -127,13 +131,14 @@ async def happened(registry: Registry, execution: str) -> Counter[str]:
     return Counter(f"{e.type} {e.node_id}" for e in events if (e.type, e.node_id) != ("node_started", "think"))
 
 
-async def test_a_worker_may_be_lost_at_any_write(served: Served, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("only_one", [False, True])
+async def test_a_worker_may_be_lost_at_any_write(served: Served, monkeypatch: pytest.MonkeyPatch, only_one: bool):
     execution, died = await run(served, monkeypatch, 1000)
     expected, state = await happened(served.registry, execution), await state_of(served, execution)
     assert not died
     assert state["rounds"] == 2
     for writes in range(0, 1000, STRIDE):
-        execution, died = await run(served, monkeypatch, writes)
+        execution, died = await run(served, monkeypatch, writes, only_one=only_one)
         assert await state_of(served, execution) == state, writes
         assert await happened(served.registry, execution) == expected, writes
         if not died:
