@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from groundwork.fetch import HttpClient, Unreachable, certificates, unpacked
+from groundwork.fetch import FetchFailed, HttpClient, Unreachable, certificates, unpacked
 from groundwork.tracing import tell_server
 
 NOT_SENT = -32_901  # the request was not sent, or not to a session that exists: nothing happened
@@ -51,9 +51,9 @@ class McpHttpClient(BoundedClient):
             return await self._take_leave(request, stream=stream, **options)
         if call is None:
             request.extensions["timeout"] = httpx.Timeout(5, read=None if request.method == "GET" else 5).as_dict()
-            return await super().send(request, stream=stream, **options)
+            return await self._reach(request, stream=stream, **options)
         try:
-            response = await super().send(request, stream=True, **options)
+            response = await self._reach(request, stream=True, **options)
             if response.status_code >= 400:
                 await response.aclose()
                 return _refusal(request, call, response)
@@ -69,9 +69,16 @@ class McpHttpClient(BoundedClient):
         """Ends the session, if the server is still there to hear it."""
         request.extensions["timeout"] = httpx.Timeout(1).as_dict()
         try:
-            return await super().send(request, **options)
+            return await self._reach(request, **options)
         except httpx.TransportError:
             return httpx.Response(204, request=request)
+
+    async def _reach(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Sends it. An address that is refused is one that nothing can be connected to."""
+        try:
+            return await super().send(request, **options)
+        except FetchFailed as error:
+            raise httpx.ConnectError(str(error), request=request) from error
 
 
 class _Unpacked(httpx.AsyncByteStream):
