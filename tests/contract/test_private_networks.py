@@ -120,6 +120,15 @@ async def test_hosts_that_the_project_names_are_allowed(
             assert "you said hi" in (await call_tool(tools["ask_friend"], message="hi")).text
 
 
+async def test_they_are_allowed_to_the_registry_too(
+    registry: Served, tmp_path: Path, database_url: str, mcp_server: McpProcess
+) -> None:
+    extra = '[mcp.tools]\ncomponent = "tools"\nurl = "http://127.0.0.1:9/mcp"\n'
+    await put(registry, "mcp", "tools", url=mcp_server.url)
+    async with careful_agent(tmp_path / "agent", database_url, extra, registry) as agent:
+        await eventually(lambda: "tools_add" in tools_of(agent))
+
+
 async def test_what_they_redirect_to_is_not(tmp_path: Path, database_url: str, listener: Listener) -> None:
     async def redirect(_: Any) -> RedirectResponse:
         return RedirectResponse(f"http://localhost:{listener.port}/")
