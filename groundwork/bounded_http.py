@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from groundwork.fetch import HttpClient, Unreachable, certificates, unpacked
-from groundwork.tracing import tell_server
+from groundwork.fetch import FetchFailed, HttpClient, Unreachable, certificates, unpacked
+from groundwork.tracing import PLACE, is_on, tell_server
 
 NOT_SENT = -32_901  # the request was not sent, or not to a session that exists: nothing happened
 REFUSED = -32_902  # the server answered that it will not: nothing happened, and asking again will not help
@@ -31,11 +31,14 @@ class BoundedClient(HttpClient):
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
         request.headers["Accept-Encoding"] = "gzip"  # what can be unpacked within a bound
-        tell_server(request.headers)
+        self._tell_place(request)
         response = await super().send(request, stream=True, **options)
         if "content-encoding" in response.headers:
             response = _rebuilt(response, stream=_Unpacked(response, self.longest))
         return response if stream else await _whole(response, self.longest)
+
+    def _tell_place(self, request: httpx.Request) -> None:
+        tell_server(request.headers)
 
 
 class McpHttpClient(BoundedClient):
@@ -51,9 +54,9 @@ class McpHttpClient(BoundedClient):
             return await self._take_leave(request, stream=stream, **options)
         if call is None:
             request.extensions["timeout"] = httpx.Timeout(5, read=None if request.method == "GET" else 5).as_dict()
-            return await super().send(request, stream=stream, **options)
+            return await self._reach(request, stream=stream, **options)
         try:
-            response = await super().send(request, stream=True, **options)
+            response = await self._reach(request, stream=True, **options)
             if response.status_code >= 400:
                 await response.aclose()
                 return _refusal(request, call, response)
@@ -69,9 +72,23 @@ class McpHttpClient(BoundedClient):
         """Ends the session, if the server is still there to hear it."""
         request.extensions["timeout"] = httpx.Timeout(1).as_dict()
         try:
-            return await super().send(request, **options)
+            return await self._reach(request, **options)
         except httpx.TransportError:
             return httpx.Response(204, request=request)
+
+    def _tell_place(self, request: httpx.Request) -> None:
+        """A call says in its `_meta` where it belongs, under the names of the headers."""
+        super()._tell_place(request)
+        if is_on():
+            meta = (_message(request).get("params") or {}).get("_meta") or {}
+            request.headers.update({name: meta[name] for name in PLACE if name in meta})
+
+    async def _reach(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Sends it. An address that is refused is one that nothing can be connected to."""
+        try:
+            return await super().send(request, **options)
+        except FetchFailed as error:
+            raise httpx.ConnectError(str(error), request=request) from error
 
 
 class _Unpacked(httpx.AsyncByteStream):
@@ -124,11 +141,15 @@ class _AnsweredStream(httpx.AsyncByteStream):
 
 def _call_id(request: httpx.Request) -> int | str | None:
     """The id of the JSON-RPC request in the body; `None` for notifications, streams and the end of a session."""
-    if request.method != "POST":
-        return None
-    message = json.loads(request.content)
+    message = _message(request)
     found = message.get("id") if "method" in message else None
     return found if isinstance(found, int | str) else None
+
+
+def _message(request: httpx.Request) -> dict[str, Any]:
+    """The JSON-RPC message in the body; empty for streams and the end of a session."""
+    message: dict[str, Any] = json.loads(request.content) if request.method == "POST" else {}
+    return message
 
 
 def _refusal(request: httpx.Request, call: int | str, response: httpx.Response) -> httpx.Response:

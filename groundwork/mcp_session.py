@@ -31,6 +31,7 @@ from pydantic import ValidationError
 
 from groundwork.bounded_http import LOST, NOT_SENT, REFUSED, McpHttpClient, OpenTransport
 from groundwork.mcp_server import McpServer
+from groundwork.tracing import tell_server
 
 _LONGEST_ANSWER = 16 * 1024 * 1024
 _MOST_PAGES = 100
@@ -91,9 +92,14 @@ class McpSession:
     async def call(self, name: str, arguments: dict[str, Any], timeout: float) -> CallToolResult:
         """Calls a tool once. Raises one of `CallFailed`."""
         self._calls += 1
+        # The request is sent by a task that lives as long as the session, and knows of no call's trace.
+        place: dict[str, Any] = {}
+        tell_server(place)
         try:
             return await self._unless_ended(
-                self.client.call_tool(name, arguments, read_timeout_seconds=timedelta(seconds=timeout))
+                self.client.call_tool(
+                    name, arguments, read_timeout_seconds=timedelta(seconds=timeout), meta=place or None
+                )
             )
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise NotCarriedOut("the connection was closed", session_lost=True) from None

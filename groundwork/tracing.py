@@ -28,6 +28,9 @@ place in its trace, under the names of their headers."""
 
 REQUEST_ID = "x-request-id"
 
+PLACE = ("traceparent", "tracestate")
+"""The headers that name a place in a trace."""
+
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _NOT_TRACED = frozenset({"/health", "/healthz", "/readyz", "/metrics"})
 _LAST_WORDS_SECONDS = 3.0

@@ -12,6 +12,7 @@ from agent_runtime.tools.standing import Timing
 from groundwork.bounded_http import OpenTransport
 from groundwork.masking import Mask
 from groundwork.mcp_server import McpServer
+from groundwork.tracing import context_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class Connections:
     def open(self, spec: McpServer | Peer, secrets: Iterable[str] = ()) -> Source:
         """Begins to connect, and stays connected until the source is closed."""
         source = self._source(spec, Mask(secrets))
-        task = asyncio.create_task(source.run(), name=f"connection {source.name}")
+        # It outlives the request that it may have been opened by, and is no part of it.
+        task = asyncio.create_task(source.run(), name=f"connection {source.name}", context=context_of({}))
         task.add_done_callback(_log_crash)
         self._running[source] = task
         return source

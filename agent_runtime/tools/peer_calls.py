@@ -26,6 +26,7 @@ from pydantic import BaseModel, Field
 from agent_runtime.tools.cutting import cut
 from agent_runtime.tools.naming import tool_name
 from agent_runtime.tools.standing import Timing
+from groundwork.fetch import FetchFailed
 from groundwork.masking import Mask
 
 _LONGEST_DESCRIPTION = 2000
@@ -81,6 +82,8 @@ class _PeerCalls:
                     await asyncio.sleep(pause)
                     task = await self._client.get_task(GetTaskRequest(id=task.id))
                     pause = min(pause * 2, _LONGEST_LOOK_SECONDS)
+        except FetchFailed as error:
+            raise self._refused(error, working) from error
         except (TimeoutError, A2AClientTimeoutError) as error:
             raise self._no_answer_in_time(error, working) from error
         except (A2AError, httpx.HTTPError, httpx.InvalidURL, ParseError, ValueError, KeyError) as error:
@@ -106,6 +109,13 @@ class _PeerCalls:
             )
         word = TaskState.Name(state).removeprefix("TASK_STATE_").lower().replace("_", " ")
         raise ToolException(self._shown(f"{self._name} did not do it: {word}. {said}"))
+
+    def _refused(self, error: FetchFailed, working: Task | None) -> ToolException:
+        """Where the card points to is nowhere that may be connected to, now or by now."""
+        reason = self._mask.error(error)
+        if working is not None:
+            return ToolException(f"{self._name} was lost while it worked on task {working.id}: {reason}")
+        return ToolException(f"{self._name} cannot be reached ({reason}); nothing was sent")
 
     def _no_answer_in_time(self, error: Exception, working: Task | None) -> ToolException:
         if _was_not_sent(error):

@@ -19,6 +19,7 @@ from agent_runtime.tools.peer_calls import build_peer_tool
 from agent_runtime.tools.source import Source
 from agent_runtime.tools.standing import Standing, Timing
 from groundwork.bounded_http import BoundedClient, OpenTransport
+from groundwork.fetch import FetchFailed
 from groundwork.masking import Mask, mask_url
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class PeerConnection(Source):
                         card = await self._fetch_card(for_cards)
                     self._offer(card, for_calls)
                     failures = 0
-                except (httpx.HTTPError, PeerUnusable, TimeoutError) as error:
+                except (httpx.HTTPError, FetchFailed, PeerUnusable, TimeoutError) as error:
                     self._unavailable(self._mask.error(error))
                     failures += 1
                 self._settled.set()

@@ -5,13 +5,18 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from groundwork.tracing import open_tracing
+from tests.agent_runtime.tools.connecting import eventually
 from tests.agents import SCRIPTED, Agent, running_agent, text_message, write_project
 from tests.contract.collector import Collector, running_collector
+from tests.contract.components import TAKEN
+from tests.mcp_servers import start_mcp_server
 from tests.processes import ROOT, agent_process
 from tests.registry.engine.workflows import STEP, document
 from tests.registry.executions.runs import start, until
@@ -38,6 +43,23 @@ graph.add_node(answer)
 graph.add_edge(START, "answer")
 """
 
+ASKING_OTHERS = """
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.runtime import Runtime
+from agent_runtime.graph import TurnContext
+
+async def answer(state: MessagesState, runtime: Runtime[TurnContext]):
+    tools = {tool.name: tool for tool in runtime.context.tools}
+    received = await tools["tools_reveal"].ainvoke({"name": "traceparent"})
+    await tools["ask_friend"].ainvoke({"message": "hello"})
+    return {"messages": [AIMessage(f"received {received}")]}
+
+graph = StateGraph(MessagesState, context_schema=TurnContext)
+graph.add_node(answer)
+graph.add_edge(START, "answer")
+"""
+
 WITHOUT_AN_ENDPOINT = """
 import asyncio, sys
 from groundwork import tracing
@@ -50,6 +72,7 @@ asyncio.run(main())
 """
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+OTHER = "00-1af7651916cd43dd8448eb211c80319d-c7ad6b7169203332-01"
 
 
 @pytest.fixture
@@ -76,6 +99,46 @@ async def test_a_message_is_one_trace_over_turn_model_tool_and_statements(
     assert len(calls) == 2
     assert {span.parent_span_id for span in calls} == {turn.span_id}
     assert not [body for body in collector.bodies if b"canary" in body]
+
+
+async def test_a_trace_goes_on_at_mcp_servers_and_peers(
+    collector: Collector, tmp_path: Path, database_url: str
+) -> None:
+    with start_mcp_server() as server:
+        async with running_agent(write_project(tmp_path / "friend"), database_url, "friend") as friend:
+            await friend.runtime.card_url.change(friend.url)
+            outside = f'[mcp.tools]\nurl = "{server.url}"\n[a2a.friend]\nurl = "{friend.url}"\n'
+            directory = write_project(tmp_path / "asking", ASKING_OTHERS, extra=outside)
+            async with running_agent(directory, database_url) as agent:
+                answers = [
+                    await post(agent.http, "ask them", traceparent=traceparent) for traceparent in (CALLER, OTHER)
+                ]
+                await eventually(lambda: len(of_trace(collector, CALLER, "POST /", "turn")) == 4)
+    for traceparent, answer in zip((CALLER, OTHER), answers, strict=True):
+        assert f"00-{traceparent.split('-')[1]}-" in answer.text
+    [own], [theirs] = (
+        [span for span in of_trace(collector, CALLER, "POST /") if (span.parent_span_id.hex() in CALLER) is first]
+        for first in (True, False)
+    )
+    turn = next(span for span in of_trace(collector, CALLER, "turn") if span.parent_span_id == own.span_id)
+    assert theirs.parent_span_id == turn.span_id
+    assert turn.span_id.hex() in answers[0].text
+
+
+async def test_a_trace_goes_on_at_the_registry(
+    collector: Collector, tmp_path: Path, database_url: str, registry_dsn: str
+) -> None:
+    directory = write_project(tmp_path, extra=TAKEN)
+    async with running_registry(registry_dsn) as served:
+        settings: dict[str, Any] = {"registry_url": served.url, "registry_token": served.token}
+        settings["internal_runtime_control_enabled"] = True
+        async with running_agent(directory, database_url, **settings) as agent:
+            answer = await agent.http.post("/api/v1/registry/reload", headers={"traceparent": CALLER})
+            assert answer.status_code == 200
+            names = ("POST /api/v1/registry/reload", "POST /components/resolve")
+            await eventually(lambda: len(of_trace(collector, CALLER, *names)) == 2)
+    [reload, resolve] = sorted(of_trace(collector, CALLER, *names), key=lambda span: names.index(span.name))
+    assert resolve.parent_span_id == reload.span_id
 
 
 async def test_a_turn_that_had_to_wait_belongs_to_the_request_that_it_came_with(
@@ -151,6 +214,12 @@ async def test_without_an_endpoint_there_is_nobody_who_could_send() -> None:
     )
     said, _ = await process.communicate()
     assert said.split() == [b"False", b"False"]
+
+
+def of_trace(collector: Collector, traceparent: str, *names: str) -> list[Span]:
+    """The spans of these names that belong to the caller's trace."""
+    trace_id = traceparent.split("-")[1]
+    return [span for span in collector.spans if span.trace_id.hex() == trace_id and span.name in names]
 
 
 async def ask(agent: Agent, text: str, traceparent: str = "", **message: str) -> None:

@@ -19,6 +19,7 @@ from registry.agents.discovery import Discovery, open_discovery
 from registry.errors import AgentUnreachable, InvalidRequest
 from registry.settings import RegistrySettings
 from tests.agents import running_agent, write_project
+from tests.groundwork.test_fetch import Internet
 from tests.registry.agents.test_cards import A2A_0_3, A2A_1_0, JAMJET
 from tests.servers import run_server
 
@@ -216,6 +217,29 @@ async def test_hosts_on_the_list_are_allowed_and_what_they_redirect_to_is_not(se
     assert (await discover(f"{server}/jamjet", **allowed)).name == "Research Agent"
     with pytest.raises(InvalidRequest, match=r"^url is refused: localhost "):
         await discover(f"{server}/elsewhere", **allowed)
+
+
+async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
+    server: str, monkeypatch: pytest.MonkeyPatch
+):
+    internet = Internet(monkeypatch, [["93.184.215.14"], ["127.0.0.1"]], int(server.rpartition(":")[2]))
+    assert (await discover("http://rebind.test/jamjet", deny_private_networks=True)).name == "Research Agent"
+    assert internet.looked_up == ["rebind.test"]
+    assert internet.connected_to == ["93.184.215.14"]
+
+
+@pytest.mark.parametrize("path", ["/page", "/redirected"])
+async def test_a_name_that_becomes_a_private_address_at_the_next_look_is_refused(
+    server: str, monkeypatch: pytest.MonkeyPatch, path: str
+):
+    """Between the two places where a card may be, or on the way of a redirect to the same name."""
+    seen.clear()
+    internet = Internet(monkeypatch, [["93.184.215.14"], ["127.0.0.1"]], int(server.rpartition(":")[2]))
+    with pytest.raises(InvalidRequest, match=r"^url is refused: rebind\.test is, or resolves to"):
+        await discover(f"http://rebind.test{path}", deny_private_networks=True)
+    assert internet.looked_up == ["rebind.test", "rebind.test"]
+    assert internet.connected_to == ["93.184.215.14"]
+    assert len(seen) == 1
 
 
 async def test_nothing_of_ours_is_sent_along(server: str):
