@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 
 from tests.agents import answer_text, text_message, write_project
-from tests.curl import examples, run_shell
-from tests.processes import ROOT, agent_process
+from tests.curl import Answer, examples, run_shell
+from tests.processes import ROOT, agent_process, environment, registry_process
+from tests.registry.executions.runs import REVIEW, start, until
 
 PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
 SERVE = "agent-runtime serve"
@@ -23,11 +24,7 @@ async def test_a_backup_made_while_an_agent_runs_brings_its_conversations_back_e
     data_directory: Path,
 ) -> None:
     first = write_project(data_directory / "first")
-    async with agent_process(first) as agent, httpx.AsyncClient(base_url=agent.url, timeout=30) as http:
-        await say(http, "My name is Ada.")
-        said = await messages(http)
-        follow([*commands("The embedded server"), *commands("Backup")], first)
-        await say(http, "This is not in the backup any more.")
+    said = await talk_and_back_up(first)
     second = shutil.copytree(first, data_directory / "second", ignore=shutil.ignore_patterns(".data", "*.log"))
     *restoring, serve = commands("Restore")
     assert serve == SERVE
@@ -36,6 +33,67 @@ async def test_a_backup_made_while_an_agent_runs_brings_its_conversations_back_e
         assert await messages(http) == said
         await say(http, "And on it goes.")
         assert len(await messages(http)) == len(said) + 2
+
+
+async def test_a_backup_moves_an_agent_to_another_server(data_directory: Path, empty_database_url: str) -> None:
+    project = write_project(data_directory / "project")
+    said = await talk_and_back_up(project)
+    move_to(empty_database_url, project)
+    async with (
+        agent_process(project, postgres_dsn=empty_database_url) as agent,
+        httpx.AsyncClient(base_url=agent.url, timeout=30) as http,
+    ):
+        assert await messages(http) == said
+        await say(http, "And on it goes.")
+        assert len(await messages(http)) == len(said) + 2
+
+
+async def test_a_backup_made_while_a_registry_runs_lets_its_executions_go_on_elsewhere(
+    data_directory: Path,
+) -> None:
+    (first := data_directory / "first").mkdir()
+    async with registry_process(first) as registry:
+        *_, token = follow(["registry tokens create --role operator"], first)[0].text.splitlines()
+        bearer = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=registry.url, headers=bearer, timeout=30) as http:
+            execution_id = await start(http, REVIEW, amount=7)
+            await until(http, execution_id, "paused")
+            *_, verified = follow([*commands("The embedded server"), *commands("Backup of a registry")], first)
+            await decide(http, execution_id, "rejected")
+        *_, verified_since = follow(["registry audit verify"], first)
+    second = data_directory / "second"
+    second.mkdir()
+    shutil.copy(first / "backup.dump", second)
+    *restoring, serve = commands("Restore of a registry")
+    assert serve == "registry serve"
+    *_, restored = follow([*commands("The embedded server"), *restoring], second)
+    assert restored == verified
+    async with (
+        registry_process(second) as registry,
+        httpx.AsyncClient(base_url=registry.url, headers=bearer, timeout=30) as http,
+    ):
+        [lost] = in_shell([f"registry audit verify --expect {head(verified_since)}"], second)
+        assert (await until(http, execution_id, "paused"))["status"] == "paused"
+        assert (await decide(http, execution_id, "approved"))["status"] == "completed"
+        follow([f"registry audit verify --expect {head(verified)}"], second)
+    assert (lost.status, "BROKEN" in lost.text) == (1, True)
+
+
+async def talk_and_back_up(project: Path) -> list[tuple[str, str]]:
+    """What is in the backup, which is made while an agent runs that goes on for a bit."""
+    async with agent_process(project) as agent, httpx.AsyncClient(base_url=agent.url, timeout=30) as http:
+        await say(http, "My name is Ada.")
+        said = await messages(http)
+        follow([*commands("The embedded server"), *commands("Backup")], project)
+        await say(http, "This is not in the backup any more.")
+    return said
+
+
+def move_to(dsn: str, directory: Path) -> None:
+    [command] = re.findall(r"`(pg_restore --no-owner [^`]+)`", PAGE)
+    *_, done = in_shell([*commands("The embedded server"), f"$BIN/{command}"], directory, postgres_dsn=dsn)
+    before_17 = r'(.|\n)* parameter "transaction_timeout"\n.*\npg_restore: warning: errors ignored on restore: 1\n'
+    assert done.status == 0 or re.fullmatch(before_17, done.text), done.text
 
 
 def commands(title: str) -> list[str]:
@@ -47,14 +105,20 @@ def commands(title: str) -> list[str]:
     return [command for command in found if not command.startswith("$BIN/psql")]
 
 
-def follow(steps: Sequence[str], directory: Path) -> None:
-    """In one shell, in which the environment that the distribution is installed in has been activated."""
+def follow(steps: Sequence[str], directory: Path, **settings: str) -> list[Answer]:
+    """Raises `AssertionError` with those that did not end with 0."""
     if os.geteuid() == 0:
         steps = [step.replace("$BIN/pg_ctl", "runuser -u pgserver -- $BIN/pg_ctl") for step in steps]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    answers = run_shell(steps, directory, {**os.environ, "PATH": path})
+    answers = in_shell(steps, directory, **settings)
     failed = [(step, answer) for step, answer in zip(steps, answers, strict=True) if answer.status != 0]
     assert not failed
+    return answers
+
+
+def in_shell(steps: Sequence[str], directory: Path, **settings: str) -> list[Answer]:
+    """In one shell, in which the environment that the distribution is installed in has been activated."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return run_shell(steps, directory, environment(path=path, **settings))
 
 
 async def say(http: httpx.AsyncClient, text: str) -> None:
@@ -67,3 +131,17 @@ async def say(http: httpx.AsyncClient, text: str) -> None:
 async def messages(http: httpx.AsyncClient) -> list[tuple[str, str]]:
     answer = await http.get("/api/v1/memory/threads/ada/messages")
     return [(message["role"], message["content"]) for message in answer.json()["data"]["messages"]]
+
+
+async def decide(http: httpx.AsyncClient, execution_id: str, decision: str) -> dict[str, Any]:
+    """The execution, once it has ended with the decision."""
+    answer = await http.post(f"/executions/{execution_id}/approve", json={"decision": decision})
+    assert answer.status_code == 200, answer.text
+    return await until(http, execution_id)
+
+
+def head(verified: Answer) -> str:
+    """What `registry audit verify` says of where the one chain ends."""
+    found = re.fullmatch(r"default: \d+ entr(?:y|ies), whole; head (\d+:[0-9a-f]{64})\n", verified.text)
+    assert found, verified.text
+    return found[1]

@@ -1,7 +1,10 @@
 """Ten times what can be done: the rest is refused at once, what was accepted is done, and all is well again."""
 
 import asyncio
+import math
+import time
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -13,6 +16,9 @@ from tests.registry.registries import running_registry
 MOST = 10
 TURN_SECONDS = 0.5
 """So ten turns at a time are twenty per second."""
+
+CLIENTS, SECONDS = 50, 1.5
+"""Ten times as many as a registry answers at a time, each again at once, whatever it is told."""
 
 
 async def test_an_agent_refuses_what_is_too_much_and_does_what_it_has_accepted(
@@ -68,6 +74,47 @@ async def test_a_registry_refuses_what_is_too_much_and_hears_signs_of_life(regis
         assert {answer.status_code for answer in answers[200:]} == {200}
         assert (await served.http.get("/agents")).status_code == 200
         assert f'registry_refused_total{{what="request"}} {statuses[503]}.0' in (await http_get(served.url))
+
+
+async def test_a_registry_has_done_what_it_accepted_and_is_well_again_soon_after_too_much(
+    registry_dsn: str,
+) -> None:
+    async with running_registry(registry_dsn, max_requests=CLIENTS // 10) as served:
+        registered, usual = Counter[int](), min([await seconds_to_list(served.http) for _ in range(5)])
+        accepted: list[str] = []
+
+        async def register(http: httpx.AsyncClient, client: int) -> None:
+            for number in count():
+                if clock() > until:
+                    return
+                card = {"id": f"agent-{client}-{number}", "uri": "http://one.test", "name": "One"}
+                answer = await http.post("/agents", json=card)
+                registered[answer.status_code] += 1
+                if answer.status_code == 201:
+                    accepted.append(card["id"])
+
+        clock = asyncio.get_running_loop().time
+        until = clock() + SECONDS
+        limits = httpx.Limits(max_connections=CLIENTS)
+        async with httpx.AsyncClient(
+            base_url=served.url, headers=served.http.headers, limits=limits, timeout=30
+        ) as http:
+            await asyncio.gather(*(register(http, client) for client in range(CLIENTS)))
+        ended = clock()
+        while await seconds_to_list(served.http) > max(5 * usual, 0.05):
+            assert clock() < ended + 5
+        assert set(registered) == {201, 503}
+        assert len(accepted) >= CLIENTS // 10
+        async with served.registry.pool.connection() as conn:
+            stored = await (await conn.execute("SELECT agent_id FROM agents")).fetchall()
+        assert sorted(row["agent_id"] for row in stored) == sorted(accepted)
+
+
+async def seconds_to_list(http: httpx.AsyncClient) -> float:
+    """For ever, when it is refused."""
+    began = time.perf_counter()
+    answer = await http.get("/agents", params={"limit": 1})
+    return time.perf_counter() - began if answer.status_code == 200 else math.inf
 
 
 async def http_get(url: str) -> str:

@@ -1,13 +1,14 @@
 """Statements that are run often read what they need, however much else there is."""
 
-from collections.abc import Iterator
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import pytest
 
 from groundwork.postgres import Pool
 from registry.agents.store import sql as agents
+from registry.audit.store import sql as audit
 from registry.executions.store import sql as executions
+from tests.plans import scans
 
 MANY = 5_000
 
@@ -44,6 +45,20 @@ async def executions_pool(registry_pool: Pool) -> Pool:
     )
 
 
+@pytest.fixture
+async def audit_pool(registry_pool: Pool) -> Pool:
+    """A long log: most entries are of one kind, a tenth by each actor, every second about an execution."""
+    return await filled(
+        registry_pool,
+        "audit_entries",
+        "INSERT INTO audit_entries (tenant_id, sequence, created_at, event_type, actor_type, actor_id, subject,"
+        "                           execution_id, detail, previous_hash, hash)"
+        " SELECT 'default', n, now(), CASE WHEN n %% 1000 = 0 THEN 'rare' ELSE 'usual' END, 'token',"
+        "        'actor ' || n %% 10, 'agent:one', CASE WHEN n %% 2 = 0 THEN 'exec_' || n / 20 END, '{}', '', ''"
+        "   FROM generate_series(1, %s) AS n",
+    )
+
+
 async def filled(pool: Pool, table: LiteralString, insert: LiteralString) -> Pool:
     async with pool.connection() as conn:
         await conn.execute(insert, [MANY])
@@ -73,17 +88,44 @@ async def test_a_late_page_of_executions_reads_no_execution_before_it(executions
         assert read <= 200, found
 
 
-async def scans(pool: Pool, statement: str, table: str, given: Any = None) -> list[dict[str, Any]]:
-    """What of the plan reads the table."""
-    async with pool.connection() as conn, conn.transaction(force_rollback=True):
-        explained = await conn.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", given)
-        row = await explained.fetchone()
-    assert row is not None
-    nodes = _nodes(row["QUERY PLAN"][0]["Plan"])
-    return [node for node in nodes if node.get("Relation Name") == table and node["Node Type"] != "ModifyTable"]
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"last_sequence": MANY // 2},
+        {"event_type": "rare"},
+        {"event_type": "usual"},
+        {"actor_id": "actor 3"},
+        {"execution_id": "exec_7"},
+        {"event_type": "rare", "actor_id": "actor 0"},
+    ],
+    ids=str,
+)
+async def test_a_page_of_the_audit_log_reads_the_entries_that_are_on_it(audit_pool, wanted):
+    anything = {"execution_id": None, "event_type": None, "actor_id": None, "last_sequence": MANY, "offset": 0}
+    given = {"tenant_id": "default", "limit": 50, **anything, **wanted}
+    for statement in (audit.find_extent, audit.list_entries):
+        found = await scans(audit_pool, statement, "audit_entries", given)
+        assert all("Index" in scan["Node Type"] and scan["Actual Rows"] <= 50 for scan in found), found
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from _nodes(child)
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"after": "agent 4000"},
+        {"status": "active"},
+        {"status": "deactivated"},
+        {"alive": True},
+        {"alive": False},
+        {"protocol": "a2a"},
+        {"skills": ["one", "two"]},
+        {"status": "active", "alive": False},
+    ],
+    ids=str,
+)
+async def test_a_page_of_agents_is_found_in_an_index(agents_pool, wanted):
+    anything = dict.fromkeys(("status", "skills", "protocol", "alive", "trust_domain"))
+    given = {"tenant_id": "default", "after": "", "limit": 50, "bytes": 1_000_000, **anything, **wanted}
+    found = await scans(agents_pool, agents.list_agents, "agents", given)
+    assert all(scan["Node Type"] != "Seq Scan" and scan["Actual Rows"] <= 100 for scan in found), found

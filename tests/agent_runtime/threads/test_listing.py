@@ -6,6 +6,7 @@ import pytest
 
 from agent_runtime.errors import InvalidValue
 from agent_runtime.threads.store import ensure_owner_key, sql
+from tests.plans import nodes as nodes_of
 
 
 async def test_threads_are_listed_in_order_of_creation(threads):
@@ -86,7 +87,7 @@ async def test_with_100_000_threads_a_page_is_read_from_the_index_alone(threads,
     )
     row = await cursor.fetchone()
     plan = row["QUERY PLAN"][0]["Plan"]
-    nodes = list(_nodes(plan))
+    nodes = list(nodes_of(plan))
     (on_threads,) = [node for node in nodes if node.get("Relation Name") == "agent_threads"]
     assert on_threads["Node Type"] == "Index Only Scan"
     assert on_threads["Heap Fetches"] == 0
@@ -96,9 +97,3 @@ async def test_with_100_000_threads_a_page_is_read_from_the_index_alone(threads,
     }
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 40, json.dumps(plan, indent=1)
     assert [len(page) async for page in threads.stream_threads(page_size=20_000)] == [20_000, 20_000, 10_000]
-
-
-def _nodes(plan):
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from _nodes(child)
