@@ -67,16 +67,21 @@ WITH task AS (
 SELECT EXISTS (SELECT 1 FROM a2a_push_configs AS p WHERE p.task_id = task.task_id) AS pushes FROM task;
 
 -- name: list_tasks
+-- For each owner that the agent has been: so the index by caller gives a page in its order, and reads nothing else.
 SELECT t.task_id, t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.status_at,
        ARRAY(SELECT e.event FROM a2a_task_events AS e
               WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
-  FROM a2a_tasks AS t
- WHERE t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
-   AND t.caller = %(caller)s
-   AND (%(thread_id)s::text IS NULL OR t.thread_id = %(thread_id)s)
-   AND (%(states)s::text[] IS NULL OR t.state = ANY(%(states)s))
-   AND (%(since)s::timestamptz IS NULL OR t.status_at >= %(since)s)
-   AND (%(after_at)s::timestamptz IS NULL OR (t.status_at, t.task_id) < (%(after_at)s, %(after_id)s))
+  FROM agent_owners AS o
+ CROSS JOIN LATERAL (
+       SELECT * FROM a2a_tasks AS a
+        WHERE a.owner_key = o.owner_key AND a.caller = %(caller)s
+          AND (%(thread_id)s::text IS NULL OR a.thread_id = %(thread_id)s)
+          AND (%(states)s::text[] IS NULL OR a.state = ANY(%(states)s))
+          AND (%(since)s::timestamptz IS NULL OR a.status_at >= %(since)s)
+          AND (%(after_at)s::timestamptz IS NULL OR (a.status_at, a.task_id) < (%(after_at)s, %(after_id)s))
+        ORDER BY a.status_at DESC, a.task_id DESC
+        LIMIT %(limit)s) AS t
+ WHERE o.agent_id = %(agent_id)s
  ORDER BY t.status_at DESC, t.task_id DESC
  LIMIT %(limit)s;
 

@@ -150,7 +150,8 @@ async def list_agents(
         "alive": selection.alive,
         "trust_domain": selection.trust_domain,
     }
-    rows = await (await conn.execute(sql.list_agents, given)).fetchall()
+    # Planned for these filters each time: one plan for all of them would read every agent of the tenant.
+    rows = await (await conn.execute(sql.list_agents, given, prepare=False)).fetchall()
     has_more = [row.pop("has_more") for row in rows]
     return FoundAgents([Agent(**row) for row in rows], bool(has_more) and has_more[-1])
 

@@ -61,6 +61,15 @@ async def test_tasks_that_are_looked_for_are_found_in_an_index(
             assert all(scan["Node Type"] != "Seq Scan" and scan["Actual Rows"] <= 100 for scan in found), found
 
 
+@pytest.mark.parametrize("passed", [0, 9_000], ids=["first", "late"])
+async def test_a_page_of_all_tasks_reads_no_more_than_it_shows(tasks_pool: Pool, passed: int) -> None:
+    anything = dict.fromkeys(("thread_id", "states", "since", "after_at", "after_id"))
+    place = {"after_at": datetime.now(UTC) - timedelta(seconds=2 * passed), "after_id": "z"} if passed else {}
+    given = {"agent_id": "mine", "caller": "", "limit": 51, **anything, **place}
+    found = await scans(tasks_pool, tasks.list_tasks, "a2a_tasks", given)
+    assert all(scan["Node Type"] != "Seq Scan" and scan["Actual Rows"] <= 51 for scan in found), found
+
+
 async def test_turns_whose_process_is_gone_are_taken_over_without_looking_through_all_threads(
     tasks_pool: Pool,
 ) -> None:
