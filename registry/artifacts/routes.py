@@ -16,10 +16,12 @@ router = APIRouter(prefix="/artifacts", route_class=RegistryRoute, tags=["artifa
 
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}(\s*;[ -~]{0,255})?", re.ASCII)
 _ANY = "application/octet-stream"
-_BYTES = {"content": {_ANY: {"schema": {"type": "string", "format": "binary"}}}}
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_PUT = {"requestBody": {"required": True, "content": {_ANY: _BYTES}}}
+_GOT = {"content": {"*/*": _BYTES}, "description": "The bytes, of the media type that they were left with"}
 
 
-@router.post("", responses=failures(PayloadTooLarge), openapi_extra={"requestBody": {"required": True, **_BYTES}})
+@router.post("", responses=failures(PayloadTooLarge), openapi_extra=_PUT)
 async def put_artifact(principal: Writer, registry: CurrentRegistry, request: Request) -> Response:
     """Keeps the body, of at most 8 MiB, under its SHA-256."""
     content = await read_bytes(request)
@@ -33,7 +35,7 @@ async def put_artifact(principal: Writer, registry: CurrentRegistry, request: Re
 
 @router.get(
     "/{digest}",
-    responses={**failures(NotFound), 200: _BYTES},
+    responses={**failures(NotFound), 200: _GOT},
     response_class=Response,
 )
 async def get_artifact(principal: Reader, registry: CurrentRegistry, digest: str) -> Response:

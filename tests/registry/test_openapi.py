@@ -1,11 +1,13 @@
 """Whatever is sent to the routes of the registry's OpenAPI document is answered as the document says."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+import httpx
 import pytest
 import schemathesis
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -14,27 +16,49 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from schemathesis import Case, CheckContext, GenerationMode, Response
 from schemathesis.checks import CheckFunction, not_a_server_error, positive_data_acceptance
-from schemathesis.schemas import APIOperation
+from schemathesis.schemas import APIOperation, BaseSchema
 
 from tests.contract.background import some
 from tests.processes import free_port
+from tests.registry.engine import workflows
+from tests.registry.executions.runs import REVIEW, TWO_STEPS, start, until
 from tests.registry.registries import Served, running_registry
-from tests.registry.walks import NEEDS_NO_TOKEN
+from tests.registry.walks import NEEDS_NO_TOKEN, body_of
+from tests.registry.work_items.test_work_items import FN, claim
 
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 AnyCase: TypeAlias = Case[Any]
+Names: TypeAlias = Mapping[str, tuple[Any, ...]]
 
-EXAMPLES = 4
+EXAMPLES = 3
 """How many requests of each kind, as documented and not, are made to each operation."""
 
-KNOWN = {
+REVIEWED = REVIEW | {"workflow_id": "reviewed"}
+PRICED = workflows.document({"price": FN}, [], workflow_id="priced")
+
+KNOWN: Names = {
     "agent_id": ("first", "sécond%agent"),
+    "incarnation": ("one",),
     "tenant_id": ("acme",),
+    "tenant": ("acme",),
     "kind": ("prompt", "agent"),
     "component_id": ("first",),
     "uri": ("http://agent.test",),
     "url": (f"http://127.0.0.1:{free_port()}",),
+    "workflow_id": ("reviewed", "priced"),
+    "workflow_version": ("1.0.0",),
+    "ir": (REVIEWED, PRICED),
+    "node_id": ("review",),
+    "queue_types": (["python_tool"],),
+    "lease_fence": (1,),
+    "template": ("Hello",),
+    "name": ("nightly",),
+    "cron_expression": ("0 3 29 2 *",),
 }
+"""What things are called, and what goes with it, where a test can choose."""
+
+NEVER_SUCCEEDS = {"POST /agents/discover"}
+"""There is no agent to be discovered."""
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 
@@ -45,27 +69,21 @@ class BackgroundRegistry:
 
     served: Served
     portal: BlockingPortal
+    asks_for_tokens: bool
 
-    def post(self, path: str, body: dict[str, Any]) -> None:
-        self._call("POST", path, body)
-
-    def put(self, path: str, body: dict[str, Any]) -> None:
-        self._call("PUT", path, body)
-
-    def _call(self, method: str, path: str, body: dict[str, Any]) -> None:
-        async def call() -> None:
-            await self.served.http.request(method, path, json=body)
-
-        self.portal.call(call)
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of somebody who may do everything."""
+        return {"Authorization": f"Bearer {self.served.token}"} if self.asks_for_tokens else {}
 
 
-@pytest.fixture
-def registry_beside(registry_dsn: str) -> Iterator[BackgroundRegistry]:
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(running_registry(registry_dsn)) as served,
-    ):
-        yield BackgroundRegistry(served, portal)
+@pytest.fixture(params=["an operator's token", "developer mode"])
+def registry_beside(registry_dsn: str, request: pytest.FixtureRequest) -> Iterator[BackgroundRegistry]:
+    """With a worker, so that executions come to where they wait for somebody."""
+    everybody = request.param == "developer mode"
+    opened = running_registry(registry_dsn, worker=True, jamjet_dev_mode=everybody)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(opened) as served:
+        yield BackgroundRegistry(served, portal, asks_for_tokens=not everybody)
 
 
 async def test_the_document_names_the_token_wherever_one_is_asked_for(registry: Served) -> None:
@@ -90,41 +108,101 @@ async def test_every_noun_is_in_the_document(registry: Served) -> None:
 def test_every_route_answers_as_the_document_says(
     registry_beside: BackgroundRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    schema = schemathesis.openapi.from_url(f"{registry_beside.served.url}/openapi.json")
-    for found in schema.get_all_operations():
+    failed = set()
+    for found in document_of(registry_beside).get_all_operations():
         # What is an `Err` instead has no `ok`: the document is valid, so there is none.
         operation: Operation = found.ok()  # type: ignore[union-attr]
-        make_what_is_known(registry_beside)
-        fuzz(operation, GenerationMode.POSITIVE, registry_beside.served.token)
-        if [*operation.iter_parameters(), *operation.body]:
-            fuzz(operation, GenerationMode.NEGATIVE, registry_beside.served.token)
+        names = registry_beside.portal.call(make_what_is_known, registry_beside.served, operation.path)
+        statuses = fuzz(operation, GenerationMode.POSITIVE, registry_beside, names)
+        if not statuses & {200, 201}:
+            failed.add(operation.label)
+        if can_be_wrong(operation, registry_beside):
+            fuzz(operation, GenerationMode.NEGATIVE, registry_beside, names)
+    assert failed == NEVER_SUCCEEDS
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def make_what_is_known(registry: BackgroundRegistry) -> None:
-    """Sees to it that there are agents, a tenant and a prompt, as the operation before may have deleted them."""
-    registry.post("/tenants", {"id": "acme", "name": "Acme"})
+def can_be_wrong(operation: Operation, registry: BackgroundRegistry) -> bool:
+    """Whether there is anything to leave out or to spoil: a path may hold any text, and a file any bytes."""
+    needs_a_token = registry.asks_for_tokens and operation.path not in NEEDS_NO_TOKEN
+    return needs_a_token or bool([*operation.query]) or body_of(operation.definition.raw) is not None
+
+
+def document_of(registry: BackgroundRegistry) -> BaseSchema:
+    """Without the tokens where nobody is asked for one, or else it would be a mistake to let somebody in."""
+    document = httpx.get(f"{registry.served.url}/openapi.json").json()
+    if not registry.asks_for_tokens:
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation.pop("security", None)
+    schema = schemathesis.openapi.from_dict(document)
+    schema.config.update(base_url=registry.served.url)
+    return schema
+
+
+async def make_what_is_known(served: Served, path: str) -> Names:
+    """Sees to it that there is whatever a path may name, as the operation before may have ended or deleted it.
+    Returns what all of it is called."""
+    http = served.http
+    await http.post("/tenants", json={"id": "acme", "name": "Acme"})
     for agent_id in KNOWN["agent_id"]:
-        registry.post("/agents", {"id": agent_id, "uri": "http://agent.test", "name": agent_id})
-    registry.put("/components/prompt/first", {"template": "Hello"})
+        card = {"id": agent_id, "uri": "http://agent.test", "name": agent_id, "incarnation": "one"}
+        await http.post("/agents", json=card)
+    await http.put("/components/prompt/first", json={"template": "Hello"})
+    for workflow in KNOWN["ir"]:
+        await http.post("/workflows", json={"ir": workflow})
+    made: dict[str, tuple[Any, ...]] = {}
+    if "{name}" in path:
+        job = {"name": "nightly", "cron_expression": "0 3 29 2 *", "workflow_id": "reviewed"}
+        (await http.post("/cron", json=job)).raise_for_status()
+    if "{tenant_id}" in path:
+        await http.post("/tenants", json={"id": "closed", "name": "Closed"})
+        await http.put("/tenants/closed", json={"status": "suspended"})
+        made["tenant_id"] = ("closed", "acme")
+    if "{digest}" in path:
+        put = await http.post("/artifacts", content="Hello", headers={"Content-Type": "text/plain"})
+        made["digest"] = (put.json()["hash"],)
+    if "{token_id}" in path:
+        made["token_id"] = ((await http.post("/tokens", json={"role": "viewer"})).json()["token_id"],)
+    if "{execution_id}" in path:
+        made["execution_id"] = (await paused(http), await completed(http))
+    if "{work_item_id}" in path:
+        await start(http, PRICED)
+        made["work_item_id"] = ((await claim(served))["id"],)
+    return {**KNOWN, **made}
 
 
-def fuzz(operation: Operation, mode: GenerationMode, token: str) -> None:
-    """Sends what the document allows, or something close to it that it does not."""
+async def paused(http: httpx.AsyncClient) -> str:
+    execution_id = await start(http, REVIEWED)
+    await until(http, execution_id, "paused")
+    return execution_id
+
+
+async def completed(http: httpx.AsyncClient) -> str:
+    execution_id = await start(http, TWO_STEPS)
+    await until(http, execution_id, "completed")
+    return execution_id
+
+
+def fuzz(operation: Operation, mode: GenerationMode, registry: BackgroundRegistry, names: Names) -> set[int]:
+    """Sends what the document allows, or something close to it that it does not. Returns the answers' statuses."""
+    statuses = set()
     strategy = operation.as_strategy(generation_mode=mode)
     if mode is GenerationMode.POSITIVE:
-        strategy = strategy.flatmap(with_known_names)
+        strategy = strategy.flatmap(partial(with_known_names, names, fields_of(operation)))
 
     @given(strategy)
     @some(EXAMPLES)
     def check(case: AnyCase) -> None:
-        case.call_and_validate(
-            headers={"Authorization": f"Bearer {token}"},
+        answer = case.call_and_validate(
+            headers=registry.headers,
             additional_checks=[answers_in_the_registrys_shape],
             excluded_checks=checks_that_do_not_hold(operation),
         )
+        statuses.add(answer.status_code)
 
     check()
+    return statuses
 
 
 def checks_that_do_not_hold(operation: Operation) -> list[CheckFunction]:
@@ -133,18 +211,26 @@ def checks_that_do_not_hold(operation: Operation) -> list[CheckFunction]:
     return [positive_data_acceptance, *([not_a_server_error] if operation.path == "/agents/discover" else [])]
 
 
-def with_known_names(case: AnyCase) -> st.SearchStrategy[AnyCase]:
-    """The case as it is, or with names of things that are there: what is made up rarely is."""
+def fields_of(operation: Operation) -> set[str]:
+    """What its body may have: of several kinds of bodies, the first."""
+    schema = body_of(operation.definition.raw) or {}
+    return {*schema.get("anyOf", [schema])[0].get("properties", {}), *schema.get("properties", {})}
 
-    def put(names: dict[str, str]) -> AnyCase:
+
+def with_known_names(known: Names, fields: set[str], case: AnyCase) -> st.SearchStrategy[AnyCase]:
+    """The case with names of things that are there, or as it is: what is made up rarely is."""
+
+    def put(names: dict[str, Any]) -> AnyCase:
+        if case.query.get("stream") == "true" and "execution_id" in known:
+            names["execution_id"] = known["execution_id"][-1]  # the one that has ended, as the stream has to
         for name in case.path_parameters.keys() & names.keys():
             case.path_parameters[name] = quote(names[name], safe="")
         if isinstance(case.body, dict):
-            case.body |= {name: names[name] for name in case.body.keys() & names.keys()}
+            case.body |= {name: names[name] for name in fields & names.keys()}
         return case
 
-    names = st.fixed_dictionaries({name: st.sampled_from(known) for name, known in KNOWN.items()})
-    return st.just(case) | names.map(put)
+    names = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in known.items()})
+    return names.map(put) | st.just(case)
 
 
 def answers_in_the_registrys_shape(context: CheckContext, response: Response, case: AnyCase) -> None:

@@ -1,7 +1,7 @@
 """Every route of a served registry, from its own OpenAPI document, so that tests reach new ones by themselves."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -44,7 +44,7 @@ class Route:
 async def list_routes(http: httpx.AsyncClient) -> list[Route]:
     document = (await http.get("/openapi.json")).json()
     return [
-        Route(method, path, _query_of(operation), _body_of(operation))
+        Route(method, path, _query_of(operation), body_of(operation))
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     ]
@@ -77,7 +77,8 @@ def _query_of(operation: dict[str, Any]) -> tuple[str, ...]:
     return tuple(given["name"] for given in operation.get("parameters", []) if given["in"] == "query")
 
 
-def _body_of(operation: dict[str, Any]) -> dict[str, Any] | None:
+def body_of(operation: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The schema of the operation's body, when it is JSON."""
     content = operation.get("requestBody", {}).get("content", {})
     schema: dict[str, Any] | None = content.get("application/json", {}).get("schema")
     return schema
