@@ -87,7 +87,7 @@ async def migrate(pool: Pool, package: str, table: str) -> list[str]:
             async with conn.transaction():
                 await conn.execute(migration.sql)
                 await conn.execute(
-                    f"INSERT INTO {table} (number, name) VALUES (%s, %s)",  # noqa: S608
+                    f"INSERT INTO {table} (number, name) VALUES (%s, %s)",  # noqa: S608 - a name of ours
                     (migration.number, migration.name),
                 )
             applied.append(migration.name)
@@ -99,5 +99,5 @@ async def _applied(conn: Connection, table: str) -> set[int]:
         f"CREATE TABLE IF NOT EXISTS {table} (number int PRIMARY KEY, name text NOT NULL,"
         " applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    rows = await (await conn.execute(f"SELECT number FROM {table}")).fetchall()  # noqa: S608
+    rows = await (await conn.execute(f"SELECT number FROM {table}")).fetchall()  # noqa: S608 - a name of ours
     return {row["number"] for row in rows}

@@ -80,7 +80,7 @@ def test_everything_in_the_locks_is_pinned_by_hash(lock, jamjet_lock):
 
 
 def test_nothing_in_the_locks_has_a_hole_that_is_known_here(lock, jamjet_lock):
-    """Offline, so it knows what is written in `FIXED_IN`; a service with the day's list is asked elsewhere."""
+    """Offline, so it knows what is written in `FIXED_IN`; the weekly workflow asks for the list of the day."""
     for locked in (_versions(lock), _versions(jamjet_lock)):
         old = {name for name, fixed in FIXED_IN.items() if Version(locked.get(name, fixed)) < Version(fixed)}
         assert old == set()
