@@ -112,19 +112,19 @@ class _JobManager(JobManager):
 
     def __init__(self, connector: BaseConnector) -> None:
         super().__init__(connector)
-        self.worker_id: int | None = None
-        """Of the worker that last looked for a job."""
+        self.broke_for: int | None = None
+        """The worker that could not look for a job since this was last cleared."""
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """None, too, when the database is away, or others have taken the worker for dead meanwhile: the library's
         worker would end, and take no more jobs before those that it has in hand have ended."""
-        self.worker_id = worker_id
         try:
             return await super().fetch_job(queues, worker_id)
         except ConnectorException as error:
             if not _is_away(error) and not isinstance(error.__cause__, ForeignKeyViolation):
                 raise
             logger.warning("no job could be looked for: %s", error.__cause__)
+            self.broke_for = worker_id
             return None
 
 
@@ -173,10 +173,13 @@ class Jobs:
     async def defer_unheard(self, conn: Connection) -> list[str]:
         """Queues once more what the database has given this process while the connection broke, so that it knows
         nothing of it; returns which jobs. To be called now and then: it is what is not known twice in a row."""
-        if self._manager.worker_id is None:
+        worker_id = self._manager.broke_for
+        if worker_id is None:
             return []
-        given = set(await store.list_jobs_of(conn, self._manager.worker_id)) - self._in_hand
+        given = set(await store.list_jobs_of(conn, worker_id)) - self._in_hand
         twice, self._unheard = given & self._unheard, given
+        if not given - twice:
+            self._manager.broke_for = None
         lost = await store.take_jobs(conn, JOBS, sorted(twice)) if twice else []
         for job in lost:
             await self._defer(conn, job.name, job.arguments, queue=job.queue, lock=job.lock)

@@ -46,7 +46,7 @@ async def tasks_pool(pool: Pool) -> Pool:
         {"thread_id": "thread 778"},
         {"thread_id": "thread of nobody"},
         {"states": ["FAILED"]},
-        {"since": datetime.now(UTC) - timedelta(seconds=50)},
+        {"since": timedelta(seconds=50)},
     ],
     ids=lambda wanted: " ".join(wanted),
 )
@@ -55,6 +55,8 @@ async def test_tasks_that_are_looked_for_are_found_in_an_index(
 ) -> None:
     anything = dict.fromkeys(("thread_id", "states", "since", "after_at", "after_id"))
     given = {"agent_id": "mine", "caller": "", "limit": 51, **anything, **wanted}
+    if isinstance(ago := wanted.get("since"), timedelta):
+        given["since"] = datetime.now(UTC) - ago
     for statement in (tasks.list_tasks, tasks.count_tasks):
         for table in ("a2a_tasks", "a2a_task_events"):
             found = await scans(tasks_pool, statement, table, given)

@@ -265,10 +265,10 @@ def test_any_text_is_refused_or_can_be_used_on_anything(text, state, output):
     ],
 )
 def test_hostile_text_takes_no_time(text):
-    started = time.monotonic()
+    started = time.thread_time()
     with suppress(BadExpression):
         parse_expression(text).holds(SCOPE)
-    assert time.monotonic() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_a_refusal_does_not_repeat_a_long_text():
