@@ -28,8 +28,8 @@ from registry.settings import RegistrySettings
 AT_ONCE = 10
 """As many as a worker has in hand by default."""
 
-EXECUTIONS = 200
-WAITING_EXECUTIONS = 80
+EXECUTIONS = 150
+WAITING_EXECUTIONS = 60
 ANSWER_SECONDS = 0.25
 NODES = ("first", "second", "third")
 STEPS, CALLS = "three-steps", "three-calls"

@@ -16,8 +16,8 @@ from benchmarks.served import Served, running_agent, running_registry
 from registry.database import prepare_database as prepare_registry
 
 FEW, MANY = 1_000, 1_000_000
-PAGES = 120
-PAGE_ROUNDS = 5
+PAGES = 100
+PAGE_ROUNDS = 3
 
 Url = Callable[[int], str]
 """Of the page of that number, for lists whose pages are not told by the page before."""

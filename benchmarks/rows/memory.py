@@ -1,6 +1,6 @@
 """Whether the memory of an agent and of a registry grows with what they have served.
 
-`make bench memory ARGS="--rounds 180"` goes on for an hour.
+`make bench memory ARGS="--rounds 240"` goes on for an hour.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from benchmarks.subject import Subject, running_subject
 WARM_ROUNDS = 1
 ROUNDS = 2
 TOLD_EVERY = 30
-SECONDS = 20.0
+SECONDS = 15.0
 """How long a round of load takes, about."""
 
 AGENTS = 1_000

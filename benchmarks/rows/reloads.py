@@ -17,7 +17,7 @@ from benchmarks.served import Served, free_port, running_agent, running_registry
 from benchmarks.subject import ROOT, running_subject
 
 RELOADS, TALKING = 200, 4
-LEFT_AFTER = 500
+LEFT_AFTER = 300
 SERVER_EVERY, OVER_STDIO_EVERY = 10, 50
 SERVER = "benchmarks.numbered_server"
 
