@@ -1,9 +1,9 @@
-"""Loops that run beside the requests and live exactly as long as a block."""
+"""Loops that run beside the requests and live exactly as long as a block, and tasks that get some time to end."""
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -30,6 +30,20 @@ async def running(name: str, loop: Loop) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def let_end(tasks: Collection[asyncio.Task[Any]], seconds: float) -> int:
+    """Waits for so long, or until the wait is cancelled, then stops those that have not ended where they are.
+    Returns how many."""
+    try:
+        if tasks and seconds:
+            await asyncio.wait(tasks, timeout=seconds)
+    finally:
+        late = [task for task in tasks if not task.done()]
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+    return len(late)
 
 
 async def _again_and_again(name: str, loop: Loop) -> None:

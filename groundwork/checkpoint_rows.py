@@ -183,6 +183,12 @@ class _Values:
         return b"".join(self._all)
 
 
+def config_of(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
+    """Where a checkpoint is found that was put with `config`; what savers answer."""
+    place = {name: config["configurable"][name] for name in ("thread_id", "checkpoint_ns")}
+    return {"configurable": {**place, "checkpoint_id": checkpoint["id"]}}
+
+
 def values_apart(checkpoint: Checkpoint, new_versions: ChannelVersions) -> dict[tuple[str, str], Any]:
     """The new values that go into rows of their own, by channel and version."""
     values = checkpoint["channel_values"]

@@ -15,6 +15,7 @@ from google.protobuf.json_format import MessageToDict
 
 from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.tasks import Event, TaskEvent
+from groundwork.background import let_end
 from groundwork.fetch import (
     FetchFailed,
     FetchTimedOut,
@@ -104,14 +105,8 @@ class PushSender:
 
     async def drain(self, seconds: float) -> None:
         """Gives what is waiting so many seconds, then drops it."""
-        if not self._workers:
-            return
-        _, unfinished = await asyncio.wait(self._workers, timeout=seconds)
-        for worker in unfinished:
-            worker.cancel()
-        if unfinished:
-            logger.warning("push notifications of %d tasks were dropped at shutdown", len(unfinished))
-            await asyncio.wait(unfinished)
+        if dropped := await let_end(set(self._workers), seconds):
+            logger.warning("push notifications of %d tasks were dropped at shutdown", dropped)
 
     async def _send_all(self, task_id: str) -> None:
         waiting = self._waiting[task_id]

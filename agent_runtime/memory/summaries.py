@@ -14,6 +14,7 @@ from agent_runtime.memory import store
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.store import Summary
 from agent_runtime.memory.window import split_groups, window_start
+from groundwork.background import let_end
 from groundwork.postgres import Pool, database_errors
 from groundwork.summarizing import INSTRUCTIONS
 
@@ -64,13 +65,7 @@ class Summaries:
     async def drain(self, seconds: float) -> None:
         """Begins nothing new, lets what runs end for so long, and stops the rest."""
         self._stopping = True
-        running = list(self._running.values())
-        if not running:
-            return
-        _, late = await asyncio.wait(running, timeout=seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await let_end(list(self._running.values()), seconds)
 
     def _ended(self, thread_id: str, task: asyncio.Task[None]) -> None:
         del self._running[thread_id]

@@ -17,6 +17,7 @@ from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
 from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
 from agent_runtime.turns.types import Turn, TurnRecorder, TurnRequest
+from groundwork.background import let_end
 from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.load import Line
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
@@ -168,11 +169,11 @@ class Turns:
         self.stop_accepting()
         ends_at = asyncio.get_running_loop().time() + seconds
         # What is half accepted or half ended is a matter of milliseconds, unless the database stands still.
-        await _let_end(set(self._unfinished), max(seconds, _SHORTEST_DRAIN_SECONDS))
+        await let_end(set(self._unfinished), max(seconds, _SHORTEST_DRAIN_SECONDS))
         tasks = {task for _, task in self._running.values()}
         if tasks and seconds:
             logger.info("waiting up to %.0f s for %d running turns", seconds, len(tasks))
-        await _let_end(tasks, max(0.0, ends_at - asyncio.get_running_loop().time()))
+        await let_end(tasks, max(0.0, ends_at - asyncio.get_running_loop().time()))
         self._queued.clear()
 
     # Accepting and cancelling
@@ -389,14 +390,3 @@ async def _summary_of(conn: Connection, turn: Turn) -> str | None:
     """The thread's long-term summary, for a turn that was accepted some time ago or by another process."""
     thread = await find_summary(conn, turn.thread_id, turn.owner_key)
     return thread.summary.text or None if thread else None
-
-
-async def _let_end(tasks: set[asyncio.Task[Any]], seconds: float) -> None:
-    """Waits for so long, then stops those that have not ended where they are."""
-    try:
-        if tasks and seconds:
-            await asyncio.wait(tasks, timeout=seconds)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -23,7 +23,7 @@ from agent_runtime.turns import store
 from agent_runtime.turns.recent import Channels, RecentConversations
 from agent_runtime.turns.types import Turn, TurnRows
 from agent_runtime.turns.write_behind import WriteBehind
-from groundwork.checkpoint_rows import CheckpointRows, ValueEncoder, values_apart
+from groundwork.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
 from groundwork.postgres import Pool, database_errors
 
 Durability = Literal["sync", "async", "exit"]
@@ -139,13 +139,7 @@ class TurnSaver(AsyncPostgresSaver):
         configurable = config["configurable"]
         if not configurable["checkpoint_ns"] and configurable["thread_id"] == self._turn.thread_id:
             self._latest_id = checkpoint["id"]
-        return {
-            "configurable": {
-                "thread_id": configurable["thread_id"],
-                "checkpoint_ns": configurable["checkpoint_ns"],
-                "checkpoint_id": checkpoint["id"],
-            }
-        }
+        return config_of(config, checkpoint)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""

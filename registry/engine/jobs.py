@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, LiteralString, cast
 from uuid import UUID
@@ -20,6 +20,7 @@ from psycopg_pool import PoolClosed
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool
 from groundwork.tracing import origin, spanned, take_over
 from registry.executions import store
+from registry.executions.models import StalledJob
 
 logger = logging.getLogger(__name__)
 
@@ -112,19 +113,21 @@ class _JobManager(JobManager):
 
     def __init__(self, connector: BaseConnector) -> None:
         super().__init__(connector)
-        self.broke_for: int | None = None
-        """The worker that could not look for a job since this was last cleared."""
+        self.worker_id = 0
+        self.failures = 0
+        """How often that worker could not look for a job, and may have been given one that it did not hear of."""
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """None, too, when the database is away, or others have taken the worker for dead meanwhile: the library's
         worker would end, and take no more jobs before those that it has in hand have ended."""
+        self.worker_id = worker_id
         try:
             return await super().fetch_job(queues, worker_id)
         except ConnectorException as error:
             if not _is_away(error) and not isinstance(error.__cause__, ForeignKeyViolation):
                 raise
             logger.warning("no job could be looked for: %s", error.__cause__)
-            self.broke_for = worker_id
+            self.failures += 1
             return None
 
 
@@ -139,6 +142,7 @@ class Jobs:
         self.app.job_manager = self._manager = _JobManager(self.app.connector)
         self._in_hand: set[int] = set()
         self._unheard: set[int] = set()
+        self._failures_cleared_up = 0
 
     async def open(self, pool: Pool) -> None:
         """Uses the process's own pool; whoever opened it closes it."""
@@ -165,25 +169,27 @@ class Jobs:
         Each becomes a new job: when its worker is there after all, it ends the old one, which is gone, and not the
         one that another worker has.
         """
-        stalled = await store.take_stalled_jobs(conn, JOBS, seconds)
-        for job in stalled:
-            await self._defer(conn, job.name, job.arguments, queue=job.queue, lock=job.lock)
-        return [f"{job.name} {' '.join(_named_by(job.arguments))}" for job in stalled]
+        return await self._defer_again(conn, await store.take_stalled_jobs(conn, JOBS, seconds))
+
+    @property
+    def may_not_have_heard(self) -> bool:
+        """Whether there may be something for `defer_unheard`."""
+        return self._manager.failures > self._failures_cleared_up
 
     async def defer_unheard(self, conn: Connection) -> list[str]:
         """Queues once more what the database has given this process while the connection broke, so that it knows
         nothing of it; returns which jobs. To be called now and then: it is what is not known twice in a row."""
-        worker_id = self._manager.broke_for
-        if worker_id is None:
-            return []
-        given = set(await store.list_jobs_of(conn, worker_id)) - self._in_hand
+        failures = self._manager.failures
+        given = set(await store.list_jobs_of(conn, self._manager.worker_id)) - self._in_hand
         twice, self._unheard = given & self._unheard, given
-        if not given - twice:
-            self._manager.broke_for = None
-        lost = await store.take_jobs(conn, JOBS, sorted(twice)) if twice else []
-        for job in lost:
+        if not given:
+            self._failures_cleared_up = failures
+        return await self._defer_again(conn, await store.take_jobs(conn, JOBS, sorted(twice)) if twice else [])
+
+    async def _defer_again(self, conn: Connection, taken: Sequence[StalledJob]) -> list[str]:
+        for job in taken:
             await self._defer(conn, job.name, job.arguments, queue=job.queue, lock=job.lock)
-        return [f"{job.name} {' '.join(_named_by(job.arguments))}" for job in lost]
+        return [f"{job.name} {' '.join(_named_by(job.arguments))}" for job in taken]
 
     def register(self, name: str, function: Callable[..., Coroutine[Any, Any, None]]) -> None:
         """Tells the worker of this process what to do for jobs of that name; the function is given the job too."""

@@ -12,7 +12,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
-from groundwork.checkpoint_rows import CheckpointRows, ValueEncoder, values_apart
+from groundwork.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
 from groundwork.postgres import Pool, database_errors
 
 _PLAIN = "plain_json"
@@ -65,7 +65,7 @@ class ExecutionSaver(AsyncPostgresSaver):
         rows = CheckpointRows()
         rows.add_checkpoint(config, checkpoint, metadata, encoded)
         await self._recorder.store_checkpoint(checkpoint, rows)
-        return {"configurable": {**_place(config), "checkpoint_id": checkpoint["id"]}}
+        return config_of(config, checkpoint)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -85,7 +85,3 @@ class ExecutionSaver(AsyncPostgresSaver):
         with database_errors():
             async with self._pool.connection() as conn, conn.cursor(binary=True, row_factory=dict_row) as cursor:
                 yield cursor
-
-
-def _place(config: RunnableConfig) -> dict[str, Any]:
-    return {name: config["configurable"][name] for name in ("thread_id", "checkpoint_ns")}

@@ -189,6 +189,8 @@ async def _sweep(equipment: Equipment, lease_seconds: float) -> None:
 
 
 async def _requeue_unheard(equipment: Equipment) -> None:
+    if not equipment.jobs.may_not_have_heard:
+        return
     async with equipment.pool.connection() as conn, conn.transaction():
         unheard = await equipment.jobs.defer_unheard(conn)
     for job in unheard:

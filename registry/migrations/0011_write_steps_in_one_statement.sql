@@ -1,7 +1,8 @@
 -- What a node of an execution has come to, and the checkpoint of a step, are one call each, which is a transaction by
 -- itself: it costs one round trip, and one version of the execution's row.
 
--- Rows of LangGraph's own tables, as its saver would write them: `the_rows` holds what is text, and says where in
+-- The agent's schema has the same function, in a migration of its own: the databases are different ones, and neither's
+-- history may depend on the other's. Rows of LangGraph's own tables, as its saver would write them: `the_rows` holds what is text, and says where in
 -- `the_bytes` the rest is. A blob is never changed; a write is kept unless it is one of those that replace.
 CREATE FUNCTION store_checkpoint_rows(the_rows json, the_bytes bytea) RETURNS void
 LANGUAGE plpgsql AS $$

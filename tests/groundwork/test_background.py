@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from groundwork import background
-from groundwork.background import running
+from groundwork.background import let_end, running
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +82,15 @@ async def test_an_error_of_the_block_is_what_comes_out_of_it() -> None:
 
     with pytest.raises(LookupError):
         await fail()
+
+
+async def test_work_that_is_let_end_ends_or_is_stopped_when_the_time_is_over() -> None:
+    quick, slow = asyncio.create_task(asyncio.sleep(0)), asyncio.create_task(asyncio.sleep(60))
+    assert await let_end({quick, slow}, 0.05) == 1
+    assert (quick.cancelled(), slow.cancelled()) == (False, True)
+
+
+async def test_without_any_time_work_is_stopped_at_once() -> None:
+    slow = asyncio.create_task(asyncio.sleep(60))
+    assert await let_end([slow], 0) == 1
+    assert slow.cancelled()

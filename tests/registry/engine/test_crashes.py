@@ -217,30 +217,42 @@ def fetching(monkeypatch: pytest.MonkeyPatch) -> Fetching:
     return fetching
 
 
+@asynccontextmanager
+async def thinking(registry_dsn: str, model: SlowModel, **settings: Any) -> AsyncIterator[tuple[Served, str]]:
+    """A registry that works, and an execution whose model thinks until it is let go."""
+    given: dict[str, Any] = {"jamjet_model_seam_url": model.url, **settings}
+    async with running_registry(registry_dsn, worker=True, **given) as served:
+        slow = await start(served.registry, THINKING, prompt="hold")
+        await model.asked(1)
+        yield served, slow
+
+
+async def another_is_done(served: Served) -> None:
+    quick = await start(served.registry, THINKING, prompt="quick")
+    assert (await until(served.registry, quick)).status == "completed"
+
+
+async def is_done_too(served: Served, slow: str, model: SlowModel) -> None:
+    model.released.set()
+    assert (await until(served.registry, slow)).status == "completed"
+
+
 async def test_a_worker_that_could_not_look_for_jobs_does_more_before_what_it_has_begun_is_done(
     registry_dsn: str, model: SlowModel, fetching: Fetching
 ):
-    async with running_registry(registry_dsn, worker=True, jamjet_model_seam_url=model.url) as served:
-        slow = await start(served.registry, THINKING, prompt="hold")
-        await model.asked(1)
+    async with thinking(registry_dsn, model) as (served, slow):
         fetching.failures = 3
-        quick = await start(served.registry, THINKING, prompt="quick")
-        assert (await until(served.registry, quick)).status == "completed"
-        model.released.set()
-        assert (await until(served.registry, slow)).status == "completed"
+        await another_is_done(served)
+        await is_done_too(served, slow, model)
         assert len(await told(served, slow, "node_started")) == 1
 
 
 async def test_a_worker_that_could_not_look_for_jobs_stops_in_time(
     registry_dsn: str, model: SlowModel, fetching: Fetching
 ):
-    given: dict[str, Any] = {"jamjet_model_seam_url": model.url, "shutdown_grace_seconds": 1}
-    async with running_registry(registry_dsn, worker=True, **given) as served:
-        await start(served.registry, THINKING, prompt="hold")
-        await model.asked(1)
+    async with thinking(registry_dsn, model, shutdown_grace_seconds=1) as (served, _):
         fetching.failures = 3
-        quick = await start(served.registry, THINKING, prompt="quick")
-        await until(served.registry, quick)
+        await another_is_done(served)
         stopping = time.monotonic()
     assert time.monotonic() - stopping < 10
 
@@ -248,24 +260,15 @@ async def test_a_worker_that_could_not_look_for_jobs_stops_in_time(
 async def test_a_job_that_a_worker_was_given_and_did_not_hear_of_is_done_all_the_same(
     registry_dsn: str, model: SlowModel, fetching: Fetching
 ):
-    async with running_registry(registry_dsn, worker=True, jamjet_model_seam_url=model.url) as served:
-        slow = await start(served.registry, THINKING, prompt="hold")
-        await model.asked(1)
+    async with thinking(registry_dsn, model) as (served, slow):
         fetching.lost_answers = 1
-        lost = await start(served.registry, THINKING, prompt="quick")
-        assert (await until(served.registry, lost)).status == "completed"
-        model.released.set()
-        assert (await until(served.registry, slow)).status == "completed"
+        await another_is_done(served)
+        await is_done_too(served, slow, model)
 
 
 async def test_a_worker_that_was_taken_for_dead_works_on(registry_dsn: str, registry_pool: Pool, model: SlowModel):
-    given: dict[str, Any] = {"jamjet_model_seam_url": model.url, "jamjet_worker_lease_seconds": 1}
-    async with running_registry(registry_dsn, worker=True, **given) as served:
-        slow = await start(served.registry, THINKING, prompt="hold")
-        await model.asked(1)
+    async with thinking(registry_dsn, model, jamjet_worker_lease_seconds=1) as (served, slow):
         async with registry_pool.connection() as conn:
             await conn.execute("DELETE FROM procrastinate_workers")
-        quick = await start(served.registry, THINKING, prompt="quick")
-        assert (await until(served.registry, quick)).status == "completed"
-        model.released.set()
-        assert (await until(served.registry, slow)).status == "completed"
+        await another_is_done(served)
+        await is_done_too(served, slow, model)
