@@ -83,7 +83,7 @@ WITH workflow AS (
 INSERT INTO executions (execution_id, tenant_id, revision_id, workflow_id, workflow_version, status, initial_input,
                         state, labels, created_at, started_at, completed_at)
 SELECT gen_random_uuid(), 'default', revision_id, 'done', '1.0.0',
-       CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'completed' END,
+       CASE WHEN n %% 10 = 0 THEN 'failed' ELSE 'completed' END,
        '{"question": "how much"}', '{"question": "how much", "answer": "a lot"}', '{}', now() - interval '1 day',
        now() - interval '1 day', now() - interval '1 day'
   FROM revision, generate_series(1, %(executions)s) AS n;
@@ -92,7 +92,7 @@ SELECT gen_random_uuid(), 'default', revision_id, 'done', '1.0.0',
 WITH written AS (
     INSERT INTO audit_entries (tenant_id, sequence, created_at, event_type, actor_type, actor_id, role, subject, detail,
                                previous_hash, hash)
-    SELECT 'default', n, now(), CASE WHEN n %% 100 = 0 THEN 'agent_paused' ELSE 'agent_updated' END, 'token',
+    SELECT 'default', n, now(), CASE WHEN n %% 10 = 0 THEN 'agent_paused' ELSE 'agent_updated' END, 'token',
            'tok_' || n %% 20, 'developer', 'agent:agent-' || n %% 1000, '{"uri": "http://agent.test"}',
            sha256(n::text::bytea), sha256(n::text::bytea)
       FROM generate_series(1, %(entries)s) AS n

@@ -1,4 +1,5 @@
 """The load generator: says things to an agent over A2A, so many at a time, and notes how long each answer took.
+Its client can start executions, too.
 
 A process of its own, with nothing but the standard library, and no more work per request than has to be: it shares
 the machine with what it measures.
@@ -9,7 +10,7 @@ the machine with what it measures.
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from typing import Any
@@ -18,12 +19,15 @@ from uuid import uuid4
 from benchmarks.prose import piece
 from benchmarks.subject import Command, answer_commands
 
+_BUSY = b"-32000"
+"""The code of a JSON-RPC error by which an agent says that it has as much to do as it can."""
+
 CONVERSATION_TURNS = 4
 """How many turns a conversation has: enough that most turns find something to go on from."""
 
 
 class Client:
-    """One connection to an agent, used again and again."""
+    """One connection to an agent, or to a registry, used again and again."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
@@ -34,18 +38,27 @@ class Client:
         """The seconds until the whole answer was there. Raises `AnswerWrong`."""
         started = time.perf_counter()
         await self._send("SendMessage", text, context_id)
-        body = await self._body()
+        status, body = await self._answer()
         seconds = time.perf_counter() - started
         if b"TASK_STATE_COMPLETED" not in body:
-            raise AnswerWrong(body[:500])
+            raise AnswerWrong(status, body[:500])
         return seconds
+
+    async def start(self, workflow_id: str) -> float:
+        """The seconds until the registry has taken on an execution. Raises `AnswerWrong`."""
+        started = time.perf_counter()
+        await self._post("/executions", {"workflow_id": workflow_id, "input": {}})
+        status, body = await self._answer()
+        if status not in (200, 201):
+            raise AnswerWrong(status, body[:500])
+        return time.perf_counter() - started
 
     async def say_patiently(self, text: str, context_id: str) -> float:
         while True:
             try:
                 return await self.say(text, context_id)
             except AnswerWrong as wrong:
-                if b"OVERLOADED" not in wrong.args[0]:
+                if not wrong.is_refusal:
                     raise
             await asyncio.sleep(1)
 
@@ -63,7 +76,7 @@ class Client:
             tail = (tail + chunk)[-4000:]
         await self._reader.readline()
         if b"TASK_STATE_COMPLETED" not in tail:
-            raise AnswerWrong(tail)
+            raise AnswerWrong(200, tail)
         return first, time.perf_counter() - started, length
 
     def close(self) -> None:
@@ -71,31 +84,38 @@ class Client:
             self._writer.close()
 
     async def _send(self, method: str, text: str, context_id: str) -> None:
-        if self._writer is None:
-            self._reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=2**24)
         message = {
             "messageId": uuid4().hex,
             "contextId": context_id,
             "role": "ROLE_USER",
             "parts": [{"text": text}],
         }
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"message": message}}
-        body = json.dumps(request).encode()
+        await self._post("/", {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"message": message}})
+
+    async def _post(self, path: str, content: Any) -> None:
+        if self._writer is None:
+            self._reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=2**24)
+        body = json.dumps(content).encode()
         head = (
-            f"POST / HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nContent-Type: application/json\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nContent-Type: application/json\r\n"
             f"A2A-Version: 1.0\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         self._writer.write(head.encode() + body)
 
-    async def _body(self) -> bytes:
+    async def _answer(self) -> tuple[int, bytes]:
+        """Its status and its body."""
         assert self._reader is not None
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
-        return await self._reader.readexactly(int(length))
+        return int(head.split()[1]), await self._reader.readexactly(int(length))
 
 
 class AnswerWrong(Exception):
-    """The agent answered with something else than a completed task."""
+    """The answer was something else than a completed task, or than an execution."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(status, body)
+        self.is_refusal = status == 503 or _BUSY in body
 
 
 def conversations() -> Iterator[str]:
@@ -120,12 +140,27 @@ async def say_many(
     """So many speak at a time, for so many seconds. `patient`: who is refused because there is too much to do
     waits for a second."""
     clients = [Client(host, port) for _ in range(concurrent)]
+    return await _many(clients, [partial(c.say_patiently if patient else c.say, text) for c in clients], seconds)
+
+
+async def start_many(host: str, port: int, concurrent: int, seconds: float, workflow_id: str) -> dict[str, Any]:
+    """So many start executions at a time, for so many seconds."""
+    clients = [Client(host, port) for _ in range(concurrent)]
+
+    async def start(client: Client, context_id: str) -> float:
+        return await client.start(workflow_id)
+
+    return await _many(clients, [partial(start, client) for client in clients], seconds)
+
+
+async def _many(
+    clients: Sequence[Client], turns: Sequence[Callable[[str], Awaitable[float]]], seconds: float
+) -> dict[str, Any]:
     latencies: list[float] = []
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
-        for client in clients:
-            say = client.say_patiently if patient else client.say
-            group.create_task(keep_busy(partial(say, text), started + seconds, latencies))
+        for turn in turns:
+            group.create_task(keep_busy(turn, started + seconds, latencies))
     took = time.perf_counter() - started
     for client in clients:
         client.close()
@@ -147,7 +182,12 @@ async def stream_once(host: str, port: int, text: str) -> dict[str, Any]:
     return {"first": first, "seconds": seconds, "bytes": length}
 
 
-_KINDS: dict[str, Callable[..., Awaitable[Any]]] = {"many": say_many, "on": say_on, "stream": stream_once}
+_KINDS: dict[str, Callable[..., Awaitable[Any]]] = {
+    "many": say_many,
+    "start": start_many,
+    "on": say_on,
+    "stream": stream_once,
+}
 
 
 async def answer(command: Command) -> Any:

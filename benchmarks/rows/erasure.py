@@ -1,9 +1,12 @@
-"""All threads of an agent deleted, against a loop of the saver's own `adelete_thread`; and who waits meanwhile."""
+"""All threads of an agent deleted, against a loop of the saver's own `adelete_thread`; and who waits meanwhile.
+
+Another agent's turns go on beside both."""
 
 import asyncio
 import statistics
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 from agent_runtime.database import prepare_database
 from benchmarks.bench import Bench
@@ -38,15 +41,11 @@ async def _delete_all(bench: Bench, threads: int, goal: float) -> Sequence[Row]:
             tables = ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "tasks")
             await fill(dsn, *tables, agent_id="doomed")
         deleting = await enter(running_subject("benchmarks.deleting", dsn))
-        looped = await deleting.ask(do="loop", threads=LOOPED)
         load = await enter(running_subject("benchmarks.load"))
         other = await enter(running_agent(dsn, agent_id="other"))
         usual = await _turns(load, other, SECONDS_BEFORE)
-        deletion = asyncio.ensure_future(deleting.ask(do="all"))
-        meanwhile: list[float] = []
-        while not deletion.done():
-            meanwhile += await _turns(load, other, 1.0)
-        deleted = await deletion
+        looped, _ = await _beside_turns(load, other, deleting.ask(do="loop", threads=LOOPED))
+        deleted, meanwhile = await _beside_turns(load, other, deleting.ask(do="all"))
     delayed = _p95(meanwhile) / _p95(usual)
     bench.say(f"{threads:,} threads: {deleted['rate']:,.0f} a second, in a loop {looped['rate']:,.0f}")
     bench.say(f"another agent's turns, p95: {_p95(usual):.3f} s before, {_p95(meanwhile):.3f} s meanwhile")
@@ -55,6 +54,15 @@ async def _delete_all(bench: Bench, threads: int, goal: float) -> Sequence[Row]:
         Row(f"another agent's turns while {threads:,} threads go, p95 ÷ before", at_most(2), [delayed]),
         Row(f"deleting {threads:,} threads: memory above idle", at_most(20, "MB"), [deleted["megabytes"]]),
     ]
+
+
+async def _beside_turns(load: Subject, agent: Served, work: Coroutine[Any, Any, Any]) -> tuple[Any, list[float]]:
+    """What the work has returned, and the latencies of the turns that went on meanwhile."""
+    working = asyncio.ensure_future(work)
+    latencies: list[float] = []
+    while not working.done():
+        latencies += await _turns(load, agent, 1.0)
+    return await working, latencies
 
 
 async def _turns(load: Subject, agent: Served, seconds: float) -> list[float]:

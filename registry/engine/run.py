@@ -213,14 +213,17 @@ class Run:
         return self._equipment.worker_id
 
     async def _outcome(self, visit: Visit) -> Outcome:
-        """What becomes of the visit. A mistake in an executor costs the execution, not the worker."""
+        """What becomes of the visit. A mistake in an executor costs the execution, not the worker.
+
+        Raises `DatabaseUnavailable` and `ExecutionNotOurs`: then it is not this worker's to say.
+        """
         seconds = visit.node.timeout_seconds or visit.execution.workflow.timeouts.node_timeout
         executor = self._equipment.executors[type(visit.node.kind)]
         if not self._works_outside(visit.node):
             seconds = None
         try:
             async with asyncio.timeout(seconds):
-                with span(f"node {visit.node.kind.type}", node=visit.node.node_id):
+                with span(f"node {visit.node.kind.type}", node=visit.node.node_id), database_errors():
                     return cleaned(await executor(visit))
         except TimeoutError:
             longer = "too long" if seconds is None else f"longer than {seconds:g} seconds"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.overload import overload
+from benchmarks.overload import overload, saying
 from tests.agents import SCRIPTED, running_agent, write_project
 from tests.registry.registries import running_registry
 
@@ -26,8 +26,8 @@ async def test_an_agent_refuses_what_is_too_much_and_does_what_it_has_accepted(
 ) -> None:
     async with running_agent(write_project(tmp_path, SCRIPTED), database_url, max_turns=MOST) as agent:
         url = httpx.URL(agent.url)
-        text = f"sleep {TURN_SECONDS}"
-        flood = await overload(url.host, url.port or 0, 10 * MOST / TURN_SECONDS, 1.5, text, well=2 * TURN_SECONDS)
+        sleep, rate = saying(f"sleep {TURN_SECONDS}"), 10 * MOST / TURN_SECONDS
+        flood = await overload(url.host, url.port or 0, sleep, rate, 1.5, well=2 * TURN_SECONDS)
         ended = [line for line in agent.journal() if line.startswith("end")]
         metrics = (await agent.http.get("/metrics")).text
         assert 'agent_refused_total{what="turn"} 0.0' not in metrics

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from groundwork.postgres import Connection
 from registry.access import COMMAND_LINE
+from registry.agents import store
 from tests.agent_runtime.tools.test_peers import running_peer
 from tests.agents import SCRIPTED, Agent, running_agent, write_project
 from tests.registry.engine.executions import events_of, start, story, until
@@ -60,6 +62,28 @@ async def test_a_workflow_asks_a_registered_agent(served: Served, agent: Agent):
     assert (row.status, row.state["said"]) == ("completed", "hello there")
     told = await story(served.registry, execution)
     assert told[2:5] == ["node_started ask", "tool_call_completed ask", "node_completed ask"]
+
+
+@pytest.mark.parametrize("looks_before", [0, 1], ids=["by the guard", "by the node"])
+async def test_a_connection_that_ends_while_an_agent_is_looked_up_costs_no_execution(
+    served: Served, agent: Agent, monkeypatch: pytest.MonkeyPatch, looks_before: int
+):
+    looks = 0
+
+    async def end_one(conn: Connection, tenant_id: str, uri: str) -> str | None:
+        nonlocal looks
+        looks += 1
+        if looks == looks_before + 1:
+            await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return await find_agent_at(conn, tenant_id, uri)
+
+    find_agent_at = store.find_agent_at
+    monkeypatch.setattr(store, "find_agent_at", end_one)
+    await register(served, agent.url)
+    execution = await start(served.registry, asking(output_schema="said"), text="echo hello there")
+    row = await until(served.registry, execution)
+    assert (row.status, row.state["said"]) == ("completed", "hello there")
+    assert looks > looks_before + 1
 
 
 async def test_what_an_execution_says_to_an_agent_is_one_conversation(served: Served, agent: Agent):
