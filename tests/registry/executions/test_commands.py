@@ -90,12 +90,19 @@ async def test_an_execution_is_followed_while_it_is_decided_about(registry, sett
     await until(registry.http, execution_id, "paused")
     following = asyncio.create_task(registry_command("events", execution_id, "--follow", "--json", **settings))
     await asyncio.sleep(0.5)
-    approving = ("approve", execution_id, "--decision", "approved", "--node-id", "review", "-c", "fine")
-    approved = await registry_command(*approving, **settings)
-    assert (approved.exit_code, "accepted      yes" in approved.stdout) == (0, True)
+    await registry.http.post(f"/executions/{execution_id}/approve", json={"decision": "approved"})
     events = [json.loads(line) for line in (await following).stdout.splitlines()]
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     assert events[-1]["kind"] == "WorkflowCompleted"
+
+
+async def test_an_execution_is_decided_about_once(registry, settings):
+    execution_id = await start(registry.http, REVIEW)
+    await until(registry.http, execution_id, "paused")
+    approving = ("approve", execution_id, "--decision", "approved", "--node-id", "review", "-c", "fine")
+    approved = await registry_command(*approving, **settings)
+    assert (approved.exit_code, "accepted      yes" in approved.stdout) == (0, True)
+    await until(registry.http, execution_id)
     again = await registry_command(*approving, **settings)
     assert (again.exit_code, again.stderr) == (1, f"registry: conflict: execution {execution_id} is completed\n")
 
