@@ -7,7 +7,6 @@ from typer.testing import CliRunner, Result
 
 from registry.cli.main import app
 
-
 _running = threading.Lock()
 
 
