@@ -16,7 +16,8 @@ async def registry_command(*arguments: str, **settings: str) -> Result:
     One at a time: while it runs, this process's `sys.stdout` is its own.
     """
     environment = {name.upper(): value for name, value in settings.items()}
-    assert _running.acquire(blocking=False), "another command is running"
+    if not _running.acquire(blocking=False):
+        raise RuntimeError("another command is running")
     try:
         return await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
     finally:

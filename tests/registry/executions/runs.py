@@ -50,6 +50,18 @@ async def until(http: httpx.AsyncClient, execution_id: str, *statuses: str) -> d
             await asyncio.sleep(0.02)
 
 
+async def paused(http: httpx.AsyncClient, workflow: Mapping[str, Any], **given: Any) -> str:
+    """Like `start`, and waits until the execution needs somebody."""
+    execution_id = await start(http, workflow, **given)
+    await until(http, execution_id, "paused")
+    return execution_id
+
+
+async def approve(http: httpx.AsyncClient, execution_id: str, **body: Any) -> httpx.Response:
+    """Says yes to what the execution asks, or what is in the body."""
+    return await http.post(f"/executions/{execution_id}/approve", json={"decision": "approved"} | body)
+
+
 async def events_of(http: httpx.AsyncClient, execution_id: str, **query: Any) -> list[dict[str, Any]]:
     answer = await http.get(f"/executions/{execution_id}/events", params=query)
     assert answer.status_code == 200, answer.text

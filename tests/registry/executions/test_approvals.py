@@ -7,23 +7,13 @@ import httpx
 import pytest
 
 from tests.registry.engine.workflows import STEP, document
-from tests.registry.executions.runs import REVIEW, TWO_REVIEWS, events_of, start, until
+from tests.registry.executions.runs import REVIEW, TWO_REVIEWS, approve, events_of, paused, start, until
 from tests.registry.registries import Served
 
 
 @pytest.fixture
 def http(registry: Served) -> httpx.AsyncClient:
     return registry.http
-
-
-async def paused(http, workflow, **given):
-    execution_id = await start(http, workflow, **given)
-    await until(http, execution_id, "paused")
-    return execution_id
-
-
-async def approve(http, execution_id, **body):
-    return await http.post(f"/executions/{execution_id}/approve", json={"decision": "approved"} | body)
 
 
 async def test_a_decision_is_accepted_and_goes_into_the_state(http):

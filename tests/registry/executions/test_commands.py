@@ -12,7 +12,7 @@ import pytest
 from tests.processes import ROOT, environment
 from tests.registry.cli.commands import registry_command
 from tests.registry.engine.workflows import document
-from tests.registry.executions.runs import REVIEW, TWO_STEPS, start, until
+from tests.registry.executions.runs import REVIEW, TWO_STEPS, approve, paused, start, until
 from tests.registry.registries import Served, running_registry
 
 LOOP = document({"a": {"type": "limit_exceeded", "description": "too much"}}, [])
@@ -77,8 +77,7 @@ async def test_what_cannot_be_run_is_said_in_one_line(settings, file):
 
 
 async def test_an_execution_is_inspected_with_what_has_happened_in_it(registry, settings):
-    execution_id = await start(registry.http, REVIEW, amount=7)
-    await until(registry.http, execution_id, "paused")
+    execution_id = await paused(registry.http, REVIEW, amount=7)
     told = (await registry_command("inspect", execution_id, **settings)).stdout
     assert all(text in told for text in (execution_id, "paused", '"amount": 7', "waits for a decision: Pay it?"))
     found = json.loads((await registry_command("inspect", execution_id, "--json", **settings)).stdout)
@@ -86,19 +85,17 @@ async def test_an_execution_is_inspected_with_what_has_happened_in_it(registry, 
 
 
 async def test_an_execution_is_followed_while_it_is_decided_about(registry, settings):
-    execution_id = await start(registry.http, REVIEW)
-    await until(registry.http, execution_id, "paused")
+    execution_id = await paused(registry.http, REVIEW)
     following = asyncio.create_task(registry_command("events", execution_id, "--follow", "--json", **settings))
     await asyncio.sleep(0.5)
-    await registry.http.post(f"/executions/{execution_id}/approve", json={"decision": "approved"})
+    assert (await approve(registry.http, execution_id)).status_code == 200
     events = [json.loads(line) for line in (await following).stdout.splitlines()]
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     assert events[-1]["kind"] == "WorkflowCompleted"
 
 
 async def test_an_execution_is_decided_about_once(registry, settings):
-    execution_id = await start(registry.http, REVIEW)
-    await until(registry.http, execution_id, "paused")
+    execution_id = await paused(registry.http, REVIEW)
     approving = ("approve", execution_id, "--decision", "approved", "--node-id", "review", "-c", "fine")
     approved = await registry_command(*approving, **settings)
     assert (approved.exit_code, "accepted      yes" in approved.stdout) == (0, True)
@@ -150,10 +147,9 @@ def everything_on(terminal: int) -> str:
 
 
 async def test_nothing_that_somebody_wrote_moves_the_cursor(registry, settings):
-    execution_id = await start(registry.http, REVIEW)
-    await until(registry.http, execution_id, "paused")
-    body = {"decision": "rejected", "comment": "\x1b[2Jno"}
-    await registry.http.post(f"/executions/{execution_id}/approve", json=body)
+    execution_id = await paused(registry.http, REVIEW)
+    answer = await approve(registry.http, execution_id, decision="rejected", comment="\x1b[2Jno")
+    assert answer.status_code == 200
     await until(registry.http, execution_id)
     for command in ("events", "inspect"):
         shown = await registry_command(command, execution_id, **settings)
@@ -163,13 +159,12 @@ async def test_nothing_that_somebody_wrote_moves_the_cursor(registry, settings):
 
 async def test_an_execution_is_followed_across_a_restart_of_the_registry(registry_dsn):
     async with running_registry(registry_dsn, worker=True) as registry:
-        execution_id = await start(registry.http, REVIEW)
-        await until(registry.http, execution_id, "paused")
+        execution_id = await paused(registry.http, REVIEW)
         settings = {"jamjet_public_url": registry.url, "jamjet_token": registry.token}
         following = asyncio.create_task(registry_command("events", execution_id, "-f", "--json", **settings))
         await asyncio.sleep(0.5)
     async with running_registry(registry_dsn, port=int(registry.url.rpartition(":")[2]), worker=True) as registry:
-        await registry.http.post(f"/executions/{execution_id}/approve", json={"decision": "approved"})
+        assert (await approve(registry.http, execution_id)).status_code == 200
         done = await following
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))

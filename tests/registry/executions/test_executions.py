@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.registry.executions.runs import PAYMENT, REVIEW, TWO_STEPS, events_of, start, until
+from tests.registry.executions.runs import PAYMENT, REVIEW, TWO_STEPS, approve, events_of, paused, start, until
 from tests.registry.registries import Served
 
 EXECUTION_KEYS = {
@@ -126,8 +126,7 @@ async def test_an_execution_that_is_not_there_is_not_found(http, name):
 
 
 async def test_another_tenants_execution_is_not_found(registry, http):
-    execution_id = await start(http, REVIEW)
-    await until(http, execution_id, "paused")
+    execution_id = await paused(http, REVIEW)
     stranger = await registry.client_of("operator", "acme")
     for method, path in ROUTES:
         answer = await stranger.request(method, f"/executions/{execution_id}{path}", json=BODY)
@@ -146,8 +145,7 @@ async def test_who_may_not_write_starts_and_decides_nothing(registry, http):
 
 
 async def test_an_execution_is_cancelled_once(http):
-    execution_id = await start(http, REVIEW)
-    await until(http, execution_id, "paused")
+    execution_id = await paused(http, REVIEW)
     answer = await http.post(f"/executions/{execution_id}/cancel")
     assert (answer.status_code, answer.json()) == (200, {"execution_id": execution_id, "status": "cancelled"})
     again = await http.post(f"/executions/{execution_id}/cancel")
@@ -191,10 +189,9 @@ async def test_a_tenant_starts_no_more_executions_a_minute_than_it_may(registry)
 
 
 async def test_what_is_done_to_an_execution_is_in_the_audit_log(http):
-    execution_id = await start(http, REVIEW)
-    await until(http, execution_id, "paused")
+    execution_id = await paused(http, REVIEW)
     await http.post(f"/executions/{execution_id}/external-event", json={"correlation_key": "k", "payload": {}})
-    await http.post(f"/executions/{execution_id}/approve", json={"decision": "approved"})
+    assert (await approve(http, execution_id)).status_code == 200
     await until(http, execution_id)
     items = (await http.get("/audit", params={"execution_id": execution_id})).json()["items"]
     types = [item["event_type"] for item in items]

@@ -10,7 +10,7 @@ from groundwork.postgres import Pool
 from registry.events import routes
 from registry.events import stream as streams
 from tests.processes import registry_process
-from tests.registry.executions.runs import REVIEW, TWO_STEPS, events_of, start, until
+from tests.registry.executions.runs import REVIEW, TWO_STEPS, approve, events_of, paused, start, until
 from tests.registry.executions.streams import following
 from tests.registry.registries import Served
 
@@ -25,21 +25,14 @@ def http(registry: Served) -> httpx.AsyncClient:
 @pytest.fixture
 async def waiting(http: httpx.AsyncClient) -> str:
     """An execution that waits for an approval."""
-    execution_id = await start(http, REVIEW)
-    await until(http, execution_id, "paused")
-    return execution_id
-
-
-async def approve(http, execution_id):
-    answer = await http.post(f"/executions/{execution_id}/approve", json={"decision": "approved"})
-    assert answer.status_code == 200, answer.text
+    return await paused(http, REVIEW)
 
 
 async def test_events_come_in_as_they_happen_and_the_stream_ends_with_the_execution(http, waiting):
     async with following(http, waiting) as events:
         seen = [await anext(events) for _ in TO_THE_REVIEW]
         assert [event["type"] for event in seen] == TO_THE_REVIEW
-        await approve(http, waiting)
+        assert (await approve(http, waiting)).status_code == 200
         seen += [event async for event in events]
     assert seen == await events_of(http, waiting)
     assert seen[-1]["kind"] == "WorkflowCompleted"
@@ -69,7 +62,7 @@ async def test_an_event_is_on_one_line_whatever_is_in_it(http):
 async def test_a_client_that_was_cut_off_goes_on_where_it_was(http, waiting):
     async with following(http, waiting) as events:
         first = [await anext(events) for _ in range(2)]
-    await approve(http, waiting)
+    assert (await approve(http, waiting)).status_code == 200
     async with following(http, waiting, last=first[-1]["sequence"]) as events:
         rest = [event async for event in events]
     assert first + rest == await events_of(http, waiting)
@@ -96,7 +89,7 @@ async def test_open_streams_hold_no_connection(registry, waiting):
         for events in clients:
             assert [(await anext(events))["type"] for _ in TO_THE_REVIEW] == TO_THE_REVIEW
         assert await most_often_in_use(pool) == 0
-        await approve(registry.http, waiting)
+        assert (await approve(registry.http, waiting)).status_code == 200
         ends = await asyncio.gather(*(rest_of(events) for events in clients))
     assert {events[-1]["type"] for events in ends} == {"workflow_completed"}
     assert len({len(events) for events in ends}) == 1
@@ -125,7 +118,7 @@ async def test_a_stream_outlives_its_connections_to_the_database(registry, regis
         await anext(events)
         await conn.execute(ends_them)
         await asyncio.sleep(0.5)
-        await approve(registry.http, waiting)
+        assert (await approve(registry.http, waiting)).status_code == 200
         assert [event["type"] async for event in events][-1] == "workflow_completed"
 
 
@@ -173,8 +166,7 @@ async def test_a_stream_ends_when_its_token_is_revoked(registry, waiting, monkey
 async def test_a_registry_that_stops_does_not_wait_for_whoever_follows(registry_dsn, tmp_path):
     settings = {"database_url": registry_dsn, "jamjet_dev_mode": "true", "shutdown_grace_seconds": 20}
     async with registry_process(tmp_path, **settings) as process, httpx.AsyncClient(base_url=process.url) as http:
-        execution_id = await start(http, REVIEW)
-        await until(http, execution_id, "paused")
+        execution_id = await paused(http, REVIEW)
         async with following(http, execution_id) as events:
             await anext(events)
             assert await asyncio.to_thread(process.terminate, 10) == 0
