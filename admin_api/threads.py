@@ -24,6 +24,7 @@ from agent_runtime.errors import (
 )
 from agent_runtime.threads.erasure import Erasure
 from agent_runtime.threads.messages import describe_message
+from agent_runtime.threads.store import ThreadState
 from groundwork.json_body import to_json
 
 router = APIRouter(prefix="/api/v1/memory/threads", route_class=AdminRoute, tags=["threads"])
@@ -39,6 +40,7 @@ class ThreadsQuery(TypedDict, total=False):
 
     limit: Limit
     cursor: Annotated[str, Field(description="the next_cursor of the page before")]
+    states: Annotated[str, Field(description="true or false", pattern="^(true|false)$")]
 
 
 class MessagesQuery(TypedDict, total=False):
@@ -58,6 +60,7 @@ class ThreadsData(TypedDict):
     agent_id: str
     threads: list[str]
     next_cursor: NotRequired[Annotated[str | None, Field(description="Only on a page; null on the last one.")]]
+    states: NotRequired[Annotated[dict[str, ThreadState], Field(description="By thread; only with states=true.")]]
 
 
 class MessageData(TypedDict):
@@ -100,11 +103,18 @@ class AgentErasureData(TypedDict):
     openapi_extra=parameters(query=ThreadsQuery),
 )
 async def list_threads(own: OwnThreads, page: Annotated[ThreadsQuery, query_of(ThreadsQuery)]) -> Response:
-    """The agent's threads in order of creation: all of them, or a page of them with `limit` or `cursor`."""
+    """The agent's threads in order of creation: all of them, or a page of them with `limit`, `cursor` or `states`.
+
+    With `states=true` the page says of each thread whether it is idle, busy, interrupted (a task waits for input)
+    or in error (its last turn failed).
+    """
     if not page:
         return await _stream_all(own)
-    found = await own.service.list_threads(page.get("limit", DEFAULT_LIMIT), page.get("cursor"))
-    return ok({"agent_id": own.agent_id, "threads": found.threads, "next_cursor": found.next_cursor})
+    found = await own.service.list_threads(
+        page.get("limit", DEFAULT_LIMIT), page.get("cursor"), states=page.get("states") == "true"
+    )
+    data = {"agent_id": own.agent_id, "threads": found.threads, "next_cursor": found.next_cursor}
+    return ok(data if found.states is None else data | {"states": found.states})
 
 
 @router.get("//messages", include_in_schema=False)

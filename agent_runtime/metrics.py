@@ -48,6 +48,13 @@ class AgentMetrics:
             "agent_component_reloads", "Reloads of components, by outcome.", ["outcome"], registry=self.registry
         )
 
+        self._pruned = Counter(
+            "agent_pruned_rows",
+            "Rows of old checkpoints that retention has removed, by table.",
+            ["table"],
+            registry=self.registry,
+        )
+
     def watch_refusals(self, what: str, count: Callable[[], float]) -> None:
         self._refusals.watch(what, count)
 
@@ -57,6 +64,10 @@ class AgentMetrics:
     def turn_ran(self, seconds: float) -> None:
         """A turn ran for so long in this process, whether it has ended or goes on elsewhere."""
         self._seconds.observe(seconds)
+
+    def pruned(self, rows: Mapping[str, int]) -> None:
+        for table, count in rows.items():
+            self._pruned.labels(table).inc(count)
 
     def heartbeat_sent(self, outcome: str) -> None:
         self._heartbeats.labels(outcome).inc()

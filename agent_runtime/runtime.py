@@ -28,6 +28,7 @@ from agent_runtime.outside import REGISTRY_NAME
 from agent_runtime.project import Project, load_graph
 from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
+from agent_runtime.retention.service import Retention, delta_channels
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import open_connections
@@ -161,8 +162,13 @@ async def open_runtime(
         stack.push_async_exit(_draining(summaries, grace))
         a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url))
         recent = RecentConversations(settings.conversation_cache_mb * 1024 * 1024)
+        retention = _retention(settings, graph, pool, metrics)
+        if retention is not None:
+            await stack.enter_async_context(running("retention", retention.sweep))
+            await stack.enter_async_context(running("retention-look", retention.look))
+            stack.push_async_exit(_draining(retention, grace))
         runner = _GraphRunner(
-            settings, project.card.name, graph, pool, memory, components, recent, summaries, metrics
+            settings, project.card.name, graph, pool, memory, components, recent, summaries, retention, metrics
         )
         turns = Turns(
             pool,
@@ -247,6 +253,7 @@ class _GraphRunner:
         components: Components,
         recent: RecentConversations,
         summaries: Summaries,
+        retention: Retention | None,
         metrics: AgentMetrics,
     ) -> None:
         self._settings = settings
@@ -256,6 +263,7 @@ class _GraphRunner:
         self._memory = memory
         self._components = components
         self._summaries = summaries
+        self._retention = retention
         self._metrics = metrics
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
@@ -295,10 +303,27 @@ class _GraphRunner:
         self._metrics.turn_ended(result.outcome)
         if self._remembers and isinstance(result.outcome, Completed):
             self._summaries.consider(turn.thread_id, turn.owner_key, result.messages)
+        if self._retention is not None:
+            self._retention.consider(turn.thread_id)
 
 
 def _compiled(graph: StateGraph[Any, Any, Any, Any] | Graph) -> Graph:
     return graph.compile() if isinstance(graph, StateGraph) else graph
+
+
+def _retention(settings: AgentSettings, graph: Graph, pool: Pool, metrics: AgentMetrics) -> Retention | None:
+    """`None` when checkpoints are kept for ever, or there are none that could go."""
+    if not settings.checkpoint_retention or not settings.memory_enabled or settings.agent_id is None:
+        return None
+    if channels := delta_channels(graph):
+        logger.warning(
+            "CHECKPOINT_RETENTION=%d does nothing: the graph keeps %s in a delta channel, whose value is made from"
+            " older checkpoints",
+            settings.checkpoint_retention,
+            " and ".join(channels),
+        )
+        return None
+    return Retention(pool, settings.agent_id, settings.checkpoint_retention, pruned=metrics.pruned)
 
 
 def _guarded_transport(settings: AgentSettings, project: Project) -> OpenTransport | None:

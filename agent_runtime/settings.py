@@ -53,6 +53,7 @@ class AgentSettings(BaseSettings):
     max_turn_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3600
     max_requests: Annotated[int, Field(ge=1, le=100_000)] = 200
     checkpoint_durability: Literal["sync", "async", "exit"] = "async"
+    checkpoint_retention: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     conversation_cache_mb: Annotated[int, Field(ge=0, le=65_536)] = 32
     turn_lease_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30

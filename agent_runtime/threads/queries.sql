@@ -20,6 +20,25 @@ SELECT page.position, page.thread_id
  WHERE o.agent_id = %(agent_id)s
  ORDER BY page.position LIMIT %(limit)s;
 
+-- name: list_states
+-- A turn of a process whose lease has run out does not make its thread busy. The newest task is looked for only where
+-- one has failed at all: a thread may have many.
+SELECT t.thread_id,
+       CASE WHEN EXISTS (SELECT FROM agent_turns r JOIN agent_processes p ON p.process_id = r.process_id
+                          WHERE r.thread_id = t.thread_id AND p.lease_until > now()) THEN 'busy'
+            WHEN EXISTS (SELECT FROM agent_turns r WHERE r.thread_id = t.thread_id) THEN 'error'
+            WHEN EXISTS (SELECT FROM a2a_tasks a
+                          WHERE a.thread_id = t.thread_id AND a.state IN ('INPUT_REQUIRED', 'AUTH_REQUIRED'))
+            THEN 'interrupted'
+            WHEN EXISTS (SELECT FROM a2a_tasks a WHERE a.thread_id = t.thread_id AND a.state = 'FAILED')
+             AND (SELECT a.state FROM a2a_tasks a WHERE a.thread_id = t.thread_id
+                   ORDER BY a.status_at DESC LIMIT 1) = 'FAILED'
+            THEN 'error'
+            ELSE 'idle' END AS state
+  FROM unnest(%(thread_ids)s::text[]) WITH ORDINALITY AS given (thread_id, place)
+  JOIN agent_threads t ON t.thread_id = given.thread_id
+ ORDER BY given.place;
+
 -- name: find_last_position
 SELECT newest.position
   FROM agent_owners o

@@ -29,8 +29,11 @@ _CURSOR_FORMAT = b"\x01"
 
 @dataclass(frozen=True)
 class ThreadPage:
+    """`states` is there when it was asked for: what each thread is doing."""
+
     threads: list[str]
     next_cursor: str | None
+    states: dict[str, store.ThreadState] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,18 +64,17 @@ class Threads:
         self._forget = forget
         self._process_id = process_id
 
-    async def list_threads(self, limit: int, cursor: str | None) -> ThreadPage:
+    async def list_threads(self, limit: int, cursor: str | None, *, states: bool = False) -> ThreadPage:
         """The next page in order of creation. Raises `InvalidValue` for a cursor that no page gave out."""
         if limit < 1:
             raise InvalidValue("limit", f"limit must be at least 1, not {limit}")
         after = 0 if cursor is None else _decode_cursor(cursor)
         async with self._connection() as conn:
             threads = await store.list_threads(conn, self._agent_id, after, limit + 1)
-        shown = threads[:limit]
+            shown = [thread.thread_id for thread in threads[:limit]]
+            states_shown = await store.list_states(conn, shown) if states else None
         more = len(threads) > limit
-        return ThreadPage(
-            [thread.thread_id for thread in shown], _encode_cursor(shown[-1].position) if more else None
-        )
+        return ThreadPage(shown, _encode_cursor(threads[limit - 1].position) if more else None, states_shown)
 
     async def stream_threads(self, page_size: int = 1000) -> AsyncIterator[list[str]]:
         """All threads, in order of creation, a page at a time; no connection is held between pages."""

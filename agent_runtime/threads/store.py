@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from agent_runtime.errors import ThreadNotFound, ThreadNotOurs, ThreadOfAnotherCaller, ThreadUnclaimed
@@ -35,6 +35,11 @@ class LatestMessages:
     inline_value: Any
     type: str | None
     blob: bytes | None
+
+
+ThreadState = Literal["idle", "busy", "interrupted", "error"]
+"""`busy`: a turn runs or waits in the queue, in a process that lives. `interrupted`: a task waits for input.
+`error`: the last turn failed, or its process has died and no other has taken it over yet. Else `idle`."""
 
 
 class ListedThread(NamedTuple):
@@ -83,6 +88,12 @@ async def list_threads(conn: Connection, agent_id: str, after: int, limit: int) 
     """The agent's next `limit` threads whose position is greater than `after`."""
     cursor = await conn.execute(sql.list_threads, {"agent_id": agent_id, "after": after, "limit": limit})
     return [ListedThread(**row) for row in await cursor.fetchall()]
+
+
+async def list_states(conn: Connection, thread_ids: Sequence[str]) -> dict[str, ThreadState]:
+    """What each of the threads is doing now; those that are gone meanwhile are not in it."""
+    cursor = await conn.execute(sql.list_states, {"thread_ids": list(thread_ids)})
+    return {row["thread_id"]: row["state"] for row in await cursor.fetchall()}
 
 
 async def find_last_position(conn: Connection, agent_id: str) -> int | None:

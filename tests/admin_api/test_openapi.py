@@ -65,9 +65,10 @@ def test_bodies_and_parameters_are_described_as_they_are_checked(idle_agent: Mou
         "maximum": 10_000,
         "description": "an integer from 1 to 10000",
     }
-    limit, cursor = paths[THREADS]["get"]["parameters"]
+    limit, cursor, states = paths[THREADS]["get"]["parameters"]
     assert (limit["name"], limit["required"], limit["schema"]["maximum"]) == ("limit", False, 1000)
     assert (cursor["name"], cursor["required"]) == ("cursor", False)
+    assert (states["name"], states["required"]) == ("states", False)
     thread_id, *_ = paths[f"{THREADS}/{{thread_id}}/messages"]["get"]["parameters"]
     assert (thread_id["name"], thread_id["in"], thread_id["required"]) == ("thread_id", "path", True)
 

@@ -130,5 +130,5 @@ async def test_every_wrong_parameter_is_named(idle_client: httpx.AsyncClient) ->
     error = error_of(await idle_client.get(THREADS, params={"limit": "x", "page": "2"}))
     assert error["fields"] == ["limit", "page"]
     assert error["message"] == (
-        "limit must be an integer from 1 to 1000; page is not known here; accepted: limit, cursor"
+        "limit must be an integer from 1 to 1000; page is not known here; accepted: limit, cursor, states"
     )

@@ -14,7 +14,7 @@ import psutil
 from groundwork.sql import Queries
 from tests.faults.model import Book, Conversation, Message, what_is_wrong
 from tests.faults.postgres import DATABASES
-from tests.faults.town import AGENT_ID, PEER_ID, POOL_SIZE, PROMPT, Town
+from tests.faults.town import AGENT_ID, CHECKPOINTS_KEPT, PEER_ID, POOL_SIZE, PROMPT, Town
 from tests.processes import environment
 
 queries = Queries("tests.faults")
@@ -102,6 +102,14 @@ async def every_deleted_thread_is_gone_from_every_table(town: Town, book: Book) 
 
 async def the_events_of_a_task_have_no_gap(town: Town, book: Book) -> list[str]:
     return _shown(await town.postgres.ask("agents", queries.list_task_gaps))
+
+
+async def no_thread_keeps_more_checkpoints_than_it_should(town: Town, book: Book) -> list[str]:
+    return _shown(await town.postgres.ask("agents", queries.list_overlong, keep=CHECKPOINTS_KEPT))
+
+
+async def no_blob_is_left_of_a_checkpoint_that_has_gone(town: Town, book: Book) -> list[str]:
+    return _shown(await town.postgres.ask("agents", queries.list_unused_blobs))
 
 
 async def every_lease_is_that_of_a_process_that_runs(town: Town, book: Book) -> list[str]:
@@ -231,6 +239,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     every_thread_has_exactly_one_owner,
     every_deleted_thread_is_gone_from_every_table,
     the_events_of_a_task_have_no_gap,
+    no_thread_keeps_more_checkpoints_than_it_should,
+    no_blob_is_left_of_a_checkpoint_that_has_gone,
     no_execution_is_stuck,
     every_started_execution_is_completed,
     the_events_of_an_execution_have_no_gap,

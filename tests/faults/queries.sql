@@ -26,6 +26,16 @@ SELECT c.thread_id, 'a checkpoint without an owner' AS what
 SELECT k.thread_id, 'a task with another owner' FROM a2a_tasks k JOIN agent_threads t USING (thread_id)
  WHERE k.owner_key <> t.owner_key;
 
+-- name: list_overlong
+SELECT thread_id, checkpoint_ns, count(*) AS checkpoints FROM checkpoints
+ GROUP BY thread_id, checkpoint_ns HAVING count(*) > %(keep)s ORDER BY thread_id;
+
+-- name: list_unused_blobs
+SELECT b.thread_id, b.channel, b.version FROM checkpoint_blobs b
+ WHERE NOT EXISTS (SELECT FROM checkpoints c
+                    WHERE c.thread_id = b.thread_id AND c.checkpoint_ns = b.checkpoint_ns
+                      AND c.checkpoint -> 'channel_versions' ->> b.channel = b.version);
+
 -- name: list_owners
 SELECT t.thread_id, o.agent_id FROM agent_threads t LEFT JOIN agent_owners o USING (owner_key)
  WHERE t.thread_id = ANY(%(threads)s);

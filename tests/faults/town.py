@@ -20,6 +20,7 @@ PROMPT = "soak-system"
 LEASE_SECONDS = 2.0
 MARK = "STARTED_BY_FAULTS"
 POOL_SIZE = 6
+CHECKPOINTS_KEPT = 2
 
 _HERE = Path(__file__).parent
 _GRAPH = (_HERE / "agent.py").read_text()
@@ -183,6 +184,7 @@ class _Plan:
             "postgres_dsn": self._database("agents"),
             "postgres_pool_size": POOL_SIZE,
             "turn_lease_seconds": LEASE_SECONDS,
+            "checkpoint_retention": CHECKPOINTS_KEPT,
             "registry_url": self.network.registry.url,
             "registry_heartbeat_seconds": 1,
             "internal_runtime_control_enabled": True,

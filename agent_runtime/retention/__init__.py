@@ -1,0 +1,1 @@
+"""How many checkpoints of a thread are kept, and the removal of those before them."""

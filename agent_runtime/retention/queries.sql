@@ -1,0 +1,121 @@
+-- name: lock_threads
+-- Threads that somebody else works on, another sweep or a deletion, are left for later. A turn that is accepted
+-- meanwhile waits; one that is running does not, since it only adds what comes after the checkpoints that are kept.
+SELECT t.thread_id FROM agent_threads t
+ WHERE t.thread_id = ANY(%(thread_ids)s)
+   AND t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+ ORDER BY t.thread_id FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: list_owned
+SELECT t.thread_id FROM agent_threads t
+ WHERE t.thread_id = ANY(%(thread_ids)s)
+   AND t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s);
+
+-- name: list_overlong
+-- By the primary key alone, no checkpoint is read.
+SELECT t.thread_id FROM unnest(%(thread_ids)s::text[]) AS t (thread_id)
+ WHERE EXISTS (SELECT FROM checkpoints c WHERE c.thread_id = t.thread_id
+                GROUP BY c.checkpoint_ns HAVING count(*) > %(keep)s);
+
+-- name: list_unprunable
+-- Two kinds of threads whose latest state cannot be read without older checkpoints. A `DeltaChannel` leaves counters
+-- in the metadata, or a snapshot: `true` in the place of the value, and a blob. LangGraph.js marks what it began.
+-- And before version 4 of its format, LangGraph kept what is yet to be sent with the checkpoint before.
+SELECT t.thread_id, found.reason
+  FROM unnest(%(thread_ids)s::text[]) AS t (thread_id)
+ CROSS JOIN LATERAL (
+       SELECT 'a delta channel' AS reason
+         FROM checkpoints c
+        WHERE c.thread_id = t.thread_id
+          AND (c.metadata ? 'counters_since_delta_snapshot' OR c.metadata ? 'delta_writes_versioned'
+               OR EXISTS (
+                  SELECT FROM jsonb_each(c.checkpoint -> 'channel_values') AS v
+                    JOIN checkpoint_blobs b
+                      ON b.thread_id = c.thread_id AND b.checkpoint_ns = c.checkpoint_ns AND b.channel = v.key
+                     AND b.version = c.checkpoint -> 'channel_versions' ->> v.key
+                   WHERE v.value = 'true'::jsonb))
+        UNION ALL
+       SELECT 'a format of LangGraph before version 4'
+         FROM (SELECT DISTINCT ON (c.checkpoint_ns) (c.checkpoint ->> 'v')::int AS format
+                 FROM checkpoints c WHERE c.thread_id = t.thread_id
+                ORDER BY c.checkpoint_ns, c.checkpoint_id DESC) AS latest
+        WHERE latest.format < 4
+        LIMIT 1
+       ) AS found;
+
+-- name: list_past_calls
+-- Namespaces of subgraph calls that began from a checkpoint before those that are kept of the root graph. A call's
+-- namespace has a task id after a colon; a subgraph with a memory of its own has none, and lives as long as the thread.
+SELECT oldest.thread_id, call.checkpoint_ns
+  FROM unnest(%(thread_ids)s::text[]) AS t (thread_id)
+ CROSS JOIN LATERAL (
+       SELECT c.thread_id, c.checkpoint_id FROM checkpoints c
+        WHERE c.thread_id = t.thread_id AND c.checkpoint_ns = ''
+        ORDER BY c.checkpoint_id DESC OFFSET %(keep)s - 1 LIMIT 1
+       ) AS oldest
+ CROSS JOIN LATERAL (
+       SELECT DISTINCT ON (c.checkpoint_ns) c.checkpoint_ns, c.metadata -> 'parents' ->> '' AS root
+         FROM checkpoints c
+        WHERE c.thread_id = t.thread_id AND c.checkpoint_ns LIKE '%%:%%'
+        ORDER BY c.checkpoint_ns, c.checkpoint_id DESC
+       ) AS call
+ WHERE call.root COLLATE "C" < oldest.checkpoint_id COLLATE "C"
+ LIMIT %(limit)s;
+
+-- name: prune_call_writes
+DELETE FROM checkpoint_writes w USING unnest(%(thread_ids)s::text[], %(namespaces)s::text[]) AS call (thread_id, ns)
+ WHERE w.thread_id = call.thread_id AND w.checkpoint_ns = call.ns;
+
+-- name: prune_call_blobs
+DELETE FROM checkpoint_blobs b USING unnest(%(thread_ids)s::text[], %(namespaces)s::text[]) AS call (thread_id, ns)
+ WHERE b.thread_id = call.thread_id AND b.checkpoint_ns = call.ns;
+
+-- name: prune_call_checkpoints
+DELETE FROM checkpoints c USING unnest(%(thread_ids)s::text[], %(namespaces)s::text[]) AS call (thread_id, ns)
+ WHERE c.thread_id = call.thread_id AND c.checkpoint_ns = call.ns;
+
+-- name: list_past_checkpoints
+-- The oldest first, so that a sweep that breaks off leaves a history without a hole.
+SELECT ranked.thread_id, ranked.checkpoint_ns, ranked.checkpoint_id
+  FROM (SELECT c.thread_id, c.checkpoint_ns, c.checkpoint_id,
+               row_number() OVER (PARTITION BY c.thread_id, c.checkpoint_ns ORDER BY c.checkpoint_id DESC) AS age
+          FROM checkpoints c WHERE c.thread_id = ANY(%(thread_ids)s)) AS ranked
+ WHERE ranked.age > %(keep)s
+ ORDER BY ranked.age DESC LIMIT %(limit)s;
+
+-- name: prune_writes
+-- By their checkpoints: a write may be stored before the checkpoint that it belongs to.
+DELETE FROM checkpoint_writes w
+ USING unnest(%(thread_ids)s::text[], %(namespaces)s::text[], %(checkpoint_ids)s::text[]) AS past (thread_id, ns, id)
+ WHERE w.thread_id = past.thread_id AND w.checkpoint_ns = past.ns AND w.checkpoint_id = past.id;
+
+-- name: prune_checkpoints
+-- With them go the blobs that they used, unless another checkpoint uses them, too. What a turn stores meanwhile uses
+-- blobs of its own, and those of the latest checkpoint, which is kept.
+WITH past AS (
+    SELECT * FROM unnest(%(thread_ids)s::text[], %(namespaces)s::text[], %(checkpoint_ids)s::text[])
+        AS past (thread_id, ns, id)
+), pruned AS (
+    DELETE FROM checkpoints c USING past
+     WHERE c.thread_id = past.thread_id AND c.checkpoint_ns = past.ns AND c.checkpoint_id = past.id
+    RETURNING c.thread_id, c.checkpoint_ns, c.checkpoint -> 'channel_versions' AS versions
+), freed AS (
+    SELECT p.thread_id, p.checkpoint_ns, v.key, v.value FROM pruned p CROSS JOIN jsonb_each_text(p.versions) AS v
+    EXCEPT
+    SELECT c.thread_id, c.checkpoint_ns, v.key, v.value
+      FROM checkpoints c CROSS JOIN jsonb_each_text(c.checkpoint -> 'channel_versions') AS v
+     WHERE (c.thread_id, c.checkpoint_ns) IN (SELECT past.thread_id, past.ns FROM past)
+       AND (c.thread_id, c.checkpoint_ns, c.checkpoint_id) NOT IN (SELECT past.thread_id, past.ns, past.id FROM past)
+), emptied AS (
+    DELETE FROM checkpoint_blobs b USING freed
+     WHERE b.thread_id = freed.thread_id AND b.checkpoint_ns = freed.checkpoint_ns
+       AND b.channel = freed.key AND b.version = freed.value
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM pruned) AS checkpoints, (SELECT count(*) FROM emptied) AS checkpoint_blobs;
+
+-- name: forget_parents
+-- The oldest that is kept has nothing before it any more.
+UPDATE checkpoints c SET parent_checkpoint_id = NULL
+  FROM unnest(%(thread_ids)s::text[], %(namespaces)s::text[], %(checkpoint_ids)s::text[]) AS past (thread_id, ns, id)
+ WHERE c.thread_id = past.thread_id AND c.checkpoint_ns = past.ns AND c.parent_checkpoint_id = past.id;

@@ -1,0 +1,93 @@
+"""The rows of LangGraph's tables that are no longer wanted. Callers hold the threads, unless it says otherwise."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from groundwork.postgres import Connection
+from groundwork.sql import Queries
+
+sql = Queries("agent_runtime.retention")
+
+PRUNED_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
+
+
+class PastCheckpoint(NamedTuple):
+    """A checkpoint that comes before those that are kept."""
+
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+
+
+class PastCall(NamedTuple):
+    """The namespace of a subgraph's run that began before the checkpoints that are kept."""
+
+    thread_id: str
+    checkpoint_ns: str
+
+
+async def lock_threads(conn: Connection, agent_id: str, thread_ids: Sequence[str]) -> list[str]:
+    """Locks those of the agent's threads that nobody else holds, until the transaction ends."""
+    cursor = await conn.execute(sql.lock_threads, {"agent_id": agent_id, "thread_ids": list(thread_ids)})
+    return [row["thread_id"] for row in await cursor.fetchall()]
+
+
+async def list_owned(conn: Connection, agent_id: str, thread_ids: Sequence[str]) -> set[str]:
+    """Those of the threads that are the agent's. Needs no lock."""
+    cursor = await conn.execute(sql.list_owned, {"agent_id": agent_id, "thread_ids": list(thread_ids)})
+    return {row["thread_id"] for row in await cursor.fetchall()}
+
+
+async def list_overlong(conn: Connection, thread_ids: Sequence[str], keep: int) -> list[str]:
+    """Those of the threads that have more than `keep` checkpoints in a namespace. Needs no lock."""
+    cursor = await conn.execute(sql.list_overlong, {"thread_ids": list(thread_ids), "keep": keep})
+    return [row["thread_id"] for row in await cursor.fetchall()]
+
+
+async def list_unprunable(conn: Connection, thread_ids: Sequence[str]) -> dict[str, str]:
+    """The threads whose latest state rests on older checkpoints; with each, what it uses."""
+    cursor = await conn.execute(sql.list_unprunable, {"thread_ids": list(thread_ids)})
+    return {row["thread_id"]: row["reason"] for row in await cursor.fetchall()}
+
+
+async def list_past_calls(conn: Connection, thread_ids: Sequence[str], keep: int, limit: int) -> list[PastCall]:
+    parameters = {"thread_ids": list(thread_ids), "keep": keep, "limit": limit}
+    return [PastCall(**row) for row in await (await conn.execute(sql.list_past_calls, parameters)).fetchall()]
+
+
+async def prune_calls(conn: Connection, calls: Sequence[PastCall]) -> Mapping[str, int]:
+    """Removes everything that is stored of the calls; returns the counts by table."""
+    parameters = {
+        "thread_ids": [call.thread_id for call in calls],
+        "namespaces": [call.checkpoint_ns for call in calls],
+    }
+    writes = await conn.execute(sql.prune_call_writes, parameters)
+    blobs = await conn.execute(sql.prune_call_blobs, parameters)
+    checkpoints = await conn.execute(sql.prune_call_checkpoints, parameters)
+    return Counter(
+        checkpoints=checkpoints.rowcount, checkpoint_blobs=blobs.rowcount, checkpoint_writes=writes.rowcount
+    )
+
+
+async def list_past_checkpoints(
+    conn: Connection, thread_ids: Sequence[str], keep: int, limit: int
+) -> list[PastCheckpoint]:
+    """Of each namespace what comes before the `keep` latest, at most `limit` of them."""
+    parameters = {"thread_ids": list(thread_ids), "keep": keep, "limit": limit}
+    cursor = await conn.execute(sql.list_past_checkpoints, parameters)
+    return [PastCheckpoint(**row) for row in await cursor.fetchall()]
+
+
+async def prune_checkpoints(conn: Connection, past: Sequence[PastCheckpoint]) -> Mapping[str, int]:
+    """Removes the checkpoints and what nothing else uses; returns the counts by table."""
+    parameters = {
+        "thread_ids": [checkpoint.thread_id for checkpoint in past],
+        "namespaces": [checkpoint.checkpoint_ns for checkpoint in past],
+        "checkpoint_ids": [checkpoint.checkpoint_id for checkpoint in past],
+    }
+    writes = await conn.execute(sql.prune_writes, parameters)
+    pruned = await (await conn.execute(sql.prune_checkpoints, parameters)).fetchone()
+    assert pruned is not None
+    await conn.execute(sql.forget_parents, parameters)
+    return Counter(checkpoint_writes=writes.rowcount, **pruned)
