@@ -12,7 +12,15 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from a2a.types import Task, TaskState, TaskStatus
+from a2a.types import (
+    Artifact,
+    Part,
+    StreamResponse,
+    Task,
+    TaskArtifactUpdateEvent,
+    TaskState,
+    TaskStatus,
+)
 from langchain_core.messages import HumanMessage
 from psycopg.types.json import Json
 
@@ -97,15 +105,34 @@ async def test_an_agent_goes_on_with_the_threads_tasks_and_turns_of_the_release_
         Task(id=f"task-{state}", context_id="ada", status=TaskStatus(state=state))
         for state in (TaskState.TASK_STATE_COMPLETED, TaskState.TASK_STATE_WORKING)
     )
+    told = Task(id="task-told", context_id="ada", status=TaskStatus(state=TaskState.TASK_STATE_WORKING))
+    # Of lengths that a length of one, two and three bytes stands before.
+    parts = ["some", "m" * 300, "l" * 40_000]
+    happened = [
+        StreamResponse(
+            artifact_update=TaskArtifactUpdateEvent(
+                task_id=told.id,
+                context_id="ada",
+                artifact=Artifact(artifact_id="answer", parts=[Part(text=part)]),
+                append=number > 0,
+            )
+        )
+        for number, part in enumerate(parts)
+    ]
     async with upgraded(AGENT, empty_database_url, tmp_path, monkeypatch) as pool:
         await say(pool, "ada", "My name is Ada.")
         async with pool.connection() as conn:
             await conn.execute("SELECT claim_agent_thread('test-agent', 'ada', '')")
-            for task, state in ((done, "COMPLETED"), (begun, "WORKING")):
+            for task, state in ((done, "COMPLETED"), (begun, "WORKING"), (told, "WORKING")):
                 await conn.execute(
                     "INSERT INTO a2a_tasks (task_id, thread_id, owner_key, state, version, task)"
                     " SELECT %s, thread_id, owner_key, %s, 1, %s FROM agent_threads",
                     [task.id, state, task.SerializeToString()],
+                )
+            for version, event in enumerate(happened, 2):
+                await conn.execute(
+                    "INSERT INTO a2a_task_events (task_id, version, event) VALUES (%s, %s, %s)",
+                    [told.id, version, event.SerializeToString()],
                 )
             request = TurnRequest("ada", begun.id, "", "message", HumanMessage("echo And on it goes."))
             await conn.execute(
@@ -119,7 +146,8 @@ async def test_an_agent_goes_on_with_the_threads_tasks_and_turns_of_the_release_
                 await asyncio.sleep(0.05)
         assert answer_text(got["result"]) == "And on it goes."
         assert (await agent.rpc("GetTask", {"id": done.id}))["result"]["status"]["state"] == "TASK_STATE_COMPLETED"
-        assert len((await agent.rpc("ListTasks", {}))["result"]["tasks"]) == 2
+        assert answer_text((await agent.rpc("GetTask", {"id": told.id}))["result"]) == "".join(parts)
+        assert len((await agent.rpc("ListTasks", {}))["result"]["tasks"]) == 3
         threads = (await agent.http.get("/api/v1/memory/threads")).json()["data"]["threads"]
         said = [message["content"] for message in await agent.messages("ada")]
     assert threads == ["ada"]

@@ -98,7 +98,8 @@ def new_task(task_id: str, message: Message) -> Task:
 
 
 def status(state: TaskState, at: datetime, message: Message | None = None) -> TaskStatus:
-    made = TaskStatus(state=state, message=message)
+    made = TaskStatus(message=message) if message else TaskStatus()
+    made.state = state
     made.timestamp.FromDatetime(at)
     return made
 

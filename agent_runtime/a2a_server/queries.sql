@@ -8,7 +8,7 @@ SELECT turn_id, attempt, queued, owner_key, summary, checkpoint_id, parent_check
 -- name: find_task
 -- The task of one caller of one agent, with the events that its snapshot does not hold yet.
 SELECT t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller,
-       ARRAY(SELECT e.event FROM a2a_task_events AS e
+       ARRAY(SELECT e.events FROM a2a_task_events AS e
               WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
   FROM a2a_tasks AS t
  WHERE t.task_id = %(task_id)s AND t.caller = %(caller)s
@@ -23,12 +23,13 @@ SELECT EXISTS (SELECT 1 FROM agent_turns WHERE task_id = %(task_id)s) AS has_tur
 
 -- name: append_events
 SELECT append_turn_events(
-       %(turn_id)s, %(attempt)s, %(task_id)s, %(owner_key)s, %(version)s, %(events)s, %(status_at)s) AS pushes;
+       %(turn_id)s, %(attempt)s, %(task_id)s, %(owner_key)s, %(version)s, %(events)s, %(count)s,
+       %(status_at)s) AS pushes;
 
 -- name: end_turn
 SELECT end_agent_turn(
-       %(turn_id)s, %(attempt)s, %(rows)s, %(bytes)s, %(task_id)s, %(owner_key)s, %(version)s, %(events)s, %(task)s,
-       %(state)s, %(status_at)s) AS pushes;
+       %(turn_id)s, %(attempt)s, %(rows)s, %(bytes)s, %(task_id)s, %(owner_key)s, %(version)s, %(events)s, %(count)s,
+       %(task)s, %(state)s, %(status_at)s) AS pushes;
 
 -- name: start_task
 -- A queued turn must not start while another task of its thread has a pause open, answered or not.
@@ -45,7 +46,8 @@ WITH waiting AS (
     UPDATE a2a_tasks SET state = 'WORKING', status_at = %(status_at)s
      WHERE task_id IN (SELECT task_id FROM task)
 ), appended AS (
-    INSERT INTO a2a_task_events (task_id, version, event) SELECT task_id, %(version)s + 1, %(event)s FROM task
+    INSERT INTO a2a_task_events (task_id, first_version, version, events)
+    SELECT task_id, %(version)s + 1, %(version)s + 1, %(events)s FROM task
 )
 SELECT (SELECT task_id FROM waiting) AS waiting, EXISTS (SELECT 1 FROM task) AS started,
        EXISTS (SELECT 1 FROM a2a_push_configs WHERE task_id = %(task_id)s) AS pushes;
@@ -62,14 +64,15 @@ WITH task AS (
        SET task = %(task)s, state = %(state)s, status_at = %(status_at)s, version = %(version)s + 1
      WHERE task_id IN (SELECT task_id FROM task)
 ), appended AS (
-    INSERT INTO a2a_task_events (task_id, version, event) SELECT task_id, %(version)s + 1, %(event)s FROM task
+    INSERT INTO a2a_task_events (task_id, first_version, version, events)
+    SELECT task_id, %(version)s + 1, %(version)s + 1, %(events)s FROM task
 )
 SELECT EXISTS (SELECT 1 FROM a2a_push_configs AS p WHERE p.task_id = task.task_id) AS pushes FROM task;
 
 -- name: list_tasks
 -- For each owner that the agent has been: so the index by caller gives a page in its order, and reads nothing else.
 SELECT t.task_id, t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.status_at,
-       ARRAY(SELECT e.event FROM a2a_task_events AS e
+       ARRAY(SELECT e.events FROM a2a_task_events AS e
               WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
   FROM agent_owners AS o
  CROSS JOIN LATERAL (
@@ -94,9 +97,9 @@ SELECT count(*) AS total FROM a2a_tasks AS t
    AND (%(since)s::timestamptz IS NULL OR t.status_at >= %(since)s);
 
 -- name: read_events
--- What happened to the followed tasks after the versions their followers have seen. A task without events has
--- one row with nulls; a task that is gone has none.
-SELECT t.task_id, t.version AS stored_version, e.version, e.event
+-- What happened to the followed tasks after the versions their followers have seen; they may have seen the first
+-- events of a row. A task without events has one row with nulls; a task that is gone has none.
+SELECT t.task_id, t.version AS stored_version, followed.version AS seen, e.first_version, e.events
   FROM unnest(%(task_ids)s::text[], %(versions)s::int[]) AS followed (task_id, version)
   JOIN a2a_tasks AS t ON t.task_id = followed.task_id
   LEFT JOIN a2a_task_events AS e ON e.task_id = t.task_id AND e.version > followed.version
@@ -105,7 +108,7 @@ SELECT t.task_id, t.version AS stored_version, e.version, e.event
 -- name: read_task
 -- For those whose right to the task is beyond doubt: its writers, and followers, who were checked before.
 SELECT t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller,
-       ARRAY(SELECT e.event FROM a2a_task_events AS e
+       ARRAY(SELECT e.events FROM a2a_task_events AS e
               WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
   FROM a2a_tasks AS t WHERE t.task_id = %(task_id)s;
 

@@ -80,7 +80,7 @@ class TaskRecorder:
         task = convert.new_task(request.task_id, _message_of(request))
         push = request.push if isinstance(request, A2ATurnRequest) else None
         running, queued = convert.status(_WORKING, now), convert.status(_SUBMITTED, now)
-        enqueued = await store.accept_turn(conn, agent_id, process_id, request, task, running, queued, push)
+        enqueued = await store.accept_turn(conn, agent_id, process_id, request, task, running, queued, now, push)
         task.status.CopyFrom(queued if enqueued.queued else running)
         told = push is not None or not isinstance(request, A2ATurnRequest) or request.told
 

@@ -1,26 +1,26 @@
 """The rows behind tasks, their events and their push configs. Callers bring the connection.
 
-A task's row is a snapshot at `version`; the rows of `a2a_task_events` after it are what has happened since.
-Versions of a task are consecutive, so that whoever follows it can tell when something is missing.
+A task's row is a snapshot at `version`; the rows of `a2a_task_events` after it are what has happened since, a row
+for what was written at once. Versions of events are consecutive, so that a follower can tell when one is missing.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from a2a.types import Task, TaskPushNotificationConfig, TaskStatus
 
+from agent_runtime.a2a_server import tasks
 from agent_runtime.a2a_server.tasks import (
     Event,
     StoredTask,
     TaskEvent,
-    event_bytes,
+    events_to_bytes,
     fold,
-    read_event,
     state_name,
 )
 from agent_runtime.errors import (
@@ -114,10 +114,11 @@ async def accept_turn(
     task: Task,
     running: TaskStatus,
     queued: TaskStatus,
+    now: datetime,
     push: TaskPushNotificationConfig | None,
 ) -> EnqueuedTurn:
     """Claims the thread, gives the turn its place in its queue, and stores the task at version 1, with the status
-    that fits. It is a transaction by itself.
+    that fits, which it has since `now`. It is a transaction by itself.
 
     Raises `ThreadNotOurs`, `ThreadUnclaimed`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`; then nothing was
     stored.
@@ -132,7 +133,7 @@ async def accept_turn(
         "task": task.SerializeToString(),
         "running": Task(status=running).SerializeToString(),
         "queued": Task(status=queued).SerializeToString(),
-        "status_at": running.timestamp.ToDatetime(UTC),
+        "status_at": now,
         "config_id": push.id if push else None,
         "config": push.SerializeToString() if push else None,
     }
@@ -183,7 +184,8 @@ async def append_events(
         "task_id": turn.task_id,
         "owner_key": turn.owner_key,
         "version": version,
-        "events": [event_bytes(event) for event in events],
+        "events": events_to_bytes(events),
+        "count": len(events),
         "status_at": status_at,
     }
     async with turn_fence(), _version_fence():
@@ -208,7 +210,8 @@ async def end_turn(
     """
     ending = {
         "version": version,
-        "events": [event_bytes(event) for event in events],
+        "events": events_to_bytes(events),
+        "count": len(events),
         "task": task.SerializeToString(),
         "state": state_name(task.status.state),
         "status_at": status_at,
@@ -218,7 +221,7 @@ async def end_turn(
 
 async def end_turn_without_task(conn: Connection, turn: Turn, unsaved: CheckpointRows | None) -> None:
     """Like `end_turn`, but the task goes: it was answered with a message, and nobody knows of it."""
-    nothing = {"version": 0, "events": [], "task": None, "state": "", "status_at": None}
+    nothing = {"version": 0, "events": b"", "count": 0, "task": None, "state": "", "status_at": None}
     await _end_turn(conn, turn, unsaved, nothing)
 
 
@@ -259,7 +262,7 @@ async def start_task(
         "thread_id": turn.thread_id,
         "owner_key": turn.owner_key,
         "version": version,
-        "event": event_bytes(event),
+        "events": events_to_bytes([event]),
         "status_at": status_at,
     }
     row = await (await conn.execute(sql.start_task, parameters)).fetchone()
@@ -285,7 +288,7 @@ async def store_task(
         "owner_key": owner_key,
         "version": version,
         "task": task.SerializeToString(),
-        "event": event_bytes(event),
+        "events": events_to_bytes([event]),
         "state": state,
         "status_at": status_at,
     }
@@ -325,8 +328,9 @@ async def read_events(conn: Connection, seen: Mapping[str, int]) -> dict[str, Ne
     found: dict[str, tuple[int, list[TaskEvent]]] = {}
     for row in rows:
         _, events = found.setdefault(row["task_id"], (row["stored_version"], []))
-        if row["version"] is not None:
-            events.append(TaskEvent(row["version"], read_event(row["event"])))
+        if row["events"] is not None:
+            written = enumerate(tasks.read_events(row["events"]), row["first_version"])
+            events += [TaskEvent(version, event) for version, event in written if version > row["seen"]]
     return {task_id: News(version, tuple(events)) for task_id, (version, events) in found.items()}
 
 
@@ -383,10 +387,12 @@ def _stored(row: dict[str, Any] | None) -> StoredTask | None:
 
 
 def _folded(row: dict[str, Any]) -> tuple[Task, int]:
-    task = Task.FromString(row["task"])
+    task, version = Task.FromString(row["task"]), row["version"]
     for data in row["events"]:
-        fold(task, read_event(data))
-    return task, row["version"] + len(row["events"])
+        for event in tasks.read_events(data):
+            fold(task, event)
+            version += 1
+    return task, version
 
 
 def _written(row: dict[str, Any] | None) -> Written | None:

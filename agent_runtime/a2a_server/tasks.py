@@ -1,6 +1,8 @@
 """A task as it is stored and as it changes: the snapshot, the events after it, and how the two are folded."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 
 from a2a.server.tasks.task_manager import append_artifact_to_task
 from a2a.types import (
@@ -13,6 +15,7 @@ from a2a.types import (
     TaskStatusUpdateEvent,
 )
 from a2a.utils.proto_utils import to_stream_response
+from google.protobuf.proto import parse_length_prefixed, serialize_length_prefixed
 
 from agent_runtime.turns.types import TurnRequest
 
@@ -120,13 +123,18 @@ def copy_of(task: Task) -> Task:
     return made
 
 
-def event_bytes(event: Event) -> bytes:
-    return to_stream_response(event).SerializeToString()
+def events_to_bytes(events: Iterable[Event]) -> bytes:
+    """The events as stream responses, one after the other, each behind its length."""
+    written = BytesIO()
+    for event in events:
+        serialize_length_prefixed(to_stream_response(event), written)
+    return written.getvalue()
 
 
-def read_event(data: bytes) -> Event:
-    response = StreamResponse.FromString(data)
-    name = response.WhichOneof("payload")
-    assert name is not None, "an event row without an event"
-    event: Event = getattr(response, name)
-    return event
+def read_events(data: bytes) -> Iterator[Event]:
+    """What `events_to_bytes` has written."""
+    source = BytesIO(data)
+    while (response := parse_length_prefixed(StreamResponse, source)) is not None:
+        name = response.WhichOneof("payload")
+        assert name is not None, "a stream response without an event"
+        yield getattr(response, name)

@@ -33,7 +33,8 @@ async def tasks_pool(pool: Pool) -> Pool:
             "   FROM agent_threads"
         )
         await conn.execute(
-            "INSERT INTO a2a_task_events (task_id, version, event) SELECT task_id, 2, '' FROM a2a_tasks"
+            "INSERT INTO a2a_task_events (task_id, first_version, version, events)"
+            " SELECT task_id, 2, 2, '' FROM a2a_tasks"
         )
         for table in ("agent_owners", "agent_threads", "a2a_tasks", "a2a_task_events"):
             await conn.execute(f"VACUUM ANALYZE {table}")

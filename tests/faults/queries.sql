@@ -11,10 +11,10 @@ SELECT task_id, thread_id, state FROM a2a_tasks WHERE state IN ('FAILED', 'REJEC
 
 -- name: list_task_gaps
 -- The first version is the task itself; what a snapshot holds may have been pruned, from the beginning on.
-SELECT t.task_id, t.version, count(*) AS events, min(e.version) AS first, max(e.version) AS last
+SELECT t.task_id, t.version, min(e.first_version) AS first, max(e.version) AS last
   FROM a2a_tasks t JOIN a2a_task_events e USING (task_id)
  GROUP BY t.task_id
-HAVING count(*) <> max(e.version) - min(e.version) + 1 OR max(e.version) <> t.version;
+HAVING sum(e.version - e.first_version + 1) <> max(e.version) - min(e.first_version) + 1 OR max(e.version) <> t.version;
 
 -- name: list_strange_owners
 -- Threads that nobody owns though they have a state or a task, and tasks that are somebody else's than their thread.

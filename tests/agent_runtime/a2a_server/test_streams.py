@@ -115,6 +115,25 @@ async def test_a_follower_that_falls_behind_loses_nothing(agent: Served, monkeyp
     assert task["id"] != behind["id"]
 
 
+async def test_a_follower_that_knows_the_first_of_what_was_written_at_once_gets_the_rest(
+    fresh: Served, pool: Pool
+) -> None:
+    task = (await fresh.send("chunks 3"))["task"]
+    async with pool.connection() as conn:
+        cursor = await conn.execute(
+            "SELECT first_version, version FROM a2a_task_events ORDER BY version DESC LIMIT 1"
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    first, last = row["first_version"], row["version"]
+    assert last > first
+    with fresh.a2a.feed.follow(task["id"], first) as follower:
+        follower.watch()
+        items = [await follower.next(5) for _ in range(first, last)]
+    assert [item.version for item in items if item] == list(range(first + 1, last + 1))
+    assert [item.ends for item in items if item] == [False] * (last - first - 1) + [True]
+
+
 async def test_a_follower_whose_events_were_pruned_gets_the_task_instead(fresh: Served, pool: Pool) -> None:
     task = (await fresh.send("chunks 3"))["task"]
     async with pool.connection() as conn:

@@ -31,7 +31,9 @@ async def fill(conn, thread_id: str) -> int:
         (task_id, thread_id),
     )
     await conn.execute(
-        "INSERT INTO a2a_task_events (task_id, version, event) VALUES (%s, 1, ''), (%s, 2, '')", [task_id] * 2
+        "INSERT INTO a2a_task_events (task_id, first_version, version, events)"
+        " VALUES (%s, 1, 1, ''), (%s, 2, 3, '')",
+        [task_id] * 2,
     )
     await conn.execute(
         "INSERT INTO a2a_push_configs (task_id, config_id, config) VALUES (%s, 'c', '')", (task_id,)
