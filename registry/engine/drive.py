@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from groundwork.postgres import Connection, DatabaseUnavailable, database_errors
@@ -29,6 +29,7 @@ class Driver:
         """`in_hand` is kept up to date with what is being driven, for others to see."""
         self._equipment = equipment
         self._in_hand = in_hand
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def drive(self, execution_id: str) -> None:
         """Nothing happens for one that has ended, or waits and has heard nothing. Raises `DatabaseUnavailable`."""
@@ -115,22 +116,28 @@ class Driver:
     async def _while_ours(self, taken: TakenUp) -> AsyncIterator[None]:
         """Cuts a long step short when the execution is cancelled or taken over: nothing of it could be written."""
         task = asyncio.current_task()
+        over = asyncio.Event()
         lost = False
 
         async def look() -> None:
             nonlocal lost
             while not lost:
-                await asyncio.sleep(_LOOK_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), _LOOK_SECONDS)
+                if over.is_set():
+                    return
                 try:
                     with database_errors():
                         async with self._equipment.pool.connection() as conn:
                             lost = not await store.is_held(conn, taken.execution_id, taken.fence)
                 except DatabaseUnavailable:
                     continue  # the next write finds out
-            if task is not None:
+            if task is not None and not over.is_set():
                 task.cancel()
 
         looking = asyncio.create_task(look(), name="still-ours")
+        self._looking.add(looking)
+        looking.add_done_callback(self._looking.discard)
         try:
             yield
         except asyncio.CancelledError:
@@ -138,7 +145,9 @@ class Driver:
                 raise ExecutionNotOurs from None
             raise
         finally:
-            looking.cancel()
+            # It is not cancelled: in the middle of a question that would cost the connection, and PgBouncer before
+            # 1.20 its life.
+            over.set()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

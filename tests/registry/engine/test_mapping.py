@@ -124,4 +124,4 @@ def test_hostile_text_takes_no_time(text):
     started = time.monotonic()
     resolve(text, SCOPE)
     render(text, SCOPE)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15  # what is quadratic takes hours
