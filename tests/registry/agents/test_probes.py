@@ -151,7 +151,7 @@ async def test_no_connection_is_held_while_an_agent_is_looked_for(registry_dsn, 
         strangers.asked.clear()
         while len(strangers.asked) < 5:
             await asyncio.sleep(0.05)
-        assert (await asyncio.wait_for(registry.http.get("/agents"), 1)).status_code == 200
+        assert (await asyncio.wait_for(registry.http.get("/agents"), 4)).status_code == 200
 
 
 async def test_a_changed_card_is_taken_over_and_recorded(registry, strangers):
