@@ -291,7 +291,7 @@ def _ids_in(row):
 
 async def _rows_of_acme(pool):
     """Everything the database has of acme, as text; what belongs to an execution does not name the tenant. But not
-    until when its agents are taken to be alive: a registry that was held up for a moment gives all of them more."""
+    until when its agents are taken to be alive: a registry that was held up for once gives them all longer."""
     tables = await _rows(
         pool,
         "SELECT table_name AS name, bool_or(column_name = 'tenant_id') AS of_a_tenant"
