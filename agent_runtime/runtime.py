@@ -28,12 +28,12 @@ from agent_runtime.outside import REGISTRY_NAME
 from agent_runtime.project import Project, load_graph
 from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
-from agent_runtime.retention.service import Retention, delta_channels
+from agent_runtime.retention.service import Retention
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import open_connections
 from agent_runtime.turns.engine import Turns
-from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult
+from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult, delta_channels
 from agent_runtime.turns.lease import open_lease
 from agent_runtime.turns.outputs import Completed
 from agent_runtime.turns.recent import RecentConversations

@@ -14,11 +14,11 @@ from uuid import UUID
 import psycopg
 from a2a.types import Task, TaskPushNotificationConfig, TaskStatus
 
-from agent_runtime.a2a_server import tasks
 from agent_runtime.a2a_server.tasks import (
     Event,
     StoredTask,
     TaskEvent,
+    events_from_bytes,
     events_to_bytes,
     fold,
     state_name,
@@ -329,7 +329,7 @@ async def read_events(conn: Connection, seen: Mapping[str, int]) -> dict[str, Ne
     for row in rows:
         _, events = found.setdefault(row["task_id"], (row["stored_version"], []))
         if row["events"] is not None:
-            written = enumerate(tasks.read_events(row["events"]), row["first_version"])
+            written = enumerate(events_from_bytes(row["events"]), row["first_version"])
             events += [TaskEvent(version, event) for version, event in written if version > row["seen"]]
     return {task_id: News(version, tuple(events)) for task_id, (version, events) in found.items()}
 
@@ -389,7 +389,7 @@ def _stored(row: dict[str, Any] | None) -> StoredTask | None:
 def _folded(row: dict[str, Any]) -> tuple[Task, int]:
     task, version = Task.FromString(row["task"]), row["version"]
     for data in row["events"]:
-        for event in tasks.read_events(data):
+        for event in events_from_bytes(data):
             fold(task, event)
             version += 1
     return task, version

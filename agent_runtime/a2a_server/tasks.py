@@ -131,7 +131,7 @@ def events_to_bytes(events: Iterable[Event]) -> bytes:
     return written.getvalue()
 
 
-def read_events(data: bytes) -> Iterator[Event]:
+def events_from_bytes(data: bytes) -> Iterator[Event]:
     """What `events_to_bytes` has written."""
     source = BytesIO(data)
     while (response := parse_length_prefixed(StreamResponse, source)) is not None:

@@ -7,12 +7,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from langgraph.channels import DeltaChannel
-
 from agent_runtime.retention import store
 from agent_runtime.retention.store import PRUNED_TABLES
 from agent_runtime.threads.store import list_threads
-from agent_runtime.turns.graph_run import Graph
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
 
 logger = logging.getLogger(__name__)
@@ -173,8 +170,3 @@ class Retention:
         with database_errors():
             async with self._pool.connection() as conn:
                 yield conn
-
-
-def delta_channels(graph: Graph) -> list[str]:
-    """The channels of the graph that are kept as changes: with one of them, no checkpoint of a thread can go."""
-    return sorted(name for name, channel in graph.channels.items() if isinstance(channel, DeltaChannel))

@@ -245,12 +245,16 @@ class GraphRun:
         return RunResult(Completed(), self._rest(final_answer(messages)), messages)
 
 
+def delta_channels(graph: Graph) -> list[str]:
+    """The channels whose value is made from what the steps have added, and so from older checkpoints."""
+    return [name for name, channel in graph.channels.items() if isinstance(channel, DeltaChannel)]
+
+
 def _delta_values(graph: Graph, state: Any) -> dict[str, list[Any]]:
     """What the graph's delta channels hold at the end of a run, as far as its output shows."""
     if not isinstance(state, dict):
         return {}
-    names = [name for name, channel in graph.channels.items() if isinstance(channel, DeltaChannel)]
-    return {name: state[name] for name in names if isinstance(state.get(name), list)}
+    return {name: state[name] for name in delta_channels(graph) if isinstance(state.get(name), list)}
 
 
 def _interrupts_in(state: Any) -> Sequence[Interrupt]:

@@ -226,6 +226,7 @@ async def test_what_is_anothers_is_not_found(beta, ids):
 
 async def test_no_write_reaches_another_tenants_things(registry_pool, strangers, ids):
     before, accepted = await _rows_of_acme(registry_pool), set()
+    alive_until = await _alive_until(registry_pool)
     for stranger in strangers:
         for route in await list_routes(stranger.http):
             if route.changes_something:
@@ -233,6 +234,7 @@ async def test_no_write_reaches_another_tenants_things(registry_pool, strangers,
                 accepted |= {(route.method, route.path)} if statuses & {200, 201} else set()
     assert accepted >= _ASKED, "the walk asks for too little"
     assert await _rows_of_acme(registry_pool) == before
+    assert await _alive_until(registry_pool) >= alive_until, "nobody else ends an agent's time"
 
 
 async def _see_that_nothing_is_told(stranger, route, ids):
@@ -307,6 +309,13 @@ async def _rows_of_acme(pool):
             pool, f"SELECT (to_jsonb(t) - 'alive_until')::text AS text FROM \"{table['name']}\" t WHERE {whose}"
         )
     return sorted(row["text"] for row in rows)
+
+
+async def _alive_until(pool):
+    rows = await _rows(
+        pool, "SELECT agent_id, alive_until FROM agent_instances WHERE tenant_id = 'acme' ORDER BY agent_id"
+    )
+    return [row["alive_until"] for row in rows]
 
 
 async def _rows(pool, statement):

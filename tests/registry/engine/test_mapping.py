@@ -121,7 +121,7 @@ def test_any_text_can_be_resolved_and_rendered(text):
     ],
 )
 def test_hostile_text_takes_no_time(text):
-    started = time.monotonic()
+    started = time.process_time()  # not the clock: others use the machine, too
     resolve(text, SCOPE)
     render(text, SCOPE)
-    assert time.monotonic() - started < 15  # what is quadratic takes hours
+    assert time.process_time() - started < 3
