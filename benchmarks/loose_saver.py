@@ -3,7 +3,7 @@
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.types import Turn
 from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.postgres import Pool
+from groundwork.postgres import Pool, run_repeatable
 
 _STORE = "SELECT store_checkpoint_rows(%s, %s)"
 
@@ -23,5 +23,4 @@ class LooseSaver(TurnSaver):
         await self._store(rows)
 
     async def _store(self, rows: CheckpointRows) -> None:
-        async with self._pool.connection() as conn:
-            await conn.execute(_STORE, rows.packed())
+        await run_repeatable(self._pool, lambda conn: conn.execute(_STORE, rows.packed()))

@@ -2,9 +2,10 @@
 
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Literal
+from contextvars import ContextVar
+from typing import Any, Literal, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -21,6 +22,11 @@ Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
 PrepareThreshold = int | None | Literal["auto"]
+
+Result = TypeVar("Result")
+
+_is_trusted: ContextVar[bool] = ContextVar("_is_trusted", default=False)
+"""Whether the connection that is being taken from the pool is used as it is."""
 
 # A server that stops answering is noticed within these bounds instead of the kernel's quarter of an hour.
 _SOCKET_OPTIONS: dict[str, Any] = {
@@ -53,8 +59,8 @@ async def open_pool(
 ) -> AsyncIterator[Pool]:
     """Opens a bounded pool of autocommit connections with `dict_row`, and closes it with the block.
 
-    Connections are checked when they are taken, so one that the server or a middlebox has dropped is
-    replaced instead of failing a request, and they are renewed after half an hour.
+    Connections are checked when they are taken (but see `run_repeatable`), so one that the server or a middlebox
+    has dropped is replaced instead of failing a request, and they are renewed after half an hour.
 
     `prepare_threshold` is psycopg's: after how many runs a statement is prepared, `None` for never. With
     `"auto"` it is psycopg's default on a direct connection and `None` behind a pooler such as PgBouncer,
@@ -79,12 +85,41 @@ async def open_pool(
         max_lifetime=1800,
         max_idle=300,
         reconnect_timeout=5,
-        check=AsyncConnectionPool.check_connection,
+        check=_check_unless_trusted,
         name=name,
         open=False,
     )
     async with pool:
         yield pool
+
+
+async def run_repeatable(pool: Pool, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    """Does `work` on a connection that is not checked before, and once more on one that is, when the first turns
+    out to be broken. A check is a round trip, which next to a small statement is half of all there is to do.
+
+    `work` is one statement, or several that are right each for itself, and may be done twice: when a connection
+    breaks, nobody knows whether what was sent on it was done. Raises what `work` raises, and what the pool does.
+    """
+    token = _is_trusted.set(True)
+    try:
+        conn = await pool.getconn()
+    finally:
+        _is_trusted.reset(token)
+    try:
+        return await work(conn)
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if not conn.broken:
+            raise
+        logger.info("a connection of the pool was broken, another is taken: %s", error)
+    finally:
+        await pool.putconn(conn)
+    async with pool.connection() as checked:
+        return await work(checked)
+
+
+async def _check_unless_trusted(conn: Connection) -> None:
+    if not _is_trusted.get():
+        await AsyncConnectionPool.check_connection(conn)
 
 
 def connection_kwargs(prepare_threshold: int | None) -> dict[str, Any]:

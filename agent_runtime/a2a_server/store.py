@@ -33,7 +33,7 @@ from agent_runtime.errors import (
 from agent_runtime.turns.store import turn_fence
 from agent_runtime.turns.types import LatestCheckpoint, Turn, TurnRequest
 from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.postgres import Connection
+from groundwork.postgres import Connection, DatabaseUnavailable
 from groundwork.sql import Queries
 
 sql = Queries("agent_runtime.a2a_server")
@@ -121,7 +121,7 @@ async def accept_turn(
     that fits, which it has since `now`. It is a transaction by itself.
 
     Raises `ThreadNotOurs`, `ThreadUnclaimed`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`; then nothing was
-    stored.
+    stored. Raises `DatabaseUnavailable` when the turn was accepted before.
     """
     parameters = {
         "agent_id": agent_id,
@@ -139,6 +139,9 @@ async def accept_turn(
     }
     try:
         row = await (await conn.execute(sql.accept_turn, parameters, binary=True)).fetchone()
+    except psycopg.errors.UniqueViolation:
+        # It is accepted already, on a connection that broke before we heard of it; the sweep finds it.
+        raise DatabaseUnavailable("the connection broke while the turn was accepted") from None
     except psycopg.DatabaseError as error:
         if refusal := _REFUSALS.get(error.sqlstate or ""):
             raise refusal(request, error.diag.message_detail or "") from None

@@ -16,11 +16,11 @@ from agent_runtime.turns import store
 from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
 from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
-from agent_runtime.turns.types import Turn, TurnRecorder, TurnRequest
+from agent_runtime.turns.types import Accepted, Turn, TurnRecorder, TurnRequest
 from groundwork.background import let_end
 from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.load import Line
-from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors, run_repeatable
 from groundwork.tracing import context_of, spanned
 
 logger = logging.getLogger(__name__)
@@ -179,9 +179,15 @@ class Turns:
     # Accepting and cancelling
 
     async def _accept(self, request: TurnRequest) -> Turn:
+        def accept(conn: Connection) -> Awaitable[Accepted]:
+            return self._recorder.accept(conn, self._lease.agent_id, self._lease.process_id, request)
+
         with database_errors():
-            async with self._pool.connection() as conn:
-                accepted = await self._recorder.accept(conn, self._lease.agent_id, self._lease.process_id, request)
+            if request.answers:  # accepted twice, the second time would be told that nobody has asked
+                async with self._pool.connection() as conn:
+                    accepted = await accept(conn)
+            else:
+                accepted = await run_repeatable(self._pool, accept)
         accepted.announce()
         held = HeldTurn(accepted.turn, request)
         if accepted.queued:
@@ -284,8 +290,9 @@ class Turns:
     ) -> None:
         async def end() -> None:
             with database_errors():
-                async with self._pool.connection() as conn:
-                    announce = await self._recorder.ended(conn, turn, outcome, outputs, unsaved)
+                announce = await run_repeatable(
+                    self._pool, lambda conn: self._recorder.ended(conn, turn, outcome, outputs, unsaved)
+                )
             announce()
 
         self._ending.add(turn.turn_id)

@@ -24,7 +24,7 @@ from agent_runtime.turns.recent import Channels, RecentConversations
 from agent_runtime.turns.types import Turn, TurnRows
 from agent_runtime.turns.write_behind import WriteBehind
 from groundwork.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
-from groundwork.postgres import Pool, database_errors
+from groundwork.postgres import Pool, database_errors, run_repeatable
 
 Durability = Literal["sync", "async", "exit"]
 
@@ -156,8 +156,7 @@ class TurnSaver(AsyncPostgresSaver):
 
     async def _store(self, rows: TurnRows) -> None:
         with database_errors():
-            async with self._pool.connection() as conn:
-                await store.store_checkpoints(conn, self._turn, rows)
+            await run_repeatable(self._pool, lambda conn: store.store_checkpoints(conn, self._turn, rows))
 
     async def _load_checkpoint_tuple(self, value: DictRow) -> CheckpointTuple:
         channels: list[tuple[bytes, bytes, bytes | None]] = value["channel_values"] or []

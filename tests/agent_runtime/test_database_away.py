@@ -1,16 +1,20 @@
 """The database goes away and comes back; the agent is still there."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from groundwork.embedded import open_embedded
-from tests.agents import SCRIPTED, running_agent, text_message, write_project
-from tests.processes import agent_process
+from tests.agent_runtime.threads.test_deletion import until_somebody_waits
+from tests.agents import SCRIPTED, answer_text, running_agent, text_message, write_project
+from tests.faults.proxy import Mood, Proxy
+from tests.processes import agent_process, free_port
 
 
 async def end_all_backends(server_dsn: str, database_url: str) -> None:
@@ -42,6 +46,70 @@ async def test_a_turn_whose_connections_are_cut_is_finished_all_the_same(
         await end_all_backends(server_dsn, database_url)
         agent.release("it")
         assert await asyncio.wait_for(turn, 15) == "it"
+
+
+@pytest.fixture
+async def network(database_url: str) -> AsyncIterator[Proxy]:
+    """Between an agent and the database."""
+    server = conninfo_to_dict(database_url)
+    async with Proxy(free_port(), [Path(str(server["host"])) / f".s.PGSQL.{server['port']}"]) as proxy:
+        yield proxy
+
+
+@asynccontextmanager
+async def unanswered(network: Proxy, database_url: str, table: str, done: str) -> AsyncIterator[None]:
+    """What is written to `table` meanwhile is written, as the query `done` tells, and the connection then breaks
+    before the writer has heard of it."""
+    async with await psycopg.AsyncConnection.connect(database_url) as locking:
+        await locking.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+        yield
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as looking:
+            await until_somebody_waits(looking)
+            network.become(Mood.FROZEN)
+            await locking.commit()
+            async with asyncio.timeout(5):
+                while await (await looking.execute(done)).fetchone() is None:
+                    await asyncio.sleep(0.01)
+            network.become(Mood.CUT)
+            while network.connections:
+                await asyncio.sleep(0.01)
+            network.become(Mood.OPEN)
+
+
+async def test_a_message_whose_acceptance_is_not_heard_of_is_answered_once(
+    tmp_path: Path, database_url: str, network: Proxy
+) -> None:
+    through = make_conninfo(database_url, host="127.0.0.1", port=network.port)
+    async with running_agent(write_project(tmp_path, SCRIPTED), through) as agent:
+        await agent.ask("say one", "here")
+        async with unanswered(network, database_url, "a2a_tasks", "SELECT FROM agent_turns"):
+            message = text_message("say two", contextId="here")
+            asked = asyncio.create_task(agent.rpc("SendMessage", {"message": message}))
+        refused = await asked
+        assert refused["error"]["message"] == "the database cannot be used right now"
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as conn:
+            await conn.execute("UPDATE agent_turns SET accepted_at = now() - interval '1 minute'")
+        async with asyncio.timeout(10):
+            while len(await agent.messages("here")) < 4:
+                await asyncio.sleep(0.05)
+        assert agent.journal() == ["begin say one", "end say one", "begin say two", "end say two"]
+
+
+async def test_a_turn_whose_end_is_not_heard_of_has_ended(
+    tmp_path: Path, database_url: str, network: Proxy
+) -> None:
+    through = make_conninfo(database_url, host="127.0.0.1", port=network.port)
+    ended = "SELECT FROM (SELECT count(*) FROM agent_turns) AS t (left_over) WHERE left_over = 0"
+    async with running_agent(write_project(tmp_path, SCRIPTED), through) as agent:
+        asked = asyncio.create_task(agent.send("hold it", contextId="here"))
+        while not agent.journal():
+            await asyncio.sleep(0.02)
+        async with unanswered(network, database_url, "a2a_task_events", ended):
+            agent.release("it")
+        async with asyncio.timeout(5):
+            assert answer_text((await asked)["task"]) == "it"
+        assert agent.journal() == ["begin hold it", "end hold it"]
+        assert len(await agent.messages("here")) == 2
 
 
 async def test_requests_are_refused_while_the_database_is_away_and_served_when_it_is_back(

@@ -132,6 +132,8 @@ class Proxy:
                 if self.mood is Mood.SLOW:
                     await asyncio.sleep(_SLOW_SECONDS)
                 await self._thawed.wait()
+                if self.mood not in _PASSING:
+                    raise ConnectionResetError
                 writer.write(chunk)
                 await writer.drain()
 

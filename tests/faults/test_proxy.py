@@ -56,6 +56,14 @@ async def test_what_comes_while_it_is_frozen_arrives_when_it_thaws(proxy: Proxy)
     assert await waiting == b"HELLO\n"
 
 
+async def test_what_comes_while_it_is_frozen_is_lost_when_it_is_cut(proxy: Proxy) -> None:
+    proxy.become(Mood.FROZEN)
+    waiting = asyncio.create_task(say(proxy))
+    await asyncio.sleep(0.05)
+    proxy.become(Mood.CUT)
+    assert await waiting == b""
+
+
 async def test_cut_off_connections_end_and_no_new_ones_come(proxy: Proxy) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     writer.write(b"hello\n")
