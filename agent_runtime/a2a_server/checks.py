@@ -1,7 +1,5 @@
 """What a caller may send: refused here, it never reaches a turn or a table."""
 
-from unicodedata import category
-
 from a2a.types import Message, Role
 from a2a.utils.errors import InvalidParamsError
 
@@ -13,7 +11,7 @@ LONGEST_ID = 255
 
 def is_storable(identifier: str) -> bool:
     """Whether a task or config of this id can exist."""
-    return 1 <= len(identifier) <= LONGEST_ID and not any(category(char) in ("Cc", "Cs") for char in identifier)
+    return is_thread_id(identifier)
 
 
 def check_id(field: str, value: str) -> None:

@@ -30,6 +30,7 @@ TERMINAL = frozenset(
     }
 )
 INTERRUPTED = frozenset({TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED})
+_ENDS = TERMINAL | INTERRUPTED
 
 ANSWERED = "ANSWERED"
 """The stored state of a task whose answer has been accepted but still waits behind other turns. Callers see
@@ -67,7 +68,7 @@ class TaskEvent:
             return True
         if isinstance(self.event, TaskArtifactUpdateEvent):
             return False
-        return self.event.status.state in TERMINAL | INTERRUPTED
+        return self.event.status.state in _ENDS
 
 
 @dataclass

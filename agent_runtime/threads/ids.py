@@ -7,4 +7,7 @@ _REFUSED_CATEGORIES = frozenset({"Cc", "Cs"})  # control characters; halves of s
 
 def is_thread_id(value: str) -> bool:
     """Whether `value` can be a thread id: 1–255 characters, none of them a control character."""
-    return 1 <= len(value) <= 255 and not any(category(char) in _REFUSED_CATEGORIES for char in value)
+    if not 1 <= len(value) <= 255:
+        return False
+    # What can be printed has none of them, and is nearly all there is; only the rest is looked at one by one.
+    return value.isprintable() or not any(category(char) in _REFUSED_CATEGORIES for char in value)
