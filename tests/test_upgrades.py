@@ -98,7 +98,7 @@ async def test_a_release_does_not_start_on_the_database_of_a_later_one(
     assert done.stderr.count("\n") == 1
 
 
-async def test_an_agent_goes_on_with_the_threads_tasks_and_turns_of_the_release_before(
+async def test_an_agent_goes_on_with_the_threads_tasks_and_turns_of_before_events_were_written_together(
     tmp_path: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done, begun = (
@@ -119,7 +119,7 @@ async def test_an_agent_goes_on_with_the_threads_tasks_and_turns_of_the_release_
         )
         for number, part in enumerate(parts)
     ]
-    async with upgraded(AGENT, empty_database_url, tmp_path, monkeypatch) as pool:
+    async with upgraded(AGENT, empty_database_url, tmp_path, monkeypatch, since=2) as pool:
         await say(pool, "ada", "My name is Ada.")
         async with pool.connection() as conn:
             await conn.execute("SELECT claim_agent_thread('test-agent', 'ada', '')")
@@ -199,14 +199,15 @@ async def test_a_registry_goes_on_with_the_workflows_and_executions_of_the_relea
 
 @asynccontextmanager
 async def upgraded(
-    service: Service, dsn: str, directory: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, dsn: str, directory: Path, monkeypatch: pytest.MonkeyPatch, *, since: int = 1
 ) -> AsyncIterator[Pool]:
-    """In the block the schema is that of before the service's last migration, after it that of this release."""
+    """In the block the schema is that of before the service's last `since` migrations, after it this release's."""
     former = directory / f"{service.package}_before"
     with resources.as_file(resources.files(service.migrations)) as migrations:
         shutil.copytree(migrations, former, ignore=shutil.ignore_patterns("__pycache__"))
-    last = load_migrations(service.migrations)[-1].name
-    (former / f"{last}.sql").unlink()
+    names = [migration.name for migration in load_migrations(service.migrations)]
+    for name in names[-since:]:
+        (former / f"{name}.sql").unlink()
     monkeypatch.syspath_prepend(directory)
     async with open_pool(dsn, name="before", max_size=2) as pool:
         await migrate(pool, former.name, service.table)
@@ -217,4 +218,4 @@ async def upgraded(
         await service.prepare(pool)
         async with pool.connection() as conn:
             row = await (await conn.execute(f"SELECT max(name) AS last FROM {service.table}")).fetchone()
-    assert row == {"last": last}
+    assert row == {"last": names[-1]}

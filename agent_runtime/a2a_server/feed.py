@@ -10,7 +10,7 @@ from a2a.types import Message
 from a2a.utils.errors import TaskNotFoundError
 
 from agent_runtime.a2a_server import store
-from agent_runtime.a2a_server.tasks import TaskEvent
+from agent_runtime.a2a_server.tasks import TaskEvent, retold
 from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
 
 logger = logging.getLogger(__name__)
@@ -123,8 +123,9 @@ class Follower:
         if items is None:
             self.missing()
             return
+        known = max(self._seen, self.newest)
         for item in items:
-            if item.version > self._seen and item.version > self.newest:
+            if item.version > known:
                 self._items.append(item)
                 self.newest = item.version
 
@@ -188,7 +189,7 @@ class Feed:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def read_after(self, task_id: str, seen: int) -> list[TaskEvent] | None:
-        """What happened after `seen`: the events, or the task itself where those are not there any more.
+        """What happened after `seen`: the events, or, where those are not there, what they have led to.
 
         `None` when the task is gone.
         """
@@ -200,7 +201,11 @@ class Feed:
                 if _follows(news, seen):
                     return list(news.events)
                 stored = await store.read_task(conn, task_id)
-        return None if stored is None else [TaskEvent(stored.version, stored.task, stored.task)]
+        if stored is None:
+            return None
+        if seen:
+            return retold(stored.task, stored.version)
+        return [TaskEvent(stored.version, stored.task, stored.task)]
 
     async def _poll_once(self) -> None:
         now = asyncio.get_running_loop().time()

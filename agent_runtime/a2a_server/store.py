@@ -1,7 +1,8 @@
 """The rows behind tasks, their events and their push configs. Callers bring the connection.
 
 A task's row is a snapshot at `version`; the rows of `a2a_task_events` after it are what has happened since, a row
-for what was written at once. Versions of events are consecutive, so that a follower can tell when one is missing.
+for what was written at once. Versions of events are consecutive, so that a follower can tell when one is missing;
+what a snapshot holds may be missing, since it says the same (`tasks.retold`).
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from a2a.types import Task, TaskPushNotificationConfig, TaskStatus
+from a2a.types import Task, TaskPushNotificationConfig, TaskStatus, TaskStatusUpdateEvent
 
 from agent_runtime.a2a_server.tasks import (
     Event,
@@ -207,13 +208,15 @@ async def end_turn(
     status_at: datetime,
 ) -> bool:
     """Takes the turn out of the queue, stores the rest of its checkpoints, and makes `task` the snapshot, to which
-    `events` have led from `version`. Returns whether anybody wants to be notified of it.
+    `events` have led from `version`; from its first version, they are not kept unless they say more than it does.
+    Returns whether anybody wants to be notified of it.
 
     It is a transaction by itself. Raises `TurnSuperseded`, and `TaskAtAnotherVersion`.
     """
+    says_all = version == 1 and not any(isinstance(event, TaskStatusUpdateEvent) for event in events[:-1])
     ending = {
         "version": version,
-        "events": events_to_bytes(events),
+        "events": None if says_all else events_to_bytes(events),
         "count": len(events),
         "task": task.SerializeToString(),
         "state": state_name(task.status.state),
@@ -224,7 +227,7 @@ async def end_turn(
 
 async def end_turn_without_task(conn: Connection, turn: Turn, unsaved: CheckpointRows | None) -> None:
     """Like `end_turn`, but the task goes: it was answered with a message, and nobody knows of it."""
-    nothing = {"version": 0, "events": b"", "count": 0, "task": None, "state": "", "status_at": None}
+    nothing = {"version": 0, "events": None, "count": 0, "task": None, "state": "", "status_at": None}
     await _end_turn(conn, turn, unsaved, nothing)
 
 

@@ -118,6 +118,19 @@ def _only_closes(event: TaskArtifactUpdateEvent) -> bool:
     return event.append and all(part.HasField("text") and not part.text for part in event.artifact.parts)
 
 
+def retold(task: Task, version: int) -> list[TaskEvent]:
+    """What the task has come to, for those who have heard a part of it: each artifact as a whole, in place of what
+    they have of it, and the status. All of it is so at `version`, and has that version."""
+    told: list[TaskEvent] = []
+    for artifact in task.artifacts:
+        event = TaskArtifactUpdateEvent(
+            task_id=task.id, context_id=task.context_id, artifact=artifact, last_chunk=True
+        )
+        told.append(TaskEvent(version, event))
+    status = TaskStatusUpdateEvent(task_id=task.id, context_id=task.context_id, status=task.status)
+    return [*told, TaskEvent(version, status, task)]
+
+
 def copy_of(task: Task) -> Task:
     made = Task()
     made.CopyFrom(task)

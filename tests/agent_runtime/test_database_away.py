@@ -104,7 +104,7 @@ async def test_a_turn_whose_end_is_not_heard_of_has_ended(
         asked = asyncio.create_task(agent.send("hold it", contextId="here"))
         while not agent.journal():
             await asyncio.sleep(0.02)
-        async with unanswered(network, database_url, "a2a_task_events", ended):
+        async with unanswered(network, database_url, "a2a_tasks", ended):
             agent.release("it")
         async with asyncio.timeout(5):
             assert answer_text((await asked)["task"]) == "it"

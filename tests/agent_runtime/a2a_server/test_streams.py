@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from a2a.types import TaskArtifactUpdateEvent
 
 from agent_runtime.a2a_server import feed
 from groundwork.postgres import Pool
@@ -134,15 +135,35 @@ async def test_a_follower_that_knows_the_first_of_what_was_written_at_once_gets_
     assert [item.ends for item in items if item] == [False] * (last - first - 1) + [True]
 
 
-async def test_a_follower_whose_events_were_pruned_gets_the_task_instead(fresh: Served, pool: Pool) -> None:
+async def test_a_follower_whose_events_were_pruned_hears_what_they_led_to(fresh: Served, pool: Pool) -> None:
     task = (await fresh.send("chunks 3"))["task"]
     async with pool.connection() as conn:
         await conn.execute("DELETE FROM a2a_task_events")
     with fresh.a2a.feed.follow(task["id"], 2) as follower:
         follower.watch()
-        item = await follower.next(5)
-    assert item is not None
-    assert (item.ends, item.snapshot is not None) == (True, True)
+        artifact, status = [await follower.next(5) for _ in range(2)]
+    assert artifact is not None
+    assert status is not None
+    assert isinstance(artifact.event, TaskArtifactUpdateEvent)
+    assert "".join(part.text for part in artifact.event.artifact.parts) == "0 1 2 all"
+    assert (artifact.event.append, artifact.event.last_chunk) == (False, True)
+    assert (status.ends, status.snapshot is not None) == (True, True)
+
+
+async def test_a_quick_turn_stores_no_events_and_is_heard_of_on_another_replica(pool: Pool) -> None:
+    async with serving(pool) as here, serving(pool) as there:
+        task = await here.start("hold it")
+        following = asyncio.create_task(collect(there, task["id"]))
+        await asyncio.sleep(0.3)
+        here.script.release("it")
+        first, artifact, status = await following
+        async with pool.connection() as conn:
+            kept = await (await conn.execute("SELECT FROM a2a_task_events")).fetchall()
+    assert state_of(first["task"]) == "WORKING"
+    assert said([artifact]) == "it"
+    assert artifact["artifactUpdate"]["lastChunk"]
+    assert state_of(status["statusUpdate"]) == "COMPLETED"
+    assert kept == []
 
 
 async def test_followers_hear_that_the_thread_was_deleted(pool: Pool) -> None:
