@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from groundwork.batches import Batches
-from groundwork.postgres import Connection, Pool, database_errors
+from groundwork.postgres import Connection, Pool, database_errors, run_repeatable
 from registry.access import Principal
 from registry.agents import entries, store
 from registry.agents.cards import Card
@@ -237,8 +237,7 @@ class Agents:
 
     async def _beat(self, heartbeats: Sequence[tuple[AgentKey, Heartbeat]]) -> Sequence[Heard | None]:
         with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.beat(conn, heartbeats)
+            return await run_repeatable(self._pool, lambda conn: store.beat(conn, heartbeats))
 
     async def _unusual_heartbeat(self, principal: Principal, key: AgentKey, heartbeat: Heartbeat) -> Heard:
         """A heartbeat that is refused, or changes the health of a process, or is the first one without a name."""

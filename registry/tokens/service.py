@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from groundwork.batches import Batches
-from groundwork.postgres import Connection, Pool, database_errors
+from groundwork.postgres import Connection, Pool, database_errors, run_repeatable
 from registry.access import COMMAND_LINE, Principal, Role
 from registry.audit.store import append_entry
 from registry.errors import Forbidden, RegistryError, Unauthenticated
@@ -54,8 +54,7 @@ class Tokens:
 
     async def _find(self, token_hashes: Sequence[bytes]) -> Sequence[store.FoundToken | None]:
         with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.find_tokens(conn, token_hashes)
+            return await run_repeatable(self._pool, lambda conn: store.find_tokens(conn, token_hashes))
 
     async def create_token(
         self,
