@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -140,3 +141,11 @@ def _shape(conn: psycopg.Connection[tuple[object, ...]]) -> str:
     row = conn.execute(_SHAPE).fetchone()
     assert row is not None
     return str(row[0])
+
+
+async def until_somebody_waits(conn: psycopg.AsyncConnection[Any]) -> None:
+    """For a lock, in the database of `conn`."""
+    query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with asyncio.timeout(5):
+        while not await (await conn.execute(query)).fetchall():
+            await asyncio.sleep(0.01)

@@ -3,20 +3,17 @@
 from a2a.types import Message, Role
 from a2a.utils.errors import InvalidParamsError
 
-from agent_runtime.threads.ids import is_thread_id
-
-LONGEST_ID = 255
-"""Longer ids are refused rather than cut: a cut id would be somebody else's."""
+from agent_runtime.threads.ids import LONGEST_ID, is_thread_id
 
 
 def is_storable(identifier: str) -> bool:
-    """Whether a task or config of this id can exist."""
+    """Whether a message, task or config of this id can exist; what holds for threads holds for them."""
     return is_thread_id(identifier)
 
 
 def check_id(field: str, value: str) -> None:
     """Raises `InvalidParamsError` unless `value` can be an id."""
-    if not is_thread_id(value):
+    if not is_storable(value):
         raise InvalidParamsError(f"{field} must have 1 to {LONGEST_ID} characters and no control characters")
 
 

@@ -29,7 +29,8 @@ class FeedClosed(Exception):
 
 
 class Follower:
-    """One reader of a task's events, each exactly once and in order, from the version after `seen` on."""
+    """One reader of what happens to a task from the version after `seen` on, in order: each event once, or, where
+    events are not there any more, what they have led to, all of which has one version."""
 
     def __init__(self, feed: "Feed", task_id: str, seen: int) -> None:
         self.task_id = task_id

@@ -16,6 +16,7 @@ import psycopg
 from a2a.types import Task, TaskPushNotificationConfig, TaskStatus, TaskStatusUpdateEvent
 
 from agent_runtime.a2a_server.tasks import (
+    TERMINAL,
     Event,
     StoredTask,
     TaskEvent,
@@ -122,7 +123,7 @@ async def accept_turn(
     that fits, which it has since `now`. It is a transaction by itself.
 
     Raises `ThreadNotOurs`, `ThreadUnclaimed`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`; then nothing was
-    stored. Raises `DatabaseUnavailable` when the turn was accepted before.
+    stored by this call. Raises `DatabaseUnavailable` when an earlier one has accepted the turn.
     """
     parameters = {
         "agent_id": agent_id,
@@ -208,12 +209,13 @@ async def end_turn(
     status_at: datetime,
 ) -> bool:
     """Takes the turn out of the queue, stores the rest of its checkpoints, and makes `task` the snapshot, to which
-    `events` have led from `version`; from its first version, they are not kept unless they say more than it does.
-    Returns whether anybody wants to be notified of it.
+    `events` have led from `version`. They are kept, unless they lead from the first version to the last and say no
+    more than the task does. Returns whether anybody wants to be notified of it.
 
     It is a transaction by itself. Raises `TurnSuperseded`, and `TaskAtAnotherVersion`.
     """
-    says_all = version == 1 and not any(isinstance(event, TaskStatusUpdateEvent) for event in events[:-1])
+    is_whole = version == 1 and task.status.state in TERMINAL
+    says_all = is_whole and not any(isinstance(event, TaskStatusUpdateEvent) for event in events[:-1])
     ending = {
         "version": version,
         "events": None if says_all else events_to_bytes(events),

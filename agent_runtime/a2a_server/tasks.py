@@ -119,12 +119,13 @@ def _only_closes(event: TaskArtifactUpdateEvent) -> bool:
 
 
 def retold(task: Task, version: int) -> list[TaskEvent]:
-    """What the task has come to, for those who have heard a part of it: each artifact as a whole, in place of what
-    they have of it, and the status. All of it is so at `version`, and has that version."""
+    """What the task has come to, for those who have heard a part of it: each artifact with all it has so far, in
+    place of what they have of it, and the status. All of it is so at `version`, and has that version."""
     told: list[TaskEvent] = []
+    has_ended = task.status.state in TERMINAL
     for artifact in task.artifacts:
         event = TaskArtifactUpdateEvent(
-            task_id=task.id, context_id=task.context_id, artifact=artifact, last_chunk=True
+            task_id=task.id, context_id=task.context_id, artifact=artifact, last_chunk=has_ended
         )
         told.append(TaskEvent(version, event))
     status = TaskStatusUpdateEvent(task_id=task.id, context_id=task.context_id, status=task.status)

@@ -25,7 +25,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'task % is gone, or not at version %', the_task, the_version USING ERRCODE = 'AS002';
     END IF;
-    IF the_events IS NOT NULL THEN
+    IF length(the_events) > 0 THEN
         INSERT INTO a2a_task_events (task_id, first_version, version, events)
         VALUES (the_task, the_version + 1, the_version + the_count, the_events);
     END IF;

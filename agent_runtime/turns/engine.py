@@ -16,7 +16,7 @@ from agent_runtime.turns import store
 from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
 from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
-from agent_runtime.turns.types import Accepted, Announce, Turn, TurnRecorder, TurnRequest
+from agent_runtime.turns.types import Accepted, Turn, TurnRecorder, TurnRequest
 from groundwork.background import let_end
 from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.load import Line
@@ -119,7 +119,8 @@ class Turns:
         """Accepts a turn: once this returns, it will be run to an end, whatever becomes of the caller.
 
         Raises `ThreadNotOurs`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`, `AgentStopping`, `AgentBusy`,
-        `DatabaseUnavailable`, and what the recorder raises; then nothing was accepted.
+        `DatabaseUnavailable`, and what the recorder raises; then nothing was accepted, unless the database went
+        away in the middle: nobody knows then, and if it was, the turn is run.
         """
         if self._stopping:
             raise AgentStopping
@@ -169,8 +170,7 @@ class Turns:
         self.stop_accepting()
         ends_at = asyncio.get_running_loop().time() + seconds
         # What is half accepted or half ended is a matter of milliseconds, unless the database stands still.
-        ending = {self._running[turn_id][1] for turn_id in self._ending if turn_id in self._running}
-        await let_end(self._unfinished | ending, max(seconds, _SHORTEST_DRAIN_SECONDS))
+        await let_end(set(self._unfinished), max(seconds, _SHORTEST_DRAIN_SECONDS))
         tasks = {task for _, task in self._running.values()}
         if tasks and seconds:
             logger.info("waiting up to %.0f s for %d running turns", seconds, len(tasks))
@@ -289,16 +289,18 @@ class Turns:
         outputs: Sequence[Output],
         unsaved: CheckpointRows | None = None,
     ) -> None:
-        def end(conn: Connection) -> Awaitable[Announce]:
-            return self._recorder.ended(conn, turn, outcome, outputs, unsaved)
+        async def end() -> None:
+            with database_errors():
+                announce = await run_repeatable(
+                    self._pool, lambda conn: self._recorder.ended(conn, turn, outcome, outputs, unsaved)
+                )
+            announce()
 
         self._ending.add(turn.turn_id)
         try:
-            with database_errors():
-                announce = await run_repeatable(self._pool, end)
+            await self._finish_even_if_cancelled(end())
         finally:
             self._ending.discard(turn.turn_id)
-        announce()
 
     def _ended(self, turn_id: int, task: asyncio.Task[None]) -> None:
         # A later attempt may have taken its place already, when it was slow to stop.
@@ -378,8 +380,7 @@ class Turns:
             self._lost(held.turn.task_id)
         elif (entry := self._running.get(turn_id)) is not None:
             held, task = entry
-            if turn_id not in self._ending:  # there it is refused, unless it came before
-                task.cancel()
+            task.cancel()
             self._lost(held.turn.task_id)
 
     async def _logged(self, work: Coroutine[Any, Any, None], what: str) -> None:

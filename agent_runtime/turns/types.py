@@ -76,7 +76,7 @@ class TurnRequest:
         content = {
             "caller": self.caller,
             "message_id": self.message_id,
-            "message": {"type": self.message.type, "data": _written(self.message)},
+            "message": {"type": self.message.type, "data": _content_of(self.message)},
             "answers": self.answers,
             "origin": dict(self.origin),
         }
@@ -99,7 +99,7 @@ class TurnRequest:
         )
 
 
-def _written(message: HumanMessage) -> dict[str, Any]:
+def _content_of(message: HumanMessage) -> dict[str, Any]:
     """What LangChain makes a message from again, as far as a caller's message says anything."""
     fields = {"content": message.content, "additional_kwargs": message.additional_kwargs}
     return {**fields, "id": message.id, "name": message.name}
@@ -123,7 +123,8 @@ class Accepted:
 class TurnRecorder(Protocol):
     """Keeps the account of turns that callers see. A turn's change and the account of it are one transaction: the
     methods that say so are called inside one, on `conn`, and the others are one. They return what to announce
-    after the commit."""
+    after the commit. `accept`, unless the request answers, and `ended` may be called twice: when a connection
+    breaks, nobody knows whether the first call was carried out. If it was, the second is refused."""
 
     async def accept(self, conn: Connection, agent_id: str, process_id: UUID, request: TurnRequest) -> Accepted:
         """Makes the thread the agent's, and gives the request its place in the queue of the thread.

@@ -13,8 +13,8 @@ from benchmarks.subject import Subject, running_subject
 
 CONCURRENT = 8
 SECONDS = 0.5
-"""Short, and many of them: what else goes on on a machine comes and goes within seconds, and a difference of a tenth
-shows only between neighbours."""
+"""Short, and many rounds of them: what else a machine does comes and goes within seconds, and a difference of a
+tenth shows only between neighbours."""
 
 BARE, SERVED = "A2A and checkpoints alone", "served"
 

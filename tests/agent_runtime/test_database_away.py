@@ -11,8 +11,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from groundwork.embedded import open_embedded
-from tests.agent_runtime.threads.test_deletion import until_somebody_waits
 from tests.agents import SCRIPTED, answer_text, running_agent, text_message, write_project
+from tests.databases import until_somebody_waits
 from tests.faults.proxy import Mood, Proxy
 from tests.processes import agent_process, free_port
 
@@ -46,6 +46,7 @@ async def test_a_turn_whose_connections_are_cut_is_finished_all_the_same(
         await end_all_backends(server_dsn, database_url)
         agent.release("it")
         assert await asyncio.wait_for(turn, 15) == "it"
+        assert agent.journal() == ["begin hold it", "end hold it"]
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from a2a.types import TaskArtifactUpdateEvent
+from a2a.types import Artifact, Part, Task, TaskArtifactUpdateEvent, TaskState, TaskStatusUpdateEvent
 
 from agent_runtime.a2a_server import feed
+from agent_runtime.a2a_server.tasks import retold
 from groundwork.postgres import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, serving, state_of, text_message, text_of
 
@@ -164,6 +165,31 @@ async def test_a_quick_turn_stores_no_events_and_is_heard_of_on_another_replica(
     assert artifact["artifactUpdate"]["lastChunk"]
     assert state_of(status["statusUpdate"]) == "COMPLETED"
     assert kept == []
+
+
+async def test_a_question_is_kept_since_its_task_may_have_gone_on_when_it_is_read(pool: Pool) -> None:
+    async with serving(pool) as here, serving(pool) as there:
+        asking = (await here.send("ask how many?"))["task"]
+        await here.send("three", taskId=asking["id"])
+        with there.a2a.feed.follow(asking["id"], 1) as follower:
+            follower.watch()
+            item = await follower.next(5)
+    assert item is not None
+    assert item.ends
+    assert isinstance(item.event, TaskStatusUpdateEvent)
+    assert item.event.status.state == TaskState.TASK_STATE_INPUT_REQUIRED
+
+
+async def test_what_a_task_has_come_to_is_not_called_whole_before_it_has_ended() -> None:
+    task = Task(id="t", artifacts=[Artifact(artifact_id="answer", parts=[Part(text="half")])])
+    said = {}
+    for state in (TaskState.TASK_STATE_WORKING, TaskState.TASK_STATE_COMPLETED):
+        task.status.state = state
+        artifact, status = (item.event for item in retold(task, 4))
+        assert isinstance(artifact, TaskArtifactUpdateEvent)
+        assert isinstance(status, TaskStatusUpdateEvent)
+        said[status.status.state] = artifact.last_chunk
+    assert said == {TaskState.TASK_STATE_WORKING: False, TaskState.TASK_STATE_COMPLETED: True}
 
 
 async def test_followers_hear_that_the_thread_was_deleted(pool: Pool) -> None:

@@ -9,6 +9,7 @@ import pytest
 from agent_runtime.errors import ThreadNotFound, ThreadNotOurs
 from agent_runtime.threads import service
 from agent_runtime.threads.erasure import ERASED_TABLES, REPORTED_TABLES
+from tests.databases import until_somebody_waits
 
 TABLES_OF_A_THREAD = """
 WITH RECURSIVE of_a_thread AS (
@@ -206,10 +207,3 @@ async def write_checkpoint(conn, thread_id: str) -> None:
         "INSERT INTO checkpoint_blobs (thread_id, channel, version, type, blob) VALUES (%s, 'c', 'z', 'null', '')",
         (thread_id,),
     )
-
-
-async def until_somebody_waits(conn) -> None:
-    query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(5):
-        while not await (await conn.execute(query)).fetchall():
-            await asyncio.sleep(0.01)

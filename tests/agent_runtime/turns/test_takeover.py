@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
 
+import psycopg
 import pytest
 from langgraph.checkpoint.base import id as checkpoint_ids
 
@@ -13,6 +14,7 @@ from groundwork.postgres import Pool
 from tests.agent_runtime.turns.test_deletion import begun
 from tests.agent_runtime.turns.test_order import finished, queue
 from tests.agents import SCRIPTED, running_agent, write_project
+from tests.databases import until_somebody_waits
 
 STOPS_SLOWLY = """
 import asyncio
@@ -110,3 +112,25 @@ async def test_a_turn_on_a_machine_whose_clock_is_behind_follows_the_turns_befor
         await agent.ask("say two", "one")
         said = [message["content"] for message in await agent.messages("one")]
     assert said == ["say one", "one", "say two", "two"]
+
+
+async def test_a_turn_whose_end_is_under_way_when_the_time_is_up_ends(
+    tmp_path: Path, database_url: str, pool: Pool
+) -> None:
+    async with running_agent(write_project(tmp_path, SCRIPTED), database_url) as agent, pool.connection() as conn:
+        await queue(agent, "one", "hold it")
+        while not agent.journal():
+            await asyncio.sleep(0.02)
+        async with await psycopg.AsyncConnection.connect(database_url) as locking:
+            await locking.execute("LOCK TABLE a2a_tasks IN EXCLUSIVE MODE")
+            draining = asyncio.create_task(agent.runtime.turns.drain(0.3))
+            agent.release("it")
+            await until_somebody_waits(conn)
+            await draining
+            await locking.rollback()
+        async with asyncio.timeout(5):
+            while await (await conn.execute("SELECT turn_id FROM agent_turns")).fetchall():
+                await asyncio.sleep(0.02)
+        tasks = await (await conn.execute("SELECT state FROM a2a_tasks")).fetchall()
+    assert tasks == [{"state": "COMPLETED"}]
+    assert agent.journal() == ["begin hold it", "end hold it"]
