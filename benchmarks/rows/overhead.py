@@ -12,11 +12,11 @@ from benchmarks.served import Served, running_agent, running_module
 from benchmarks.subject import Subject, running_subject
 
 CONCURRENT = 8
-PAIRS = 4
+PAIRS = 3
 """Of two processes with the same code one is faster than the other by some hundredths, for as long as they live:
 where their objects lie, and how their dictionaries hash, is up to chance."""
 
-ROUNDS = 11
+ROUNDS = 8
 SECONDS = 0.5
 """Short: what else a machine does comes and goes within seconds, and a difference of a tenth shows only between
 neighbours."""
