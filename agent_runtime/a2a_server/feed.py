@@ -124,7 +124,7 @@ class Follower:
         if items is None:
             self.missing()
             return
-        known = max(self._seen, self.newest)
+        known = self.newest  # what leads there in place of events has one version
         for item in items:
             if item.version > known:
                 self._items.append(item)

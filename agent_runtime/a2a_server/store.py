@@ -13,16 +13,16 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from a2a.types import Task, TaskPushNotificationConfig, TaskStatus, TaskStatusUpdateEvent
+from a2a.types import Task, TaskPushNotificationConfig, TaskStatus
 
 from agent_runtime.a2a_server.tasks import (
-    TERMINAL,
     Event,
     StoredTask,
     TaskEvent,
     events_from_bytes,
     events_to_bytes,
     fold,
+    says_as_much,
     state_name,
 )
 from agent_runtime.errors import (
@@ -209,16 +209,14 @@ async def end_turn(
     status_at: datetime,
 ) -> bool:
     """Takes the turn out of the queue, stores the rest of its checkpoints, and makes `task` the snapshot, to which
-    `events` have led from `version`. They are kept, unless they lead from the first version to the last and say no
-    more than the task does. Returns whether anybody wants to be notified of it.
+    `events` have led from `version`. They are not kept when the task says as much. Returns whether anybody wants
+    to be notified of it.
 
     It is a transaction by itself. Raises `TurnSuperseded`, and `TaskAtAnotherVersion`.
     """
-    is_whole = version == 1 and task.status.state in TERMINAL
-    says_all = is_whole and not any(isinstance(event, TaskStatusUpdateEvent) for event in events[:-1])
     ending = {
         "version": version,
-        "events": None if says_all else events_to_bytes(events),
+        "events": None if says_as_much(task, version, events) else events_to_bytes(events),
         "count": len(events),
         "task": task.SerializeToString(),
         "state": state_name(task.status.state),

@@ -1,6 +1,6 @@
 """A task as it is stored and as it changes: the snapshot, the events after it, and how the two are folded."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -130,6 +130,13 @@ def retold(task: Task, version: int) -> list[TaskEvent]:
         told.append(TaskEvent(version, event))
     status = TaskStatusUpdateEvent(task_id=task.id, context_id=task.context_id, status=task.status)
     return [*told, TaskEvent(version, status, task)]
+
+
+def says_as_much(task: Task, version: int, events: Sequence[Event]) -> bool:
+    """Whether the task says all that `events`, which have led to it from `version`, could tell a follower: they
+    lead from its first version to its last, and nothing but its artifacts has come on the way."""
+    is_whole = version == 1 and task.status.state in TERMINAL
+    return is_whole and not any(isinstance(event, TaskStatusUpdateEvent) for event in events[:-1])
 
 
 def copy_of(task: Task) -> Task:

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from langchain_core.messages import HumanMessage
+from langchain_core.messages.base import message_to_dict
 from langchain_core.messages.utils import messages_from_dict
 from psycopg.rows import DictRow
 
@@ -76,7 +77,7 @@ class TurnRequest:
         content = {
             "caller": self.caller,
             "message_id": self.message_id,
-            "message": {"type": self.message.type, "data": _content_of(self.message)},
+            "message": message_to_dict(self.message),
             "answers": self.answers,
             "origin": dict(self.origin),
         }
@@ -97,12 +98,6 @@ class TurnRequest:
             answers=content["answers"],
             origin=content.get("origin", {}),
         )
-
-
-def _content_of(message: HumanMessage) -> dict[str, Any]:
-    """What LangChain makes a message from again, as far as a caller's message says anything."""
-    fields = {"content": message.content, "additional_kwargs": message.additional_kwargs}
-    return {**fields, "id": message.id, "name": message.name}
 
 
 Announce = Callable[[], None]
