@@ -43,6 +43,7 @@ class Line:
         self._served = 0
         self._waited_ms = 0
         self._moved_at = 0.0
+        self._was_empty = True
         self._is_too_long = False
 
     @property
@@ -58,12 +59,13 @@ class Line:
         waiting, waited_ms = stats.get("requests_waiting", 0), stats.get("requests_wait_ms", 0)
         served = stats.get("requests_queued", 0) - waiting
         recent = served - self._served
-        if recent or not waiting or now - self._looked_at > _FORGET_SECONDS:
+        is_recent = now - self._looked_at < _FORGET_SECONDS
+        # Whoever waits now, but did not at the last look, may have come just now.
+        if recent or self._was_empty or not is_recent:
             self._moved_at = now
         average = (waited_ms - self._waited_ms) / 1000 / recent if recent else now - self._moved_at
-        is_recent = now - self._looked_at < _FORGET_SECONDS
         self._is_too_long = waiting > 0 and is_recent and average > LONGEST_WAIT_SECONDS
-        self._looked_at, self._served, self._waited_ms = now, served, waited_ms
+        self._looked_at, self._served, self._waited_ms, self._was_empty = now, served, waited_ms, waiting == 0
 
 
 class Load:

@@ -136,3 +136,18 @@ async def test_a_line_that_moves_lets_more_in_and_one_that_stands_does_not(pool,
     async with asyncio.timeout(10):
         while line.is_too_long:
             await asyncio.sleep(0.05)
+
+
+async def test_whoever_comes_after_a_quiet_while_and_waits_has_not_waited_long(pool, monkeypatch):
+    monkeypatch.setattr(load_module, "LONGEST_WAIT_SECONDS", 0.5)
+    line = Line(pool)
+    connections = [await pool.getconn() for _ in range(pool.max_size)]
+    assert not line.is_too_long
+    await asyncio.sleep(0.6)
+    waiting = asyncio.create_task(pool.getconn(timeout=30))
+    await asyncio.sleep(0)
+    was_waiting, is_too_long = pool.get_stats()["requests_waiting"], line.is_too_long
+    for connection in connections:
+        await pool.putconn(connection)
+    await pool.putconn(await waiting)
+    assert (was_waiting, is_too_long) == (1, False)

@@ -158,7 +158,9 @@ class Served:
     async def until(self, task_id: str, *states: str) -> Json:
         """The task, once it is in one of the states."""
         for _ in range(PATIENCE):
-            task: Json = (await self.task(task_id))["result"]
+            answer = await self.task(task_id)
+            assert "result" in answer, answer
+            task: Json = answer["result"]
             if state_of(task) in states:
                 return task
             await asyncio.sleep(0.02)
