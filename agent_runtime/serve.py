@@ -88,5 +88,5 @@ async def _announce_registry(runtime: AgentRuntime) -> None:
     if runtime.registry is None:
         logger.info("registry   none (REGISTRY_URL is not set)")
     else:
-        outcome = await runtime.registry.reached(within_seconds=1)
+        outcome = await runtime.registry.reached(within_seconds=3)
         logger.info("registry   %s (%s)", runtime.registry.url, outcome)
