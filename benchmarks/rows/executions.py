@@ -1,7 +1,8 @@
 """Executions of a three-node workflow, by one worker and by two, against the same graph in process.
 
-How two workers compare with one is also measured with nodes that wait for somebody else, as most do: what counts
-then is the queue and the database, and not the number of cores.
+How two workers compare with one is also measured with a third of a core for each, as containers with a limit have
+it: then there are cores for both and for PostgreSQL. And with nodes that wait for somebody else, as most do: what
+counts then is the queue and the database, and not the number of cores.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from benchmarks.bench import Bench
 from benchmarks.filled import prepared
 from benchmarks.report import Row, at_least
 from benchmarks.subject import ROOT, Subject, running_subject
+from groundwork.background import running
 from registry.access import COMMAND_LINE
 from registry.database import prepare_database
 from registry.service import Registry, open_registry
@@ -29,8 +31,12 @@ AT_ONCE = 10
 """As many as a worker has in hand by default."""
 
 EXECUTIONS = 150
-WAITING_EXECUTIONS = 60
+LIMITED_EXECUTIONS = 60
+WAITING_EXECUTIONS = 40
 ANSWER_SECONDS = 0.25
+LIMIT, PERIOD_SECONDS = 1 / 3, 0.09
+"""Which share of a core a worker with a limit has, and in which time."""
+
 NODES = ("first", "second", "third")
 STEPS, CALLS = "three-steps", "three-calls"
 YARDSTICK = "in process, stock saver, sync"
@@ -44,7 +50,7 @@ async def run(bench: Bench) -> Sequence[Row]:
         plain = await enter(running_subject("benchmarks.three_nodes", await enter(bench.database()), str(AT_ONCE)))
         slow = await enter(_slow_server())
         variants = {YARDSTICK: partial(_in_process, plain)}
-        waiting = {}
+        limited, waiting = {}, {}
         for workers in (1, 2):
             dsn = await enter(bench.database())
             await prepared(dsn, prepare_database)
@@ -61,15 +67,19 @@ async def run(bench: Bench) -> Sequence[Row]:
             await _ended(registry)
             name = f"registry, {workers} worker{'s'[: workers - 1]}"
             variants[name] = partial(_by_workers, registry, processes, STEPS, EXECUTIONS)
+            limited[name] = partial(_by_workers, registry, processes, STEPS, LIMITED_EXECUTIONS, limit=LIMIT)
             waiting[name] = partial(_by_workers, registry, processes, CALLS, WAITING_EXECUTIONS)
         bench.say(f"executions per second, of {EXECUTIONS} in the queue")
         samples = await bench.rounds(variants, rounds=3, unit="executions/s")
+        bench.say(f"the same, of {LIMITED_EXECUTIONS}, with a third of a core for each worker")
+        apart = await bench.rounds(limited, rounds=3, unit="executions/s", warm_up=False)
         bench.say(f"the same, of {WAITING_EXECUTIONS} whose nodes wait {ANSWER_SECONDS} s each for an answer")
         waited = await bench.rounds(waiting, rounds=3, unit="executions/s", warm_up=False)
     _, one, two = variants
     return [
         Row("executions of three nodes, one worker ÷ in process", at_least(0.5), samples.ratios(one, YARDSTICK)),
         Row("the same, two workers ÷ one, with nodes that compute", at_least(1.7), samples.ratios(two, one)),
+        Row("the same, with a third of a core for each worker", at_least(1.7), apart.ratios(two, one)),
         Row("the same, two workers ÷ one, with nodes that wait", at_least(1.7), waited.ratios(two, one)),
     ]
 
@@ -89,14 +99,32 @@ async def _in_process(subject: Subject) -> float:
     return EXECUTIONS / float(seconds)
 
 
-async def _by_workers(registry: Registry, workers: Sequence[Worker], workflow: str, executions: int) -> float:
-    """The workers stand still while the executions are started: only what they do is measured."""
+async def _by_workers(
+    registry: Registry, workers: Sequence[Worker], workflow: str, executions: int, limit: float = 1
+) -> float:
+    """The workers stand still while the executions are started: only what they do is measured. Each may have as
+    much of a core as `limit` says."""
     _tell(workers, signal.SIGSTOP)
     await _start(registry, workflow, executions)
-    _tell(workers, signal.SIGCONT)
     started = time.perf_counter()
-    await _ended(registry)
-    return executions / (time.perf_counter() - started)
+    async with running("workers", partial(_let_run, workers, limit)):
+        await _ended(registry)
+    seconds = time.perf_counter() - started
+    _tell(workers, signal.SIGCONT)
+    return executions / seconds
+
+
+async def _let_run(workers: Sequence[Worker], limit: float) -> None:
+    """One after the other, each for so much of a period; all of them all the time, without a limit."""
+    if limit == 1:
+        _tell(workers, signal.SIGCONT)
+        return
+    while True:
+        for worker in workers:
+            _tell([worker], signal.SIGCONT)
+            await asyncio.sleep(PERIOD_SECONDS * limit)
+            _tell([worker], signal.SIGSTOP)
+        await asyncio.sleep(PERIOD_SECONDS * (1 - limit * len(workers)))
 
 
 async def _start(registry: Registry, workflow: str, executions: int) -> None:

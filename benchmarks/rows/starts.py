@@ -20,8 +20,8 @@ from benchmarks.served import PROJECT, free_port
 from benchmarks.subject import ROOT
 
 NAIVE = "naive wiring: imports alone"
-AGENT = "agent-runtime serve, embedded PostgreSQL"
-REGISTRY = "registry serve, embedded PostgreSQL"
+AGENT = "agent-runtime serve"
+REGISTRY = "registry serve"
 
 # What an agent with PostgreSQL and A2A is made from, whoever wires it: so much is the machine's.
 _NAIVE_IMPORTS = (
@@ -33,6 +33,7 @@ _NAIVE_IMPORTS = (
 async def run(bench: Bench) -> Sequence[Row]:
     memory: dict[str, list[float]] = {AGENT: [], REGISTRY: []}
     async with AsyncExitStack() as stack:
+        dsns = [await stack.enter_async_context(bench.database()) for _ in memory]
         data = Path(stack.enter_context(TemporaryDirectory(prefix="bench-start-")))
         project = data / "agent"
         project.mkdir()
@@ -41,8 +42,8 @@ async def run(bench: Bench) -> Sequence[Row]:
         bench.say("seconds from the command to the first answer, on a database that is there")
         variants: dict[str, Measure] = {
             NAIVE: _importing,
-            AGENT: partial(_ready, "agent_runtime.cli", project, "PORT", memory[AGENT]),
-            REGISTRY: partial(_ready, "registry", data, "JAMJET_PORT", memory[REGISTRY]),
+            AGENT: partial(_ready, "agent_runtime.cli", project, "PORT", memory[AGENT], POSTGRES_DSN=dsns[0]),
+            REGISTRY: partial(_ready, "registry", data, "JAMJET_PORT", memory[REGISTRY], DATABASE_URL=dsns[1]),
         }
         samples = await bench.rounds(variants, rounds=5, unit="s")
     for name, megabytes in memory.items():
@@ -62,10 +63,10 @@ async def _importing() -> float:
     return time.perf_counter() - started
 
 
-async def _ready(module: str, directory: Path, port_variable: str, memory: list[float]) -> float:
+async def _ready(module: str, directory: Path, port_variable: str, memory: list[float], **settings: str) -> float:
     port = free_port()
     started = time.perf_counter()
-    async with _serving(module, directory, **{port_variable: str(port)}) as process:
+    async with _serving(module, directory, **{port_variable: str(port)}, **settings) as process:
         async with httpx.AsyncClient(timeout=5) as http:
             while not await _is_ready(http, port):
                 assert process.returncode is None, f"{module} ended before it was ready"

@@ -39,8 +39,9 @@ async def test_more_than_other_processes_leave_is_a_warning(role: str, caplog: p
     async with (
         await psycopg.AsyncConnection.connect(role, application_name=other),
         await psycopg.AsyncConnection.connect(role, application_name=other),
-        open_pool(role, name="test", max_size=2),
+        open_pool(role, name="test", max_size=2) as first,
     ):
+        await first.wait()
         assert "connections together" not in caplog.text
         with caplog.at_level(logging.WARNING):
             async with open_pool(role, name="second", max_size=3):

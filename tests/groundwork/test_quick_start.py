@@ -17,12 +17,28 @@ def run(code: str) -> str:
 def test_an_agent_starts_without_clients_and_command_lines_of_libraries():
     seen = run("import agent_runtime.serve\nprint(*sys.modules)").split()
     assert "langgraph.runtime" in seen
-    assert not {"langgraph_sdk.client", "langsmith.types.run", "httpx._main"} & set(seen)
+    assert not {
+        "langgraph_sdk.client",
+        "langsmith.types.run",
+        "httpx._main",
+        "charset_normalizer.api",
+        "watchfiles",
+    } & set(seen)
 
 
 def test_what_was_put_off_is_there_when_it_is_asked_for():
     code = "import langgraph.graph, langgraph_sdk\nfrom langsmith.types import RunSelectField\n"
     assert run(code + "print(langgraph_sdk.get_client.__name__)") == "get_client"
+
+
+def test_a_text_whose_encoding_nobody_told_is_read_as_ever():
+    code = """
+import requests
+response = requests.Response()
+response._content = "Grüße aus Köln, schöne Straße".encode("utf-16")
+print(response.apparent_encoding)
+"""
+    assert run(code) == "UTF-16"
 
 
 def test_a_message_of_the_older_protocol_is_understood():

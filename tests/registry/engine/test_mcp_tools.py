@@ -125,8 +125,8 @@ async def test_a_call_that_may_be_repeated_is(served: Served, server: McpProcess
 
 
 async def test_a_call_that_takes_too_long_has_an_unknown_outcome(served: Served, server: McpProcess):
-    ir = calling(over_http(server), "sleep", {"seconds": 3})
-    ir["nodes"]["call"]["node_timeout_secs"] = 1
+    ir = calling(over_http(server), "sleep", {"seconds": 10})
+    ir["nodes"]["call"]["node_timeout_secs"] = 3  # time enough to connect, too
     execution = await start(served.registry, ir)
     assert "so it was not called again" in ((await until(served.registry, execution)).error or "")
 
