@@ -13,7 +13,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-UNTIL_USED = frozenset({"charset_normalizer", "langgraph_sdk", "langsmith.types"})
+UNTIL_USED = frozenset({"charset_normalizer", "langgraph_sdk", "langsmith.types", "psutil"})
 """Packages that others import in case they need them, or for a module inside them. Their own code, which imports
 all of the package, runs once something of it is asked for."""
 
@@ -34,9 +34,10 @@ def hurry() -> None:
 
 def settle() -> None:
     """The process is loaded: what is there is there to stay and is not searched for garbage any more. What comes
-    from now on is, and less often than after every 700 new objects, which is several times in a request."""
+    from now on is, and less often than after every 700 new objects, which is several times in a request. But not
+    so rarely that the garbage takes megabytes, and a search for it a hundredth of a second."""
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(5_000, 10, 10)
     gc.enable()
 
 
