@@ -11,6 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from threading import RLock
 from types import ModuleType
 
 UNTIL_USED = frozenset({"charset_normalizer", "langgraph_sdk", "langsmith.types", "psutil"})
@@ -67,8 +68,26 @@ class _Wrapped(Loader):
 
 
 class _UntilUsed(_Wrapped):
+    def __init__(self, loader: Loader) -> None:
+        super().__init__(loader)
+        self._lock = RLock()
+        self._is_loading = False
+
     def exec_module(self, module: ModuleType) -> None:
         module.__class__ = _Unused
+
+    def load(self, module: ModuleType) -> None:
+        """Runs the code of the package, unless it has run. Other threads wait meanwhile. What the code asks of its
+        own package is there or is not, as in any import."""
+        with self._lock:
+            if self._is_loading or not isinstance(module, _Unused):
+                return
+            self._is_loading = True
+            try:
+                self.loader.exec_module(module)
+            finally:
+                self._is_loading = False
+            _make_ordinary(module)
 
 
 class _Unused(ModuleType):
@@ -78,13 +97,12 @@ class _Unused(ModuleType):
         if name == "__version__":
             with suppress(ModuleNotFoundError):
                 return import_module(f"{self.__name__}.version").__version__
-        if name.startswith("__"):  # the import system looks for some, and takes no for an answer
+        elif name.startswith("__"):  # the import system looks for some, and takes no for an answer
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        _make_ordinary(self)
         assert self.__spec__ is not None
-        assert isinstance(self.__spec__.loader, _Wrapped)
-        self.__spec__.loader.loader.exec_module(self)
-        return getattr(self, name)
+        assert isinstance(self.__spec__.loader, _UntilUsed)
+        self.__spec__.loader.load(self)
+        return ModuleType.__getattribute__(self, name)
 
 
 def _make_ordinary(module: ModuleType) -> None:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import psutil
+
 HURRY = "import sys; from groundwork.quick_start import hurry, settle; hurry()\n"
 
 
@@ -29,6 +31,22 @@ def test_what_was_put_off_is_there_when_it_is_asked_for():
 
 def test_a_library_that_is_imported_just_in_case_can_be_used():
     assert run("import psutil, os; print(psutil.Process().pid == os.getpid())") == "True"
+    assert run("import psutil; print(psutil.__version__)") == psutil.__version__
+
+
+def test_what_was_put_off_is_there_for_threads_that_ask_for_it_at_once():
+    code = """
+import psutil, os, threading
+from concurrent.futures import ThreadPoolExecutor
+sys.setswitchinterval(1e-6)
+barrier = threading.Barrier(8)
+def ask(_):
+    barrier.wait()
+    return psutil.Process().pid == os.getpid()
+with ThreadPoolExecutor(8) as threads:
+    print(*threads.map(ask, range(8)))
+"""
+    assert run(code).split() == ["True"] * 8
 
 
 def test_a_text_whose_encoding_nobody_told_is_read_as_ever():
