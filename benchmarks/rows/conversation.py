@@ -14,7 +14,7 @@ from benchmarks.subject import Subject, running_subject
 
 TURNS = 1_000
 MESSAGE_BYTES = 2_000
-AT_THE_END = 20
+AT_THE_END = 50
 """So many turns at both ends are looked at: the first ones of conversations, and the last ones of the long one."""
 
 _SIZE = """
