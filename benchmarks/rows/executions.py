@@ -105,13 +105,14 @@ async def _by_workers(
     """The workers stand still while the executions are started: only what they do is measured. Each may have as
     much of a core as `limit` says."""
     _tell(workers, signal.SIGSTOP)
-    await _start(registry, workflow, executions)
-    started = time.perf_counter()
-    async with running("workers", partial(_let_run, workers, limit)):
-        await _ended(registry)
-    seconds = time.perf_counter() - started
-    _tell(workers, signal.SIGCONT)
-    return executions / seconds
+    try:
+        await _start(registry, workflow, executions)
+        started = time.perf_counter()
+        async with running("workers", partial(_let_run, workers, limit)):
+            await _ended(registry)
+        return executions / (time.perf_counter() - started)
+    finally:
+        _tell(workers, signal.SIGCONT)  # one that stands still cannot be told to end
 
 
 async def _let_run(workers: Sequence[Worker], limit: float) -> None:
