@@ -42,8 +42,7 @@ class Line:
         self._looked_at = 0.0
         self._served = 0
         self._waited_ms = 0
-        self._moved_at = 0.0
-        self._was_empty = True
+        self._stands_since: float | None = None
         self._is_too_long = False
 
     @property
@@ -61,11 +60,13 @@ class Line:
         recent = served - self._served
         is_recent = now - self._looked_at < _FORGET_SECONDS
         # Whoever waits now, but did not at the last look, may have come just now.
-        if recent or self._was_empty or not is_recent:
-            self._moved_at = now
-        average = (waited_ms - self._waited_ms) / 1000 / recent if recent else now - self._moved_at
+        if recent or self._stands_since is None or not is_recent:
+            self._stands_since = now
+        average = (waited_ms - self._waited_ms) / 1000 / recent if recent else now - self._stands_since
         self._is_too_long = waiting > 0 and is_recent and average > LONGEST_WAIT_SECONDS
-        self._looked_at, self._served, self._waited_ms, self._was_empty = now, served, waited_ms, waiting == 0
+        self._looked_at, self._served, self._waited_ms = now, served, waited_ms
+        if not waiting:
+            self._stands_since = None
 
 
 class Load:

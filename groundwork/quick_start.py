@@ -80,14 +80,14 @@ class _UntilUsed(_Wrapped):
         """Runs the code of the package, unless it has run. Other threads wait meanwhile. What the code asks of its
         own package is there or is not, as in any import."""
         with self._lock:
-            if self._is_loading or not isinstance(module, _Unused):
+            if self._is_loading or type(module) is ModuleType:
                 return
             self._is_loading = True
             try:
                 self.loader.exec_module(module)
             finally:
                 self._is_loading = False
-            _make_ordinary(module)
+            module.__class__ = ModuleType
 
 
 class _Unused(ModuleType):
@@ -103,10 +103,6 @@ class _Unused(ModuleType):
         assert isinstance(self.__spec__.loader, _UntilUsed)
         self.__spec__.loader.load(self)
         return ModuleType.__getattribute__(self, name)
-
-
-def _make_ordinary(module: ModuleType) -> None:
-    module.__class__ = ModuleType
 
 
 class _Models(_Wrapped):

@@ -122,9 +122,9 @@ async def _let_run(workers: Sequence[Worker], limit: float) -> None:
         return
     while True:
         for worker in workers:
-            _tell([worker], signal.SIGCONT)
+            worker.send_signal(signal.SIGCONT)
             await asyncio.sleep(PERIOD_SECONDS * limit)
-            _tell([worker], signal.SIGSTOP)
+            worker.send_signal(signal.SIGSTOP)
         await asyncio.sleep(PERIOD_SECONDS * (1 - limit * len(workers)))
 
 

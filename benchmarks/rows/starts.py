@@ -33,7 +33,8 @@ _NAIVE_IMPORTS = (
 async def run(bench: Bench) -> Sequence[Row]:
     memory: dict[str, list[float]] = {AGENT: [], REGISTRY: []}
     async with AsyncExitStack() as stack:
-        dsns = [await stack.enter_async_context(bench.database()) for _ in memory]
+        agent_dsn = await stack.enter_async_context(bench.database())
+        registry_dsn = await stack.enter_async_context(bench.database())
         data = Path(stack.enter_context(TemporaryDirectory(prefix="bench-start-")))
         project = data / "agent"
         project.mkdir()
@@ -42,8 +43,10 @@ async def run(bench: Bench) -> Sequence[Row]:
         bench.say("seconds from the command to the first answer, on a database that is there")
         variants: dict[str, Measure] = {
             NAIVE: _importing,
-            AGENT: partial(_ready, "agent_runtime.cli", project, "PORT", memory[AGENT], POSTGRES_DSN=dsns[0]),
-            REGISTRY: partial(_ready, "registry", data, "JAMJET_PORT", memory[REGISTRY], DATABASE_URL=dsns[1]),
+            AGENT: partial(_ready, "agent_runtime.cli", project, "PORT", memory[AGENT], POSTGRES_DSN=agent_dsn),
+            REGISTRY: partial(
+                _ready, "registry", data, "JAMJET_PORT", memory[REGISTRY], DATABASE_URL=registry_dsn
+            ),
         }
         samples = await bench.rounds(variants, rounds=5, unit="s")
     for name, megabytes in memory.items():
