@@ -91,6 +91,13 @@ def test_links_lead_to_files_that_exist(page):
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
+def test_the_index_lists_every_decision_with_its_status():
+    rows = dict(re.findall(r"\]\((\d{4}-[\w-]+\.md)\) \| .+ \| (.+) \|", _read("docs/decisions/README.md")))
+    pages = (ROOT / "docs/decisions").glob("0*.md")
+    statuses = {page.name: re.search(r"^Status: (.+)$", page.read_text("utf-8"), re.MULTILINE) for page in pages}
+    assert {name: status and status[1] for name, status in statuses.items()} == rows
+
+
 def test_no_file_names_a_package_registry():
     assert [path for path, text in _files() if _REGISTRY_HOSTS.search(text)] == []
 
