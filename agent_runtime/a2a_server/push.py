@@ -116,6 +116,8 @@ class PushSender:
                     await self._send(task_id, waiting.popleft())
         except DatabaseUnavailable as error:
             logger.warning("push notifications of task %s were dropped: %s", task_id, error)
+        except Exception:
+            logger.exception("push notifications dropped task_id=%s", task_id)
         finally:
             del self._waiting[task_id]
 
@@ -135,6 +137,11 @@ class PushSender:
                 break
             except _TryAgain as reason:
                 problem = str(reason)
+            except Exception:  # whatever is wrong with this one, the task's others are to be sent
+                logger.exception(
+                    "push notification not delivered task_id=%s config_id=%s", config.task_id, config.id
+                )
+                return
             else:
                 return
             if attempt < ATTEMPTS:

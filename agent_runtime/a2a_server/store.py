@@ -5,6 +5,7 @@ for what was written at once. Versions of events are consecutive, so that a foll
 what a snapshot holds may be missing, since it says the same (`tasks.retold`).
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from agent_runtime.turns.types import LatestCheckpoint, Turn, TurnRequest
 from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.postgres import Connection, DatabaseUnavailable
 from groundwork.sql import Queries
+
+logger = logging.getLogger(__name__)
 
 sql = Queries("agent_runtime.a2a_server")
 
@@ -335,9 +338,18 @@ async def read_events(conn: Connection, seen: Mapping[str, int]) -> dict[str, Ne
     for row in rows:
         _, events = found.setdefault(row["task_id"], (row["stored_version"], []))
         if row["events"] is not None:
-            written = enumerate(events_from_bytes(row["events"]), row["first_version"])
+            written = enumerate(_read_events(row["task_id"], row["events"]), row["first_version"])
             events += [TaskEvent(version, event) for version, event in written if version > row["seen"]]
     return {task_id: News(version, tuple(events)) for task_id, (version, events) in found.items()}
+
+
+def _read_events(task_id: str, data: bytes) -> Sequence[Event]:
+    """None where they cannot be read: their task is told of as it is stored, and the other tasks as ever."""
+    try:
+        return list(events_from_bytes(data))
+    except Exception:
+        logger.exception("events cannot be read task_id=%s", task_id)
+        return []
 
 
 async def prune_events(conn: Connection) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from agent_runtime.retention import store
 from agent_runtime.retention.store import PRUNED_TABLES
 from agent_runtime.threads.store import list_threads
+from groundwork.each_row import EachRow
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Retention:
         self._due: set[str] = set()
         self._wake = asyncio.Event()
         self._named: set[str] = set()
+        self._rows = EachRow("pruning checkpoints", logger)
 
     def consider(self, thread_id: str) -> None:
         """The thread may have too many checkpoints now; returns at once."""
@@ -150,6 +152,19 @@ class Retention:
             after = page[-1].position
 
     async def _prune_and_tell(self, thread_ids: Sequence[str]) -> None:
+        """What goes wrong with one thread leaves the others to be pruned, one by one."""
+        try:
+            await self._prune_batch(thread_ids)
+        except DatabaseUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - each of them is looked at alone, and what it is then is logged
+            resting = self._rows.resting()
+            for thread_id in thread_ids:
+                if thread_id not in resting:
+                    with self._rows.handling(thread_id, thread_id=thread_id):
+                        await self._prune_batch([thread_id])
+
+    async def _prune_batch(self, thread_ids: Sequence[str]) -> None:
         pruning = await self.prune(thread_ids)
         for thread_id in pruning.held:
             self.consider(thread_id)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg_pool import PoolTimeout
 
 from agent_runtime.errors import AgentBusy, AgentStopping, ThreadWaitsForInput, TurnSuperseded
 from agent_runtime.memory.store import find_summary
@@ -19,6 +20,7 @@ from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
 from agent_runtime.turns.types import Accepted, Turn, TurnRecorder, TurnRequest
 from groundwork.background import let_end
 from groundwork.checkpoint_rows import CheckpointRows
+from groundwork.each_row import EachRow
 from groundwork.load import Line
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors, run_repeatable
 from groundwork.tracing import context_of, spanned
@@ -81,6 +83,8 @@ class Turns:
         self._most = most
         self._longest_seconds = longest_seconds
         self._line = Line(pool)
+        self._starting = EachRow("starting queued turn", logger)
+        self._resuming = EachRow("finding the summary of a resumed turn", logger)
         self.refused = 0
         self._queued: dict[int, HeldTurn] = {}
         self._running: dict[int, tuple[HeldTurn, asyncio.Task[None]]] = {}
@@ -248,7 +252,7 @@ class Turns:
     async def _outcome(self, held: HeldTurn, summary: str | None) -> RunResult:
         turn = held.turn
         if turn.attempt > MAX_ATTEMPTS:
-            return RunResult(Failed(f"the agent died {MAX_ATTEMPTS} times while it worked on this"), [], [])
+            return RunResult(_died_too_often(), [], [])
         if held.request is None:
             return RunResult(Failed("the agent cannot read the message that it had accepted"), [], [])
 
@@ -319,7 +323,9 @@ class Turns:
         for turn_id in ready:
             if (held := self._queued.pop(turn_id, None)) is not None:
                 try:
-                    await self._start(held)
+                    # One that cannot be started is not ours any more: the sweep takes it up again.
+                    with self._starting.handling(turn_id, task_id=held.turn.task_id):
+                        await self._start(held)
                 except DatabaseUnavailable:
                     self._queued[turn_id] = held
                     raise
@@ -327,6 +333,10 @@ class Turns:
     async def _start(self, held: HeldTurn) -> None:
         turn = held.turn
         try:
+            if turn.attempt > MAX_ATTEMPTS:
+                await self._end(turn, _died_too_often(), [])
+                self._wake.set()
+                return
             with database_errors():
                 async with self._pool.connection() as conn, conn.transaction():
                     await store.start_turn(conn, turn)
@@ -360,14 +370,24 @@ class Turns:
                     orphans = await store.take_over_turns(
                         conn, self._lease.process_id, self._lease.agent_id, list(lost)
                     )
-                    summaries = [await _summary_of(conn, orphan.turn) for orphan in orphans]
-        for orphan, summary in zip(orphans, summaries, strict=True):
+        for orphan in orphans:
+            summary = await self._find_summary(orphan.turn)
             logger.warning("resuming turn %s of thread %s", orphan.turn.turn_id, orphan.turn.thread_id)
             held = HeldTurn(orphan.turn, orphan.request)
             if orphan.queued:
                 self._enqueue(held)
             else:
                 self._begin(held, summary)
+
+    async def _find_summary(self, turn: Turn) -> str | None:
+        """None, too, where it cannot be read: the turn goes on without it."""
+        with self._resuming.handling(turn.turn_id, task_id=turn.task_id, thread_id=turn.thread_id):
+            try:
+                async with self._pool.connection() as conn:
+                    return await _summary_of(conn, turn)
+            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout):
+                logger.warning("turn resumed without its summary task_id=%s", turn.task_id)
+        return None
 
     def _held(self, turn_id: int) -> HeldTurn:
         return self._queued[turn_id] if turn_id in self._queued else self._running[turn_id][0]
@@ -392,6 +412,10 @@ class Turns:
         except Exception:  # whatever became of one turn, the others need this loop
             logger.exception("%s failed, and is tried again", what)
             await asyncio.sleep(_POLL_SECONDS)
+
+
+def _died_too_often() -> Failed:
+    return Failed(f"the agent died {MAX_ATTEMPTS} times while it worked on this")
 
 
 async def _summary_of(conn: Connection, turn: Turn) -> str | None:

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-import psycopg
-
 from groundwork.background import running
+from groundwork.each_row import EachRow
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
 from registry.access import Principal
 from registry.agents import store
@@ -32,6 +31,7 @@ class Liveness:
         self._pool = pool
         self._settings = settings
         self._metrics = metrics
+        self._rows = EachRow("purging silent agents", logger)
 
     async def begin(self) -> None:
         """This registry begins to work. While none did, nobody could be heard: see `store.keep_pulse`."""
@@ -54,8 +54,12 @@ class Liveness:
 
     async def purge(self) -> None:
         """Removes processes that nobody has heard of for long, and agents of whose processes none is left."""
-        while await self._purge_batch():
-            pass
+        with database_errors():
+            async with self._pool.connection() as conn:
+                while await self._purge_instances(conn):
+                    pass
+                while await self._purge_agents(conn):
+                    pass
 
     @property
     def purge_round_seconds(self) -> float:
@@ -72,18 +76,26 @@ class Liveness:
                 spared,
             )
 
-    async def _purge_batch(self) -> bool:
+    async def _purge_instances(self, conn: Connection) -> bool:
         """Whether there may be more to remove."""
-        seconds = self._settings.jamjet_purge_seconds
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                instances = await store.purge_instances(conn, seconds, _PURGE_BATCH)
-                agents = await store.purge_agents(conn, seconds, _PURGE_BATCH)
-                for agent in agents:
-                    await _record_purge(conn, agent)
-        if instances or agents:
-            logger.info("removed %d silent processes and %d agents without any", instances, len(agents))
-        return _PURGE_BATCH in (instances, len(agents))
+        purged = await store.purge_instances(conn, self._settings.jamjet_purge_seconds, _PURGE_BATCH)
+        if purged:
+            logger.info("removed %d silent processes", purged)
+        return purged == _PURGE_BATCH
+
+    async def _purge_agents(self, conn: Connection) -> bool:
+        """Whether there may be more to remove."""
+        seconds, purged = self._settings.jamjet_purge_seconds, 0
+        for key in await store.list_purgeable(conn, seconds, _PURGE_BATCH, self._rows.resting()):
+            with self._rows.handling(key, tenant_id=key.tenant_id, agent_id=key.agent_id):
+                async with conn.transaction():
+                    agent = await store.purge_agent(conn, key, seconds)
+                    if agent is not None:
+                        await _record_purge(conn, agent)
+                        purged += 1
+        if purged:
+            logger.info("removed %d agents without a process", purged)
+        return purged > 0
 
 
 @asynccontextmanager
@@ -115,7 +127,7 @@ async def repeat(work: Callable[[], Awaitable[None]], seconds: float, otherwise:
             if works:
                 logger.warning("%s for now: %s", otherwise, error)
             works = False
-        except psycopg.Error:
+        except Exception:
             if works:
                 logger.exception("%s", otherwise)
             works = False

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-import psycopg
-
 from groundwork.background import running
+from groundwork.each_row import EachRow
 from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
 from registry.access import Principal
 from registry.agents import store
@@ -41,6 +40,7 @@ class Prober:
         self._pool = pool
         self._discovery = discovery
         self._seconds = seconds
+        self._rows = EachRow("looking for an agent's card", logger)
         self._begun: set[asyncio.Task[None]] = set()
         self._slow = asyncio.Semaphore(_SLOW_AT_ONCE)
 
@@ -86,18 +86,18 @@ class Prober:
     async def _attempt(self, agent: DueProbe, deadline: float) -> bool:
         """Whether the matter is settled: the agent has answered, or it cannot be asked. Then it is left alone, and
         becomes overdue by itself."""
-        try:
-            async with asyncio.timeout_at(deadline):
-                card = await self._discovery.find_card(agent.card_url)
-            await self._note(agent, card)
-        except TimeoutError:
-            return False
-        except (InvalidRequest, AgentUnreachable) as error:
-            logger.debug("agent %s was not found: %s", agent.agent_id, error)
-        except (DatabaseUnavailable, psycopg.Error) as error:
-            logger.warning("agent %s was found, which could not be noted: %s", agent.agent_id, error)
-        except Exception:  # whatever it was about this one, the others need this loop
-            logger.exception("looking for agent %s crashed", agent.agent_id)
+        key = agent.key
+        with self._rows.handling(key, tenant_id=key.tenant_id, agent_id=key.agent_id):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    card = await self._discovery.find_card(agent.card_url)
+                await self._note(agent, card)
+            except TimeoutError:
+                return False
+            except (InvalidRequest, AgentUnreachable) as error:
+                logger.debug("agent %s was not found: %s", agent.agent_id, error)
+            except DatabaseUnavailable as error:
+                logger.warning("agent %s was found, which could not be noted: %s", agent.agent_id, error)
         return True
 
     async def _note(self, agent: DueProbe, card: Card) -> None:

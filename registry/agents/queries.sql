@@ -213,19 +213,26 @@ WITH silent AS MATERIALIZED (
 DELETE FROM agent_instances i USING silent s
  WHERE i.tenant_id = s.tenant_id AND i.agent_id = s.agent_id AND i.incarnation = s.incarnation;
 
--- name: purge_agents
--- In the order of the tenants, as the audit log takes the locks of its chains.
+-- name: list_purgeable
+SELECT a.tenant_id, a.agent_id FROM agents a
+ WHERE a.has_instances AND a.updated_at < now() - make_interval(secs => %(silent_seconds)s)
+   AND NOT EXISTS (SELECT FROM agent_instances i WHERE i.tenant_id = a.tenant_id AND i.agent_id = a.agent_id)
+   AND NOT EXISTS (SELECT FROM unnest(%(but_tenants)s::text[], %(but_agents)s::text[]) AS but (tenant_id, agent_id)
+                    WHERE but.tenant_id = a.tenant_id AND but.agent_id = a.agent_id)
+ ORDER BY a.tenant_id, a.agent_id LIMIT %(limit)s;
+
+-- name: purge_agent
+-- Unless it has a process again, or somebody has it in hand.
 WITH left_behind AS MATERIALIZED (
     SELECT a.tenant_id, a.agent_id FROM agents a
-     WHERE a.has_instances AND a.updated_at < now() - make_interval(secs => %(silent_seconds)s)
+     WHERE a.tenant_id = %(tenant_id)s AND a.agent_id = %(agent_id)s
+       AND a.has_instances AND a.updated_at < now() - make_interval(secs => %(silent_seconds)s)
        AND NOT EXISTS (
            SELECT FROM agent_instances i WHERE i.tenant_id = a.tenant_id AND i.agent_id = a.agent_id)
-     ORDER BY a.tenant_id, a.agent_id LIMIT %(limit)s FOR UPDATE OF a SKIP LOCKED
-), gone AS (
-    DELETE FROM agents a USING left_behind l WHERE a.tenant_id = l.tenant_id AND a.agent_id = l.agent_id
-    RETURNING a.tenant_id, a.agent_id, a.uri
+       FOR UPDATE OF a SKIP LOCKED
 )
-SELECT tenant_id, agent_id, uri FROM gone ORDER BY tenant_id, agent_id;
+DELETE FROM agents a USING left_behind l WHERE a.tenant_id = l.tenant_id AND a.agent_id = l.agent_id
+RETURNING a.tenant_id, a.agent_id, a.uri;
 
 -- name: claim_probes
 -- Agents whose cards are to be looked for now. Whoever claims one has it for most of the interval, also when it dies

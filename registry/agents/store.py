@@ -1,6 +1,6 @@
 """The rows behind agents and their processes. Functions take a connection; the service opens transactions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -243,10 +243,25 @@ async def purge_instances(conn: Connection, silent_seconds: float, limit: int) -
     return (await conn.execute(sql.purge_instances, {"silent_seconds": silent_seconds, "limit": limit})).rowcount
 
 
-async def purge_agents(conn: Connection, silent_seconds: float, limit: int) -> list[PurgedAgent]:
-    """Removes agents of whose processes none is left."""
-    rows = await conn.execute(sql.purge_agents, {"silent_seconds": silent_seconds, "limit": limit})
-    return [PurgedAgent(**row) for row in await rows.fetchall()]
+async def list_purgeable(
+    conn: Connection, silent_seconds: float, limit: int, but: Collection[Any]
+) -> list[AgentKey]:
+    """Agents of whose processes none is left, without `but`."""
+    given = {
+        "silent_seconds": silent_seconds,
+        "limit": limit,
+        "but_tenants": [key.tenant_id for key in but],
+        "but_agents": [key.agent_id for key in but],
+    }
+    rows = await conn.execute(sql.list_purgeable, given)
+    return [AgentKey(**row) for row in await rows.fetchall()]
+
+
+async def purge_agent(conn: Connection, key: AgentKey, silent_seconds: float) -> PurgedAgent | None:
+    """Removes it; None when it is not to be removed any more."""
+    given = {"tenant_id": key.tenant_id, "agent_id": key.agent_id, "silent_seconds": silent_seconds}
+    row = await (await conn.execute(sql.purge_agent, given)).fetchone()
+    return PurgedAgent(**row) if row else None
 
 
 async def claim_probes(conn: Connection, *, seconds: float, limit: int) -> list[DueProbe]:

@@ -7,7 +7,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from registry.checks import Body, Name
-from registry.cron.models import CronJob
+from registry.cron.models import CronJob, Schedule
 from registry.deps import CurrentRegistry, Reader, RegistryRoute, Writer, body_of
 from registry.errors import NotFound
 from registry.executions.models import show_execution_id
@@ -20,7 +20,12 @@ router = APIRouter(prefix="/cron", route_class=RegistryRoute, tags=["cron"])
 
 class CronBody(Body):
     name: Annotated[Name, Field(min_length=1)]
-    cron_expression: Annotated[str, Field(max_length=255)]
+    cron_expression: Annotated[
+        str, Field(max_length=255, description="Five fields, such as `*/5 * * * *`, or a name such as `@daily`.")
+    ]
+    time_zone: Annotated[
+        str, Field(max_length=100, description="An IANA name: the expression is meant as its clocks show it.")
+    ] = "UTC"
     workflow_id: Annotated[str, Field(min_length=1, max_length=255)]
     workflow_version: str | None = None
     input: dict[str, Any] | None = None
@@ -31,11 +36,11 @@ class CronBody(Body):
 async def put_cron_job(
     principal: Writer, registry: CurrentRegistry, body: Annotated[CronBody, body_of(CronBody)]
 ) -> Response:
-    """Starts the workflow whenever the time fits, in UTC. One of the same name is replaced."""
+    """Starts the workflow whenever the time fits. One of the same name is replaced."""
     job = await registry.cron_jobs.put(
         principal,
         name=body.name,
-        cron_expression=body.cron_expression,
+        schedule=Schedule(body.cron_expression, body.time_zone),
         workflow_id=body.workflow_id,
         workflow_version=body.workflow_version,
         given=body.input or {},
@@ -63,6 +68,7 @@ def _shown(job: CronJob) -> dict[str, Any]:
     return {
         "name": job.name,
         "cron_expression": job.cron_expression,
+        "time_zone": job.time_zone,
         "workflow_id": job.workflow_id,
         "workflow_version": job.workflow_version,
         "input": job.input,

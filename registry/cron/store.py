@@ -1,6 +1,8 @@
 """The rows of cron jobs."""
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -13,11 +15,25 @@ from registry.errors import NotFound
 sql = Queries("registry.cron")
 
 
+class JobKey(NamedTuple):
+    tenant_id: str
+    name: str
+
+
+async def read_clock(conn: Connection) -> datetime:
+    """The database's, as of the beginning of the transaction."""
+    row = await (await conn.execute(sql.read_clock)).fetchone()
+    assert row is not None
+    now: datetime = row["now"]
+    return now
+
+
 async def put_cron_job(conn: Connection, job: CronJob) -> None:
     given = {
         "tenant_id": job.tenant_id,
         "name": job.name,
         "cron_expression": job.cron_expression,
+        "time_zone": job.time_zone,
         "workflow_id": job.workflow_id,
         "workflow_version": job.workflow_version,
         "input": Jsonb(job.input),
@@ -39,15 +55,31 @@ async def delete_cron_job(conn: Connection, tenant_id: str, name: str) -> None:
         raise NotFound(f"cron job {name}")
 
 
-async def lock_due_cron_job(conn: Connection) -> CronJob | None:
-    """The one that has waited longest for its time, locked until the transaction ends."""
-    row = await (await conn.execute(sql.lock_due_cron_job)).fetchone()
-    return CronJob(**row) if row else None
+async def list_due_cron_jobs(conn: Connection, limit: int, but: Collection[Any]) -> list[JobKey]:
+    """Those that have waited longest for their time, without `but`."""
+    given = {
+        "limit": limit,
+        "but_tenants": [key.tenant_id for key in but],
+        "but_names": [key.name for key in but],
+    }
+    rows = await (await conn.execute(sql.list_due_cron_jobs, given)).fetchall()
+    return [JobKey(**row) for row in rows]
+
+
+async def lock_due_cron_job(conn: Connection, key: JobKey) -> tuple[CronJob, datetime] | None:
+    """The job, locked until the transaction ends, and the database's time; None when it is not due any more, or
+    another registry has it."""
+    row = await (await conn.execute(sql.lock_due_cron_job, key._asdict())).fetchone()
+    if row is None:
+        return None
+    now = row.pop("now")
+    return CronJob(**row), now
 
 
 async def note_run(
-    conn: Connection, job: CronJob, next_run_at: datetime, execution_id: UUID | None, error: str | None
+    conn: Connection, job: CronJob, next_run_at: datetime | None, execution_id: UUID | None, error: str | None
 ) -> None:
+    """Without a next time the job is not enabled any more."""
     given = {
         "tenant_id": job.tenant_id,
         "name": job.name,

@@ -65,6 +65,8 @@ class Driver:
     async def _rest_or_go_on(self, run: Run, taken: TakenUp, state: RunState | None) -> list[Signal]:
         """Lets go of the execution, unless something has come in for it meanwhile."""
         async with self._connection() as conn:
+            if taken.parent_execution_id is not None:
+                await store.lock_above(conn, taken.execution_id)
             await store.hold(conn, taken.execution_id, taken.fence)
             ended = (state or {}).get("ended")
             waits = await store.list_waits(conn, taken.execution_id)
@@ -76,8 +78,7 @@ class Driver:
             if signals:
                 return signals
             if waits:
-                asleep = {wait.kind for wait in waits} <= {"approval", "event", "timer"}
-                await store.rest(conn, taken.execution_id, "paused" if asleep else "running")
+                await store.rest(conn, taken)
             else:
                 await self._end(conn, taken, "completed", None)
             return []

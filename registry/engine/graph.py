@@ -1,6 +1,6 @@
 """A workflow as a LangGraph `StateGraph`: one node for each of its nodes, and one for where ways meet."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypedDict
 
@@ -9,14 +9,20 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
+from registry.engine.merge_patch import Change
 from registry.engine.plan import Plan
 
 SETTLE = "settle"
 """The LangGraph node that decides about nodes with several routes into them, once a step is over."""
 
 
-def _replace_keys(before: dict[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    return {**before, **after}
+def _changed(before: dict[str, Any], after: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
+    """`after` is new values by their keys, or these and a list of the keys to be removed: nothing among the values
+    could stand for what is gone, since a state may hold anything that JSON can."""
+    if isinstance(after, Mapping):
+        return {**before, **after}
+    patch, removed = after
+    return Change(patch, frozenset(removed)).applied_to(before)
 
 
 def _replace_and_drop(before: dict[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +40,7 @@ def _first(before: Any, after: Any) -> Any:
 class RunState(TypedDict, total=False):
     """What the graph carries from step to step. `values` is the state of the execution, the rest is ours."""
 
-    values: Annotated[dict[str, Any], _replace_keys]
+    values: Annotated[dict[str, Any], _changed]
     marks: Annotated[dict[str, str | None], _replace_and_drop]
     wakes: Annotated[dict[str, Any], _replace_and_drop]
     output: Annotated[Any, _latest]

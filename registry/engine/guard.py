@@ -1,16 +1,14 @@
 """Whether a node may be run: what policies forbid is not done, and what they want to be approved waits for it."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from registry.agents import store as agents
 from registry.agents.cards import describe_card
 from registry.agents.store import AgentKey
 from registry.engine.executors.policy import load_policies
 from registry.engine.mapping import resolve
-from registry.engine.merge_patch import merge_patch
+from registry.engine.merge_patch import merging
 from registry.engine.policies import BadPolicy, Policies, Verdict, tool_name, tool_verdict, violation_event
 from registry.engine.visits import Event, Failed, Parked, Visit
 from registry.errors import NotFound
@@ -95,11 +93,8 @@ def _approved(visit: Visit, decision: StoredEvent | None) -> Visit:
     given = decision.data["state_patch"] if decision is not None else None
     if not given:
         return visit
-    patched: Mapping[str, Any] = merge_patch(dict(visit.state), given)
-    changed = {
-        key: patched.get(key) for key in {*patched, *visit.state} if patched.get(key) != visit.state.get(key)
-    }
-    return replace(visit, state=patched, approved_patch=changed)
+    change = merging(visit.state, given)
+    return replace(visit, state=change.applied_to(visit.state), approved=change)
 
 
 def _asking(visit: Visit, name: str, verdict: Verdict) -> Parked:

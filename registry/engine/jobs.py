@@ -163,13 +163,17 @@ class Jobs:
     async def defer_report(self, conn: Connection, execution_id: UUID) -> None:
         await self._defer(conn, REPORT, {"execution_id": str(execution_id)})
 
-    async def defer_stalled(self, conn: Connection, seconds: float) -> list[str]:
-        """Queues once more what workers had in hand of which nothing was heard for so long; returns which jobs.
+    async def list_stalled(self, conn: Connection, seconds: float, limit: int, but: store.Rows) -> list[int]:
+        """What workers had in hand of which nothing was heard for so long."""
+        return await store.list_stalled_jobs(conn, JOBS, seconds, limit, but)
 
-        Each becomes a new job: when its worker is there after all, it ends the old one, which is gone, and not the
+    async def defer_stalled(self, conn: Connection, job_id: int, seconds: float) -> list[str]:
+        """Queues one of them once more, unless its worker is back; returns which job.
+
+        It becomes a new job: when its worker is there after all, it ends the old one, which is gone, and not the
         one that another worker has.
         """
-        return await self._defer_again(conn, await store.take_stalled_jobs(conn, JOBS, seconds))
+        return await self._defer_again(conn, await store.take_stalled_job(conn, job_id, seconds))
 
     @property
     def may_not_have_heard(self) -> bool:

@@ -21,6 +21,7 @@ from registry.engine.equipment import Compiled, Equipment
 from registry.engine.graph import SETTLE, Journey, RunState, graph_name
 from registry.engine.guard import guard
 from registry.engine.kinds import is_handed_out, queue_type, works_outside
+from registry.engine.merge_patch import Change
 from registry.engine.parking import park
 from registry.engine.plan import Decision
 from registry.engine.retries import next_attempt_after
@@ -56,7 +57,7 @@ class Record:
     """What is to be written about a task of the graph, in the transaction of its own writes."""
 
     events: list[Event]
-    patch: Mapping[str, Any] = field(default_factory=dict)
+    change: Change = field(default_factory=Change)
     steps: int = 0
     cost_usd: float = 0.0
     tokens: int = 0
@@ -65,7 +66,7 @@ class Record:
 
     def step(self, rows: CheckpointRows) -> Step:
         return Step(
-            rows, self.events, patch=self.patch, steps=self.steps, cost_usd=self.cost_usd, tokens=self.tokens
+            rows, self.events, change=self.change, steps=self.steps, cost_usd=self.cost_usd, tokens=self.tokens
         )
 
 
@@ -263,27 +264,29 @@ class Run:
         tokens = sum(int(outcome.usage.get(name) or 0) for name in ("input_tokens", "output_tokens"))
         self._cost_usd += cost_usd
         self._tokens += tokens
-        patch = {**visit.approved_patch, **outcome.patch}
-        patch |= budget_patch(self._plan.workflow, self._cost_usd, self._tokens)
+        change = visit.approved | Change(outcome.patch, outcome.removed)
+        change |= Change(budget_patch(self._plan.workflow, self._cost_usd, self._tokens))
         record = Record(
             [*self._begun(visit), *outcome.events],
-            patch=patch,
+            change=change,
             steps=1,
             cost_usd=cost_usd,
             tokens=tokens,
         )
         if not outcome.recorded:
+            patch = change.as_merge_patch
             data = {"output": outcome.output, "state_patch": patch, "duration_ms": milliseconds, **outcome.usage}
             record.events.append(Event("node_completed", node_id, data))
         self._records[task_id] = record
-        update: RunState = {"wakes": {node_id: None}, "values": patch, "output": outcome.output}
+        values: Any = [change.patch, sorted(change.removed)] if change.removed else change.patch
+        update: RunState = {"wakes": {node_id: None}, "values": values, "output": outcome.output}
         return self._leaving(visit, outcome.goto, outcome, update, record)
 
     def _leaving(
         self, visit: Visit, goto: str | None, outcome: Completed | None, update: RunState, record: Record
     ) -> Command[str]:
         scope = {
-            "state": {**visit.state, **update.get("values", {})},
+            "state": record.change.applied_to(visit.state),
             "output": outcome.output if outcome else None,
             "env": {},
         }

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
+from registry.engine.merge_patch import Change
 from registry.engine.storable import storable
 from registry.workflows.ir import Node, Workflow
 from registry.workflows.parts import Part
@@ -41,8 +42,8 @@ class Visit:
 
     `idempotency_key` is the same for every attempt at this visit, so that whoever is asked to do something can
     tell whether it was done already. `interrupted`: a worker died over an attempt before, and nobody knows how far
-    it had come. `ended` is how the execution has ended, for finalizers. `approved_patch` is what whoever approved
-    of the node has changed in the state.
+    it had come. `ended` is how the execution has ended, for finalizers. `approved` is what whoever approved of the
+    node has changed in the state.
     """
 
     execution: ExecutionRef
@@ -56,7 +57,7 @@ class Visit:
     equipment: "Equipment"
     interrupted: bool = False
     ended: Mapping[str, Any] | None = None
-    approved_patch: Mapping[str, Any] = field(default_factory=dict)
+    approved: Change = field(default_factory=Change)
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -66,14 +67,16 @@ class Visit:
 
 @dataclass(frozen=True)
 class Completed:
-    """The node is done. `patch` replaces keys of the state; `goto` is where the outcome sends the execution, the
-    node's own ways notwithstanding; `usage` is for the event: `gen_ai_model`, `input_tokens`, `cost_usd` ..."""
+    """The node is done. `patch` replaces keys of the state, `removed` are gone from it; `goto` is where the
+    outcome sends the execution, the node's own ways notwithstanding; `usage` is for the event: `gen_ai_model`,
+    `input_tokens`, `cost_usd` ..."""
 
     output: Any = None
     patch: Mapping[str, Any] = field(default_factory=dict)
     goto: str | None = None
     events: Sequence[Event] = ()
     usage: Mapping[str, Any] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
     recorded: bool = False
     """Its event is written already, by whoever completed it from outside."""
 
@@ -97,7 +100,9 @@ class Failed:
     error: str
     retryable: bool = False
     kind: str = "error"
-    """What the `retryable_on` of a policy names: `timeout`, `io_error`, `rate_limit`, `error`."""
+    """What the `retryable_on` of a policy names: `timeout`, `io_error`, `server_error`, `rate_limit`, `error`."""
+    codes: Sequence[str] = ()
+    """What whoever refused it calls the error; a policy that names one of them has it tried again."""
     retry_after: float | None = None
     goto: str | None = None
     events: Sequence[Event] = ()

@@ -16,17 +16,15 @@ from procrastinate.worker import Worker
 from groundwork.background import running
 from groundwork.grace import Grace
 from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
-from registry.cron.service import run_due_jobs
-from registry.engine import waking
 from registry.engine.drive import Driver
 from registry.engine.equipment import Equipment
 from registry.engine.executors import EXECUTORS
 from registry.engine.jobs import DRIVE, EXPIRE, QUEUE, REPORT, RING, Jobs, queue_of
 from registry.engine.models import open_models
 from registry.engine.outside.reach import open_outside
+from registry.engine.sweep import Sweep
 from registry.executions import store
 from registry.settings import RegistrySettings
-from registry.work_items.service import expire_leases
 from registry.workers.lease import open_worker_lease
 
 logger = logging.getLogger(__name__)
@@ -34,7 +32,6 @@ logger = logging.getLogger(__name__)
 LAST_ATTEMPT = 8
 """After so many attempts an execution that crashes its worker's code is failed."""
 
-_SWEEP_SECONDS = 2.0
 _AGAIN_SECONDS = 1.0
 _LAST_SECONDS = 2.0
 """For jobs that are cut off when the grace is over, to say so."""
@@ -42,8 +39,6 @@ _LAST_SECONDS = 2.0
 _FETCH_SECONDS = 0.25
 """How often a worker looks for jobs it has not heard of: those whose time has come, and behind a pooler all."""
 
-_ABANDONED_SECONDS = 30.0
-_OVERDUE_SECONDS = 5.0
 _NEVER = 1e9
 
 
@@ -65,7 +60,7 @@ async def open_worker(settings: RegistrySettings, pool: Pool, jobs: Jobs, grace:
         _register(jobs, Driver(equipment, lease.in_hand))
         stopping = asyncio.Event()
         working = asyncio.create_task(_work(jobs.app, pool, settings, grace, stopping), name="worker")
-        async with running("abandoned-executions", partial(_sweep, equipment, lease_seconds)):
+        async with running("sweep", Sweep(equipment, lease_seconds).run):
             try:
                 yield
             finally:
@@ -164,70 +159,3 @@ async def _stop(worker: Worker, grace: Grace, stopping: asyncio.Event) -> None:
     await stopping.wait()
     worker.shutdown_graceful_timeout = grace.left()
     worker.stop()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
-
-
-async def _sweep(equipment: Equipment, lease_seconds: float) -> None:
-    """Puts back into the queue what workers had in hand when they died, and what fell between all chairs."""
-    duties = (
-        partial(_requeue_unheard, equipment),
-        partial(_requeue_stalled, equipment, lease_seconds),
-        partial(_requeue_abandoned, equipment),
-        partial(_end_overdue, equipment),
-        partial(_expire_leases, equipment),
-        partial(_run_due_jobs, equipment),
-    )
-    while True:
-        await asyncio.sleep(_SWEEP_SECONDS)
-        for duty in duties:
-            try:
-                with database_errors():
-                    await duty()
-            except (DatabaseUnavailable, procrastinate.exceptions.ConnectorException) as error:
-                logger.warning("could not look for abandoned executions: %s", error)
-            except Exception:
-                logger.exception("a round through the abandoned executions was cut short")
-
-
-async def _requeue_unheard(equipment: Equipment) -> None:
-    if not equipment.jobs.may_not_have_heard:
-        return
-    async with equipment.pool.connection() as conn, conn.transaction():
-        unheard = await equipment.jobs.defer_unheard(conn)
-    for job in unheard:
-        logger.warning("%s was given to this worker, which did not hear of it", job)
-
-
-async def _requeue_stalled(equipment: Equipment, lease_seconds: float) -> None:
-    async with equipment.pool.connection() as conn, conn.transaction():
-        stalled = await equipment.jobs.defer_stalled(conn, lease_seconds)
-    for job in stalled:
-        logger.warning("%s was in the hands of a worker that is gone", job)
-
-
-async def _requeue_abandoned(equipment: Equipment) -> None:
-    async with equipment.pool.connection() as conn, conn.transaction():
-        for execution_id in await store.list_abandoned(conn, _ABANDONED_SECONDS, limit=100):
-            await equipment.jobs.defer_drive(conn, execution_id)
-
-
-async def _end_overdue(equipment: Equipment) -> None:
-    """Does what lost jobs were to do, and those that come late because all workers are busy."""
-    for listed, act in (
-        (store.list_overdue, waking.expire),
-        (store.list_overdue_waits, waking.ring),
-        (store.list_unreported, waking.report_to_parent),
-    ):
-        async with equipment.pool.connection() as conn:
-            for key in await listed(conn, _OVERDUE_SECONDS, limit=100):
-                async with conn.transaction():
-                    await act(conn, equipment.jobs, key)
-
-
-async def _expire_leases(equipment: Equipment) -> None:
-    async with equipment.pool.connection() as conn:
-        await expire_leases(conn, equipment.jobs)
-
-
-async def _run_due_jobs(equipment: Equipment) -> None:
-    async with equipment.pool.connection() as conn:
-        await run_due_jobs(conn, equipment.starter)

@@ -30,6 +30,7 @@ class TakenUp:
     cost_usd: float
     tokens_used: int
     overdue: bool | None
+    parent_execution_id: UUID | None = None
 
 
 @dataclass(frozen=True)

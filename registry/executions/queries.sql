@@ -1,13 +1,24 @@
 -- name: take_up
--- Whoever had it before can write no more.
+-- Whoever had it before can write no more. One that another execution has begun is taken up only by who has locked
+-- those above it: their status may depend on it.
 UPDATE executions
    SET fence = fence + 1, driver = %(driver)s, updated_at = now(), started_at = coalesce(started_at, now()),
        status = 'running'
   FROM (SELECT driver AS previous_driver, status AS previous_status FROM executions
-         WHERE execution_id = %(execution_id)s FOR UPDATE) AS before
+         WHERE execution_id = %(execution_id)s AND (parent_execution_id IS NULL OR %(above_locked)s)
+           FOR UPDATE) AS before
  WHERE execution_id = %(execution_id)s AND status IN ('pending', 'running', 'paused')
 RETURNING tenant_id, revision_id, fence, state, initial_input, before.previous_driver, before.previous_status,
-          cost_usd, tokens_used, deadline_at <= now() AS overdue, workflow_id, workflow_version;
+          cost_usd, tokens_used, deadline_at <= now() AS overdue, workflow_id, workflow_version, parent_execution_id;
+
+-- name: lock_above
+-- Those that it was begun by, from the outermost on: everybody locks an execution before those that it has begun.
+WITH RECURSIVE line AS (
+    SELECT parent_execution_id AS execution_id, 1 AS height FROM executions WHERE execution_id = %(execution_id)s
+     UNION ALL
+    SELECT e.parent_execution_id, line.height + 1 FROM executions e JOIN line USING (execution_id)
+)
+SELECT e.execution_id FROM executions e JOIN line USING (execution_id) ORDER BY line.height DESC FOR UPDATE OF e;
 
 -- name: hold
 -- Keeps the execution this worker's until the transaction ends; no row when it no longer is.
@@ -19,6 +30,9 @@ RETURNING execution_id;
 SELECT record_execution_step(
            %(execution_id)s, %(fence)s, %(events)s, %(signals)s, %(state)s, %(patch)s, %(steps)s, %(cost_usd)s,
            %(tokens)s, %(rows)s, %(bytes)s) AS last_sequence;
+
+-- name: remove_from_state
+UPDATE executions SET state = state - %(removed)s::text[] WHERE execution_id = %(execution_id)s;
 
 -- name: append_events
 SELECT append_execution_events(%(execution_id)s, %(events)s) AS last_sequence;
@@ -62,6 +76,9 @@ DELETE FROM kept_events
         ORDER BY kept_event_id LIMIT 1)
 RETURNING correlation_key, payload;
 
+-- name: count_kept_events
+SELECT count(*) AS kept FROM kept_events WHERE execution_id = %(execution_id)s;
+
 -- name: keep_event
 INSERT INTO kept_events (execution_id, correlation_key, payload)
 VALUES (%(execution_id)s, %(correlation_key)s, %(payload)s);
@@ -104,17 +121,19 @@ SELECT e.execution_id FROM executions e
         OR EXISTS (SELECT FROM execution_signals s WHERE s.execution_id = e.execution_id))
    AND NOT EXISTS (SELECT FROM procrastinate_jobs j
                     WHERE j.lock = 'execution ' || e.execution_id AND j.status IN ('todo', 'doing'))
+   AND e.execution_id <> ALL (%(but)s::uuid[])
  ORDER BY e.updated_at LIMIT %(limit)s;
 
 -- name: list_overdue_waits
 -- Whose time has been over for so long that the job that was to tell of it is lost, or far behind.
 SELECT wait_id FROM execution_waits
- WHERE due_at < now() - make_interval(secs => %(seconds)s)
+ WHERE due_at < now() - make_interval(secs => %(seconds)s) AND wait_id <> ALL (%(but)s::uuid[])
  ORDER BY due_at LIMIT %(limit)s;
 
 -- name: list_overdue
 SELECT execution_id FROM executions
  WHERE status IN ('pending', 'running', 'paused') AND deadline_at < now() - make_interval(secs => %(seconds)s)
+   AND execution_id <> ALL (%(but)s::uuid[])
  ORDER BY deadline_at LIMIT %(limit)s;
 
 -- name: list_unreported
@@ -122,14 +141,24 @@ SELECT execution_id FROM executions
 SELECT child.execution_id
   FROM execution_waits w JOIN executions child ON child.execution_id = (w.detail ->> 'child_id')::uuid
  WHERE w.kind = 'child' AND child.completed_at < now() - make_interval(secs => %(seconds)s)
+   AND child.execution_id <> ALL (%(but)s::uuid[])
  ORDER BY child.completed_at LIMIT %(limit)s;
 
--- name: take_stalled_jobs
--- Those of workers whose hearts have stopped. Of several who look at the same time, one gets a job.
+-- name: list_stalled_jobs
+-- Those of workers whose hearts have stopped.
+SELECT j.id FROM procrastinate_jobs j
+ WHERE j.status = 'doing' AND j.task_name = ANY(%(names)s) AND j.id <> ALL (%(but)s::bigint[])
+   AND NOT EXISTS (SELECT FROM procrastinate_workers w
+                    WHERE w.id = j.worker_id
+                      AND w.last_heartbeat > now() - make_interval(secs => %(seconds)s))
+ ORDER BY j.id LIMIT %(limit)s;
+
+-- name: take_stalled_job
+-- Of several who have found it at the same time, one gets it.
 DELETE FROM procrastinate_jobs
  WHERE id IN (
        SELECT j.id FROM procrastinate_jobs j
-        WHERE j.status = 'doing' AND j.task_name = ANY(%(names)s)
+        WHERE j.id = %(job_id)s AND j.status = 'doing'
           AND NOT EXISTS (SELECT FROM procrastinate_workers w
                            WHERE w.id = j.worker_id
                              AND w.last_heartbeat > now() - make_interval(secs => %(seconds)s))
@@ -155,8 +184,19 @@ SELECT left(coalesce(nullif(labels ->> 'queue', ''), 'general'), 100) AS queue F
 
 -- name: rest
 -- The worker lets go of it; it waits, or a signal brings it back.
-UPDATE executions SET status = %(status)s, driver = NULL, updated_at = now()
+UPDATE executions
+   SET driver = NULL, updated_at = now(),
+       status = CASE WHEN execution_is_asleep(execution_id) THEN 'paused' ELSE 'running' END
  WHERE execution_id = %(execution_id)s;
+
+-- name: derive_status
+-- Of one that waits, and for which nothing has come; the row is locked. A row says that the status is another now.
+UPDATE executions
+   SET status = CASE status WHEN 'paused' THEN 'running' ELSE 'paused' END
+ WHERE execution_id = %(execution_id)s AND driver IS NULL AND status IN ('running', 'paused')
+   AND (status = 'paused') <> execution_is_asleep(execution_id)
+   AND NOT EXISTS (SELECT FROM execution_signals s WHERE s.execution_id = %(execution_id)s)
+RETURNING parent_execution_id;
 
 -- name: finish
 UPDATE executions

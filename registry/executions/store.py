@@ -1,6 +1,7 @@
 """The rows of executions. Whoever changes one holds or locks its row first, so that changes come one by one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from psycopg.types.json import Jsonb
 from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.postgres import Connection
 from groundwork.sql import Queries
+from registry.engine.merge_patch import Change
 from registry.engine.visits import Event, Parked
 from registry.errors import LimitReached, RegistryError
 from registry.executions.models import (
@@ -31,6 +33,9 @@ from registry.workflows.models import StoredWorkflow
 
 sql = Queries("registry.executions")
 
+Rows = Collection[Any]
+"""Keys of rows that are left out of a list (see `EachRow`)."""
+
 
 class ExecutionNotOurs(RegistryError):
     """The execution was cancelled, has ended, or was taken up by another worker: nothing more is to be written."""
@@ -38,9 +43,29 @@ class ExecutionNotOurs(RegistryError):
 
 async def take_up(conn: Connection, execution_id: UUID, driver: str) -> TakenUp | None:
     """Makes the execution this worker's and nobody else's; None when it has ended."""
-    given = {"execution_id": execution_id, "driver": driver}
+    given = {"execution_id": execution_id, "driver": driver, "above_locked": False}
     row = await (await conn.execute(sql.take_up, given)).fetchone()
-    return TakenUp(execution_id=execution_id, **row) if row else None
+    if row is None and await lock_above(conn, execution_id):
+        row = await (await conn.execute(sql.take_up, given | {"above_locked": True})).fetchone()
+    if row is None:
+        return None
+    taken = TakenUp(execution_id=execution_id, **row)
+    if taken.previous_status == "paused":
+        await _derive_status_above(conn, taken.parent_execution_id)
+    return taken
+
+
+async def lock_above(conn: Connection, execution_id: UUID) -> bool:
+    """Locks the executions that it was begun by, directly or not; whether there are any. To be called before the
+    execution itself is locked."""
+    return await (await conn.execute(sql.lock_above, {"execution_id": execution_id})).fetchone() is not None
+
+
+async def _derive_status_above(conn: Connection, parent_id: UUID | None) -> None:
+    """Whoever waits for an execution is paused with it, and runs with it. All of them are locked."""
+    while parent_id is not None:
+        row = await (await conn.execute(sql.derive_status, {"execution_id": parent_id})).fetchone()
+        parent_id = row["parent_execution_id"] if row else None
 
 
 async def hold(conn: Connection, execution_id: UUID, fence: int) -> None:
@@ -59,7 +84,7 @@ class Step:
     events: Sequence[Event] = ()
     signals: Sequence[int] = ()
     state: Mapping[str, Any] | None = None
-    patch: Mapping[str, Any] = field(default_factory=dict)
+    change: Change = field(default_factory=Change)
     steps: int = 0
     cost_usd: float = 0.0
     tokens: int = 0
@@ -75,16 +100,20 @@ async def record_step(conn: Connection, execution_id: UUID, fence: int, step: St
         "events": _dump(step.events),
         "signals": list(step.signals),
         "state": None if step.state is None else Jsonb(step.state),
-        "patch": Jsonb(step.patch),
+        "patch": Jsonb(dict(step.change.patch)),
         "steps": step.steps,
         "cost_usd": step.cost_usd,
         "tokens": step.tokens,
         "rows": text,
         "bytes": values,
     }
-    row = await (await conn.execute(sql.record_step, given)).fetchone()
-    if row is None or row["last_sequence"] is None:
-        raise ExecutionNotOurs
+    async with conn.transaction() if step.change.removed else nullcontext():
+        row = await (await conn.execute(sql.record_step, given)).fetchone()
+        if row is None or row["last_sequence"] is None:
+            raise ExecutionNotOurs
+        if step.change.removed:
+            gone = {"execution_id": execution_id, "removed": sorted(step.change.removed)}
+            await conn.execute(sql.remove_from_state, gone)
     return int(row["last_sequence"])
 
 
@@ -157,13 +186,21 @@ async def take_kept_event(
     return (row["correlation_key"], row["payload"]) if row else None
 
 
+async def count_kept_events(conn: Connection, execution_id: UUID) -> int:
+    row = await (await conn.execute(sql.count_kept_events, {"execution_id": execution_id})).fetchone()
+    assert row is not None
+    return int(row["kept"])
+
+
 async def keep_event(conn: Connection, execution_id: UUID, correlation_key: str, payload: Any) -> None:
     given = {"execution_id": execution_id, "correlation_key": correlation_key, "payload": Jsonb(payload)}
     await conn.execute(sql.keep_event, given)
 
 
-async def rest(conn: Connection, execution_id: UUID, status: Status) -> None:
-    await conn.execute(sql.rest, {"execution_id": execution_id, "status": status})
+async def rest(conn: Connection, taken: TakenUp) -> None:
+    """Lets go of it. What it was begun by is locked (see `lock_above`)."""
+    await conn.execute(sql.rest, {"execution_id": taken.execution_id})
+    await _derive_status_above(conn, taken.parent_execution_id)
 
 
 async def finish(conn: Connection, execution_id: UUID, status: Status, error: str | None) -> Finished | None:
@@ -237,9 +274,9 @@ async def list_unfinished_children(conn: Connection, execution_id: UUID) -> list
     return [row["execution_id"] for row in rows]
 
 
-async def list_abandoned(conn: Connection, seconds: float, limit: int) -> list[UUID]:
+async def list_abandoned(conn: Connection, seconds: float, *, limit: int, but: Rows = ()) -> list[UUID]:
     """Executions that ought to be in a worker's hands, or on their way there, and of which nothing is heard."""
-    cursor = await conn.execute(sql.list_abandoned, {"seconds": seconds, "limit": limit})
+    cursor = await conn.execute(sql.list_abandoned, {"seconds": seconds, "limit": limit, "but": list(but)})
     return [row["execution_id"] for row in await cursor.fetchall()]
 
 
@@ -250,28 +287,37 @@ async def get_queue(conn: Connection, execution_id: UUID) -> str:
     return str(row["queue"])
 
 
-async def list_overdue_waits(conn: Connection, seconds: float, limit: int) -> list[UUID]:
+async def list_overdue_waits(conn: Connection, seconds: float, *, limit: int, but: Rows = ()) -> list[UUID]:
     """What was to end by itself so long ago, and has not."""
-    cursor = await conn.execute(sql.list_overdue_waits, {"seconds": seconds, "limit": limit})
+    cursor = await conn.execute(sql.list_overdue_waits, {"seconds": seconds, "limit": limit, "but": list(but)})
     return [row["wait_id"] for row in await cursor.fetchall()]
 
 
-async def list_overdue(conn: Connection, seconds: float, limit: int) -> list[UUID]:
+async def list_overdue(conn: Connection, seconds: float, *, limit: int, but: Rows = ()) -> list[UUID]:
     """Executions whose time was over so long ago, and that have not ended."""
-    cursor = await conn.execute(sql.list_overdue, {"seconds": seconds, "limit": limit})
+    cursor = await conn.execute(sql.list_overdue, {"seconds": seconds, "limit": limit, "but": list(but)})
     return [row["execution_id"] for row in await cursor.fetchall()]
 
 
-async def list_unreported(conn: Connection, seconds: float, limit: int) -> list[UUID]:
+async def list_unreported(conn: Connection, seconds: float, *, limit: int, but: Rows = ()) -> list[UUID]:
     """Executions that ended so long ago, and whose parents have not heard of it."""
-    cursor = await conn.execute(sql.list_unreported, {"seconds": seconds, "limit": limit})
+    cursor = await conn.execute(sql.list_unreported, {"seconds": seconds, "limit": limit, "but": list(but)})
     return [row["execution_id"] for row in await cursor.fetchall()]
 
 
-async def take_stalled_jobs(conn: Connection, names: Sequence[str], seconds: float) -> list[StalledJob]:
-    """Removes jobs whose workers have not been heard of for so long; the caller queues them anew."""
-    given = {"names": list(names), "seconds": seconds}
-    rows = await (await conn.execute(sql.take_stalled_jobs, given)).fetchall()
+async def list_stalled_jobs(
+    conn: Connection, names: Sequence[str], seconds: float, limit: int, but: Rows
+) -> list[int]:
+    """Jobs whose workers have not been heard of for so long."""
+    given = {"names": list(names), "seconds": seconds, "limit": limit, "but": list(but)}
+    rows = await (await conn.execute(sql.list_stalled_jobs, given)).fetchall()
+    return [row["id"] for row in rows]
+
+
+async def take_stalled_job(conn: Connection, job_id: int, seconds: float) -> list[StalledJob]:
+    """Removes the job, if its worker has still not been heard of; the caller queues it anew."""
+    given = {"job_id": job_id, "seconds": seconds}
+    rows = await (await conn.execute(sql.take_stalled_job, given)).fetchall()
     return [StalledJob(**row) for row in rows]
 
 

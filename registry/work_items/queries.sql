@@ -34,7 +34,9 @@ UPDATE work_items SET lease_until = NULL, worker_id = NULL, refused_by = refused
  WHERE work_item_id = %(work_item_id)s;
 
 -- name: list_expired
-SELECT work_item_id, execution_id FROM work_items WHERE lease_until < now() ORDER BY lease_until LIMIT %(limit)s;
+SELECT work_item_id, execution_id FROM work_items
+ WHERE lease_until < now() AND work_item_id <> ALL (%(but)s::uuid[])
+ ORDER BY lease_until LIMIT %(limit)s;
 
 -- name: is_expired
 SELECT worker_id FROM work_items WHERE work_item_id = %(work_item_id)s AND lease_until < now();

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from groundwork.each_row import EachRow
 from groundwork.postgres import Connection, Pool, database_errors
 from registry.access import Principal
 from registry.engine.jobs import Jobs
@@ -123,18 +124,17 @@ class WorkItems:
         return item
 
 
-async def expire_leases(conn: Connection, jobs: Jobs, limit: int = 100) -> int:
+async def expire_leases(conn: Connection, jobs: Jobs, rows: EachRow, *, limit: int) -> None:
     """Takes items from workers that have not been heard of for too long; their nodes' retry policies decide."""
-    expired = await store.list_expired(conn, limit)
-    for work_item_id, execution_id in expired:
-        async with conn.transaction():
-            await executions.lock_execution(conn, execution_id)
-            if not await store.is_expired(conn, work_item_id):
-                continue
-            wait = await executions.end_wait(conn, work_item_id)
-            if wait is not None:
-                await wake(conn, jobs, wait, {"kind": "work", "error": "the worker was not heard of in time"})
-    return len(expired)
+    for work_item_id, execution_id in await store.list_expired(conn, limit, rows.resting()):
+        with rows.handling(work_item_id, work_item_id=work_item_id, execution_id=execution_id):
+            async with conn.transaction():
+                await executions.lock_execution(conn, execution_id)
+                if not await store.is_expired(conn, work_item_id):
+                    continue
+                wait = await executions.end_wait(conn, work_item_id)
+                if wait is not None:
+                    await wake(conn, jobs, wait, {"kind": "work", "error": "the worker was not heard of in time"})
 
 
 def _lost(work_item_id: UUID) -> Conflict:

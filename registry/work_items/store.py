@@ -1,6 +1,7 @@
 """The rows of work items. An item lives as long as the wait whose id it has."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -71,9 +72,9 @@ async def give_back(conn: Connection, work_item_id: UUID, worker_id: str) -> Non
     await conn.execute(sql.give_back, {"work_item_id": work_item_id, "worker_id": worker_id})
 
 
-async def list_expired(conn: Connection, limit: int) -> list[tuple[UUID, UUID]]:
-    """Items whose workers have not been heard of for too long, each with its execution."""
-    rows = await (await conn.execute(sql.list_expired, {"limit": limit})).fetchall()
+async def list_expired(conn: Connection, limit: int, but: Collection[Any]) -> list[tuple[UUID, UUID]]:
+    """Items whose workers have not been heard of for too long, without `but`, each with its execution."""
+    rows = await (await conn.execute(sql.list_expired, {"limit": limit, "but": list(but)})).fetchall()
     return [(row["work_item_id"], row["execution_id"]) for row in rows]
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from registry.engine.mapping import resolve
-from registry.engine.merge_patch import merge_patch
+from registry.engine.merge_patch import Change, merging
 from registry.engine.visits import Completed, Event, Failed, Outcome, Parked, Visit, kind_of
 from registry.workflows.kinds import HumanApproval, Subgraph, Wait
 
@@ -28,16 +28,12 @@ def decided(visit: Visit) -> Completed | Failed:
     """What comes of the decision that the node has waited for."""
     wake = visit.wake
     assert wake is not None
-    patched = merge_patch(dict(visit.state), wake["state_patch"] or {})
-    patch = {
-        key: value for key, value in patched.items() if visit.state.get(key) != value or key not in visit.state
-    }
-    patch |= {key: None for key in visit.state if key not in patched}
-    patch["decision"] = wake["decision"]
-    if wake["decision"] == "rejected" and not _is_expected(visit, patch):
+    change = merging(visit.state, wake["state_patch"]) | Change({"decision": wake["decision"]})
+    if wake["decision"] == "rejected" and not _is_expected(visit, change):
         comment = f": {wake['comment']}" if wake["comment"] else ""
         return Failed(f"approval rejected by {wake['user_id']}{comment}")
-    return Completed(output={"decision": wake["decision"], "comment": wake["comment"]}, patch=patch)
+    output = {"decision": wake["decision"], "comment": wake["comment"]}
+    return Completed(output, change.patch, removed=change.removed)
 
 
 async def wait(visit: Visit) -> Outcome:
@@ -52,8 +48,8 @@ async def wait(visit: Visit) -> Outcome:
             return Parked("timer", timeout=timeout or timedelta(), events=events)
         return Parked("event", correlation_key=kind.correlation_key, timeout=timeout, events=events)
     if wake["kind"] == "event":
-        payload = wake["payload"]
-        return Completed(output=payload, patch=payload if isinstance(payload, Mapping) else {})
+        change = merging(visit.state, wake["payload"])
+        return Completed(wake["payload"], change.patch, removed=change.removed)
     if kind.condition == "external_event":
         return Failed("no event came in time", kind="timeout")
     return Completed(output={"timer": "fired"})
@@ -78,9 +74,10 @@ async def subgraph(visit: Visit) -> Outcome:
     return Completed(output=patch, patch=patch)
 
 
-def _is_expected(visit: Visit, patch: Mapping[str, Any]) -> bool:
+def _is_expected(visit: Visit, change: Change) -> bool:
     """Whether a conditional way out of the node is meant for this decision."""
-    scope = {"state": {**visit.state, **patch}, "output": {"decision": patch["decision"]}, "env": {}}
+    decided = {"decision": change.patch["decision"]}
+    scope = {"state": change.applied_to(visit.state), "output": decided, "env": {}}
     return visit.plan.leads_somewhere(visit.node.node_id, scope)
 
 
