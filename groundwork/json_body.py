@@ -27,7 +27,7 @@ def parse_json(body: bytes, max_depth: int = 64) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadJson(f"not valid UTF-8 at byte {error.start}") from None
-    _check_depth(text, max_depth)
+    check_depth(text, max_depth)
     try:
         return json.loads(
             text,
@@ -42,7 +42,8 @@ def parse_json(body: bytes, max_depth: int = 64) -> Any:
         raise BadJson("nested too deeply") from None
 
 
-def _check_depth(text: str, max_depth: int) -> None:
+def check_depth(text: str, max_depth: int) -> None:
+    """Raises `BadJson`."""
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(text):
         found = match[0]

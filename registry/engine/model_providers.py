@@ -147,7 +147,8 @@ def _explained(request: ModelRequest, error: Exception) -> ModelCallFailed | Non
     if status == 429:
         return _failed(request, error, "rate_limit", retry_after=_retry_after(error))
     if status is not None:
-        return _failed(request, error, "io_error" if status >= 500 or status == 408 else "error")
+        kind = "server_error" if status >= 500 else "timeout" if status == 408 else "error"
+        return _failed(request, error, kind)
     names = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
     if names & _TIMEOUTS:
         return _failed(request, "the provider did not answer in time", "timeout")

@@ -94,7 +94,7 @@ def _refused(answer: Fetched) -> ModelCallFailed:
         seconds = float(given) if isinstance(given, int | float) else _RETRY_AFTER_SECONDS
         return ModelCallFailed(message, kind="rate_limit", retryable=True, retry_after=seconds)
     if answer.status >= 500:
-        return ModelCallFailed(message, kind="io_error", retryable=True)
+        return ModelCallFailed(message, kind="server_error", retryable=True)
     return ModelCallFailed(message)
 
 

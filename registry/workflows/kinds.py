@@ -100,7 +100,6 @@ class Join(Part):
     the ids of their nodes as `{"results": {...}}`."""
 
     type: ClassVar = "join"
-    variant: ClassVar = "merge_strategy"
     wait_for: Many[Name] = ()
     merge_strategy: Literal["collect", "first", "custom"] = "collect"
     custom: MergeFunction | None = None
@@ -153,7 +152,6 @@ class ViolationBranch(Part):
 
 class PolicyCheck(Part):
     type: ClassVar = "policy"
-    variant: ClassVar = "on_violation"
     policy_ref: str = ""
     on_violation: Literal["fail", "warn", "branch"] = "fail"
     branch: ViolationBranch | None = None
@@ -251,7 +249,6 @@ class Conversation(Part):
 class AgentTarget(Part):
     """Which agent: one by its URI, or by where in the state its URI is; else whichever fits."""
 
-    variant: ClassVar = "agent"
     agent: Literal["explicit", "auto"]
     explicit: Name | None = None
 
@@ -273,14 +270,6 @@ class AgentTool(AgentTarget):
     output_key: Name
     timeout_ms: Annotated[float, Field(gt=0, le=366 * 86_400_000)] | None = None
     budget: Spending = Spending()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _mode_is_a_variant_too(cls, value: Any) -> Any:
-        mode = value.get("mode") if isinstance(value, dict) else None
-        if isinstance(mode, dict) and list(mode) == ["conversational"]:
-            return {**value, "mode": "conversational", **mode}
-        return value
 
 
 class LlmJudge(Part):

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, TypeVar
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -29,7 +30,12 @@ Item = TypeVar("Item")
 
 
 class Part(BaseModel):
-    """A JSON object of an IR. Nothing in it is converted, null is as good as absent, the unknown is ignored."""
+    """A JSON object of an IR. Nothing in it is converted, null is as good as absent, the unknown is ignored.
+
+    A field that has one of several words may be written as an object with one key, as Rust's enums are: the key is
+    the word, and names the field that what is below it goes to. So `{"on_violation": {"branch": {...}}}` is
+    `{"on_violation": "branch", "branch": {...}}`, and `{"backoff": {"fixed": null}}` is `{"backoff": "fixed"}`.
+    """
 
     model_config = ConfigDict(
         strict=True,
@@ -40,21 +46,39 @@ class Part(BaseModel):
         populate_by_name=True,
     )
 
-    variant: ClassVar[str] = ""
-    """A field that may be an object with one key: the key is the field's value, and names the field that what is
-    below it goes to. So `{"on_violation": {"branch": {...}}}` is `{"on_violation": "branch", "branch": {...}}`."""
-
     @model_validator(mode="before")
     @classmethod
     def _plain(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
         given = {key: item for key, item in value.items() if item is not None}
-        chosen = given.get(cls.variant)
-        if isinstance(chosen, Mapping) and len(chosen) == 1:
-            [(name, below)] = chosen.items()
-            given |= {cls.variant: name, name: below}
+        for field, words in _fields_of_words(cls):
+            chosen = given.get(field)
+            if isinstance(chosen, Mapping) and len(chosen) == 1 and (word := next(iter(chosen))) in words:
+                given[field] = word
+                if word in cls.model_fields and chosen[word] is not None:
+                    given[word] = chosen[word]
         return given
+
+
+@cache
+def _fields_of_words(part: type[Part]) -> tuple[tuple[str, frozenset[str]], ...]:
+    found = ((name, frozenset(_words_in(field.annotation))) for name, field in part.model_fields.items())
+    return tuple((name, words) for name, words in found if words)
+
+
+def _words_in(annotation: Any) -> tuple[str, ...]:
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return tuple(word for inner in get_args(annotation) for word in _words_in(inner))
+
+
+def _read_word(value: object) -> object:
+    """An item of a list that Rust may write as an object: `{"custom": "EAGAIN"}`, `{"timeout": null}`."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        [(word, below)] = value.items()
+        return below if word == "custom" else word if below is None else value
+    return value
 
 
 def is_workflow_id(text: str) -> bool:
@@ -142,6 +166,7 @@ OutputSchema = Annotated[str, BeforeValidator(_ignore_schema)]
 # Numbers are seconds; text such as "90s" or "2m" is read too, as workflows in YAML have it.
 Seconds = Annotated[float, BeforeValidator(_read_seconds), Field(gt=0, le=LONGEST_SECONDS)]
 Delay = Annotated[float, BeforeValidator(_read_seconds), Field(ge=0, le=LONGEST_DELAY_SECONDS)]
+ErrorClass = Annotated[str, BeforeValidator(_read_word), StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Amount = Annotated[float, Field(ge=0)]
 Labels = Annotated[dict[str, str], Field(default_factory=dict)]

@@ -11,6 +11,7 @@ from registry.workflows.parts import (
     Count,
     Delay,
     EnvironmentName,
+    ErrorClass,
     Many,
     Name,
     Part,
@@ -37,8 +38,8 @@ class RetryPolicy(Part):
     initial_delay: Delay = 1.0
     max_delay: Delay = 30.0
     jitter: bool = True
-    retryable_on: Many[str] = ()
-    """Classes of errors; when empty, all of them."""
+    retryable_on: Many[ErrorClass] = ()
+    """Classes of errors, and codes or names of errors (see `registry.engine.retries`); when empty, all errors."""
 
     def delay_before(self, attempt: int) -> float:
         """The seconds between the attempt before and this one, which is at least the second; without jitter."""

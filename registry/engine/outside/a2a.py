@@ -99,7 +99,7 @@ class A2AAgents:
                 return _parsed(place.name, _document(place.name, answer.body))
             said = f"the card of {place.name} answers {answer.status}"
             if answer.status >= 500:
-                raise OutsideFailed(said, retryable=True, kind="io_error")
+                raise OutsideFailed(said, retryable=True, kind="server_error")
         raise OutsideFailed(said)
 
 
@@ -259,4 +259,4 @@ def _refused(name: str, response: httpx.Response) -> OutsideFailed:
         return OutsideFailed(message, retryable=True, kind="rate_limit", retry_after=wait)
     if status in (401, 403):
         return OutsideFailed(f"{message}: it wants other credentials than it was given")
-    return OutsideFailed(message, retryable=status >= 500, kind="io_error", retry_after=wait)
+    return OutsideFailed(message, retryable=status >= 500, kind="server_error", retry_after=wait)

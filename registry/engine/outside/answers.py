@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from groundwork.json_body import BadJson, parse_json
+from groundwork.foreign_json import parse_foreign_text
+from groundwork.json_body import BadJson
 
 _LARGEST_EXACT = 2.0**53
 
@@ -14,7 +15,7 @@ def read_text(text: str) -> Any:
     if not (stripped.startswith(("{", "[")) and stripped.endswith(("}", "]"))):
         return text
     try:
-        return parse_json(stripped.encode("utf-8", "replace"))
+        return parse_foreign_text(stripped)
     except BadJson:
         return text
 

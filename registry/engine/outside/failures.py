@@ -8,19 +8,31 @@ from registry.engine.visits import Event, Failed
 
 class OutsideFailed(Exception):
     """Somebody outside did not do what they were asked to, or were not asked at all. The message shows no secret;
-    `retryable`, `kind` and `retry_after` are as in `Failed`."""
+    `retryable`, `kind`, `retry_after` and `codes` are as in `Failed`."""
 
     def __init__(
-        self, message: str, *, retryable: bool = False, kind: str = "error", retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        kind: str = "error",
+        retry_after: float | None = None,
+        codes: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.kind = kind
         self.retry_after = retry_after
+        self.codes = codes
 
     def outcome(self, events: Sequence[Event] = ()) -> Failed:
         return Failed(
-            str(self), retryable=self.retryable, kind=self.kind, retry_after=self.retry_after, events=events
+            str(self),
+            retryable=self.retryable,
+            kind=self.kind,
+            codes=self.codes,
+            retry_after=self.retry_after,
+            events=events,
         )
 
 

@@ -10,13 +10,16 @@ from typing import Any
 import httpx
 
 from groundwork.fetch import Fetched, FetchFailed, OutgoingPolicy, fetch
-from groundwork.json_body import BadJson, parse_json
+from groundwork.foreign_json import decode_foreign, parse_foreign_text
+from groundwork.json_body import BadJson
+from registry.engine.outside.answers import read_text
 from registry.engine.outside.failures import OutsideFailed, fetch_failed
 from registry.engine.storable import storable
 
 _LONGEST_SHOWN = 300
 _LONGEST_RETRY_AFTER = 3600.0
 _TRY_AGAIN = (408, 425)
+_NAMES_OF_ERRORS = ("code", "type", "name", "error_code")
 
 
 class HttpTools:
@@ -25,7 +28,8 @@ class HttpTools:
         self._policy = policy
 
     async def call(self, url: str, given: Any, *, idempotency_key: str, seconds: float) -> Any:
-        """The answer: JSON as what it says, any other text as text, None where there is none.
+        """The answer: JSON as what it says, also where it is called text and is an object or a list; any other
+        text as text, None where there is none.
 
         Raises `OutsideFailed`. Whoever is called may be called again with the same key, after a failure or a
         crash, and is to do the same thing once.
@@ -61,23 +65,40 @@ def _seconds_until(moment: datetime) -> float:
 
 
 def _refused(answer: Fetched) -> OutsideFailed:
-    told = " ".join(answer.body.decode("utf-8", "replace").split())[:_LONGEST_SHOWN]
+    text = _text(answer)
+    told, codes = " ".join(text.split())[:_LONGEST_SHOWN], _codes(answer.status, text)
     message = storable(f"{httpx.URL(answer.url).host} answered {answer.status} {told}".strip())
     wait = retry_after(answer.headers)
     if answer.status == 429:
-        return OutsideFailed(message, retryable=True, kind="rate_limit", retry_after=wait)
-    if answer.status >= 500 or answer.status in _TRY_AGAIN:
-        return OutsideFailed(message, retryable=True, kind="io_error", retry_after=wait)
-    return OutsideFailed(message)
+        return OutsideFailed(message, retryable=True, kind="rate_limit", retry_after=wait, codes=codes)
+    if answer.status >= 500:
+        return OutsideFailed(message, retryable=True, kind="server_error", retry_after=wait, codes=codes)
+    if answer.status in _TRY_AGAIN:
+        return OutsideFailed(message, retryable=True, kind="io_error", retry_after=wait, codes=codes)
+    return OutsideFailed(message, retry_after=wait, codes=codes)
+
+
+def _codes(status: int, text: str) -> list[str]:
+    """What the error is called: by its status, and by the usual fields of an error in JSON."""
+    told = read_text(text)
+    errors = [told, told.get("error")] if isinstance(told, Mapping) else []
+    named = (error.get(name) for error in errors if isinstance(error, Mapping) for name in _NAMES_OF_ERRORS)
+    given = [told["error"]] if isinstance(told, Mapping) and isinstance(told.get("error"), str) else []
+    return [str(status), *given, *(str(name) for name in named if isinstance(name, str | int))]
+
+
+def _text(answer: Fetched) -> str:
+    return decode_foreign(answer.body, answer.headers.get("content-type", ""))
 
 
 def _read(answer: Fetched) -> Any:
-    if not answer.body.strip():
+    text = _text(answer)
+    if not text.strip():
         return None
     if "json" not in answer.headers.get("content-type", "").lower():
-        return answer.body.decode("utf-8", "replace")
+        return read_text(text)
     try:
-        return parse_json(answer.body)
+        return parse_foreign_text(text)
     except BadJson as error:
         host = httpx.URL(answer.url).host
         raise OutsideFailed(f"{host} did it, and its answer cannot be read: {error.reason}") from None

@@ -95,7 +95,8 @@ class Secrets:
         host = httpx.URL(url).host
         if answer.status != 200:
             retryable = answer.status >= 500
-            raise OutsideFailed(f"{host} gave no token: {answer.status}", retryable=retryable, kind="io_error")
+            kind = "server_error" if retryable else "error"
+            raise OutsideFailed(f"{host} gave no token: {answer.status}", retryable=retryable, kind=kind)
         try:
             told = json.loads(answer.body)
             return str(told["access_token"]), float(told.get("expires_in") or _SHORT_LIFE_SECONDS)

@@ -1,10 +1,11 @@
 """Tools that a workflow has: over HTTP, as functions of a worker's, allowed or not."""
 
 import asyncio
+import gzip
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from registry.access import COMMAND_LINE
 from tests.registry.engine.executions import events_of, seen, start, story, until
@@ -62,6 +63,52 @@ async def test_where_an_answer_goes(
 ):
     row = await until(served.registry, await start(served.registry, using(server, path, output_schema=schema)))
     assert (row.status, row.state) == ("completed", state)
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "state"),
+    [
+        (b'{"a": NaN, "b": [Infinity, -Infinity, 1e999]}', "application/json", {"a": None, "b": [None] * 3}),
+        (b'\xef\xbb\xbf{"a": 1}', "application/json", {"a": 1}),
+        ('{"a": "\u00e4"}'.encode("utf-16"), "application/json", {"a": "\u00e4"}),
+        (b'{"a": 1, "b": {"c": 1, "c": 2}, "a": 3}', "application/json", {"a": 3, "b": {"c": 2}}),
+        (b'{"a": "\xe4"}', "application/json; charset=ISO-8859-1", {"a": "\u00e4"}),
+        (b'{"a": "\xe4"}', "application/json; charset=nonsense", {"a": "\ufffd"}),
+        (b'{"a": "\\ud83d", "b": "x\ny"}', "application/problem+json", {"a": "\ufffd", "b": "x\ny"}),
+        (b'{"a": 1000000000000000000001}', "application/json", {"a": 10**21 + 1}),
+        (b'{"a": 1}', "text/plain", {"a": 1}),
+        (b"\xe4", "text/html; charset=latin1", {"last_tool_output": "\u00e4"}),
+        (b"[" * 100 + b"]" * 100, "application/json", None),
+        (gzip.compress(b'{"a": 1}'), "gzipped", {"a": 1}),
+    ],
+)
+async def test_json_is_read_as_readers_in_the_field_do(
+    served: Served, server: ToolServer, body: bytes, media_type: str, state: dict[str, Any] | None
+):
+    packed = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    headers = packed if media_type == "gzipped" else {"Content-Type": media_type}
+    server.failures = [Response(body, headers=headers)]
+    row = await until(served.registry, await start(served.registry, using(server, "/flaky")))
+    assert row.status == "completed", row.error
+    assert state is None or row.state == state
+
+
+async def test_a_policy_may_name_the_errors_that_are_tried_again(served: Served, server: ToolServer):
+    server.failures = [JSONResponse({"error": {"code": "EAGAIN"}}, 409), JSONResponse({"code": "EPERM"}, 409)]
+    ir = using(server, "/flaky", retry="named")
+    ir["retry_policies"] = {
+        "named": {
+            "max_attempts": 3,
+            "backoff": {"fixed": None},
+            "initial_delay": 0,
+            "max_delay": 0,
+            "jitter": False,
+            "retryable_on": ["connection_reset", {"custom": "EAGAIN"}, {"timeout": None}],
+        }
+    }
+    row = await until(served.registry, await start(served.registry, ir))
+    assert row.error is not None
+    assert (row.status, "EPERM" in row.error, len(server.heard)) == ("failed", True, 2)
 
 
 async def test_a_server_in_trouble_is_asked_again_with_the_same_key(served: Served, server: ToolServer):

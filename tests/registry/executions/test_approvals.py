@@ -7,8 +7,10 @@ import httpx
 import pytest
 
 from tests.registry.engine.workflows import STEP, document
-from tests.registry.executions.runs import REVIEW, TWO_REVIEWS, approve, events_of, paused, start, until
+from tests.registry.executions.runs import PAYMENT, REVIEW, TWO_REVIEWS, approve, events_of, paused, start, until
 from tests.registry.registries import Served
+
+CLAIM = {"worker_id": "w", "queue_types": ["python_tool"]}
 
 
 @pytest.fixture
@@ -112,3 +114,47 @@ async def test_what_waits_in_an_execution_that_another_began_is_decided_through_
     assert (await approve(http, execution_id)).json()["node_id"] == "review"
     assert (await until(http, execution_id))["status"] == "completed"
     assert len((await http.get(path)).json()["decided"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("patch", "state"),
+    [
+        ({"a": None}, {"b": {"c": 1, "d": 2}, "e": [1, 2]}),
+        ({"b": {"c": None, "x": {"y": None, "z": 1}}}, {"a": 1, "b": {"d": 2, "x": {"z": 1}}, "e": [1, 2]}),
+        ({"e": [3], "none": None, "a": True}, {"a": True, "b": {"c": 1, "d": 2}, "e": [3]}),
+        ({"a": {"k": None}}, {"a": {}, "b": {"c": 1, "d": 2}, "e": [1, 2]}),
+    ],
+)
+async def test_a_state_patch_is_a_merge_patch_and_null_removes(http, patch, state):
+    execution_id = await paused(http, REVIEW, a=1, b={"c": 1, "d": 2}, e=[1, 2])
+    await approve(http, execution_id, state_patch=patch)
+    execution = await until(http, execution_id)
+    assert execution["state"] == state | {"decision": "approved"}
+    assert type(execution["state"].get("a")) is type(state.get("a"))
+
+
+async def test_who_waits_for_a_paused_execution_is_paused_until_that_goes_on(http):
+    for name, child in (("grandchild", PAYMENT), ("child", None)):
+        call = {"call": {"type": "subgraph", "workflow_ref": "grandchild"}}
+        await http.post("/workflows", json={"ir": (child or document(call, [])) | {"workflow_id": name}})
+    branches = {"call": {"type": "subgraph", "workflow_ref": "child"}, "ask": {"type": "human_approval"}}
+    work = {"work": {"type": "python_fn", "module": "m", "function": "f"}}
+    both = {"both": {"type": "parallel", "branches": [*branches, *work]}}
+    execution_id = await start(http, document({**both, **branches, **work}, []))
+    item = await _claimed(http)
+    assert (await http.get(f"/executions/{execution_id}")).json()["status"] == "running"  # a branch goes on
+    await http.post(f"/work-items/{item['id']}/complete", json={"lease_fence": item["lease_fence"]})
+    await until(http, execution_id, "paused")
+    listed = (await http.get("/executions?status=paused")).json()["executions"]
+    family = [each["execution_id"] for each in listed]
+    assert len(family) == 3
+    await approve(http, execution_id, node_id="ask")
+    await http.post(f"/executions/{family[0]}/external-event", json={"correlation_key": "payment-received"})
+    assert (await until(http, execution_id))["status"] == "completed"
+
+
+async def _claimed(http):
+    async with asyncio.timeout(20):
+        while not (answer := await http.post("/work-items/claim", json=CLAIM)).json()["claimed"]:
+            await asyncio.sleep(0.05)
+    return answer.json()["work_item"]

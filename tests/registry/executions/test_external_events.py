@@ -60,3 +60,11 @@ async def test_an_event_without_a_key_is_refused(http, body):
     answer = await tell(http, await start(http, PAYMENT), body)
     assert answer.status_code == 400
     assert answer.json()["error"].startswith("bad request: correlation_key")
+
+
+async def test_what_an_event_brings_is_merged_into_the_state(http):
+    execution_id = await start(http, PAYMENT, gone=1, order={"id": 7, "open": True})
+    await until(http, execution_id, "paused")
+    payload = {"gone": None, "order": {"open": None, "paid": 1}}
+    await tell(http, execution_id, {"correlation_key": "payment-received", "payload": payload})
+    assert (await until(http, execution_id))["state"] == {"order": {"id": 7, "paid": 1}}

@@ -2,6 +2,8 @@
 
 import pytest
 
+from registry.engine.retries import next_attempt_after
+from registry.engine.visits import Failed
 from registry.workflows.specs import RetryPolicy
 from registry.workflows.validation import read_workflow
 from tests.registry.workflows.samples import ir
@@ -30,3 +32,22 @@ def test_delays_grow_up_to_a_bound(backoff, delays):
     policy = RetryPolicy(max_attempts=5, backoff=backoff, initial_delay=2.0, max_delay=10.0)
     assert [policy.delay_before(attempt) for attempt in (2, 3, 4, 5)] == delays
     assert policy.delay_before(100) == (2 if backoff == "fixed" else 10)
+
+
+@pytest.mark.parametrize(
+    ("named", "kind", "error", "is_tried_again"),
+    [
+        ("io_error", "server_error", "answered 503", True),
+        ("server_error", "io_error", "cannot be reached", False),
+        ("connection_reset", "io_error", "the connection was lost", True),
+        ({"custom": "EAGAIN"}, "error", "[Errno 11] EAGAIN: try again", True),
+        ({"custom": "BusyError"}, "error", "shop.BusyErrors: no", False),
+        ({"io_error": None}, "io_error", "", True),
+    ],
+)
+def test_a_policy_names_classes_of_errors_and_errors_of_the_users_own(named, kind, error, is_tried_again):
+    policies = {"p": {"max_attempts": 2, "retryable_on": [named]}}
+    node = {"id": "a", "type": "end", "node": {"retry_policy": "p"}}
+    workflow = read_workflow(ir(node, retry_policies=policies))
+    failed = Failed(error, retryable=True, kind=kind)
+    assert (next_attempt_after(workflow, workflow.nodes["a"], failed, 0) is not None) == is_tried_again
