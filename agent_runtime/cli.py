@@ -46,7 +46,7 @@ def migrate() -> None:
     async def work() -> None:
         from agent_runtime.database import prepare_database
 
-        async with _pool(_settings()) as pool:
+        async with _pool(_settings(), makes_it=True) as pool:
             await prepare_database(pool)
         _say("The schema is up to date.")
 
@@ -130,12 +130,12 @@ def _settings() -> "AgentSettings":
 
 
 @asynccontextmanager
-async def _pool(settings: "AgentSettings") -> AsyncIterator[Any]:
+async def _pool(settings: "AgentSettings", *, makes_it: bool) -> AsyncIterator[Any]:
     from agent_runtime.data import open_database
     from groundwork.postgres import open_pool
 
     async with (
-        open_database(settings, Path.cwd()) as dsn,
+        open_database(settings, Path.cwd(), makes_it=makes_it) as dsn,
         open_pool(dsn, name="cli", max_size=2, prepare_threshold=settings.prepare_threshold) as pool,
     ):
         yield pool
@@ -143,15 +143,15 @@ async def _pool(settings: "AgentSettings") -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def _threads() -> AsyncIterator["Threads"]:
-    from agent_runtime.database import prepare_database
+    from agent_runtime.database import check_database_ready
     from agent_runtime.errors import AgentIdRequired
     from agent_runtime.threads.service import Threads
 
     settings = _settings()
     if settings.agent_id is None:
         raise AgentIdRequired
-    async with _pool(settings) as pool:
-        await prepare_database(pool)
+    async with _pool(settings, makes_it=False) as pool:
+        await check_database_ready(pool, settings)
         yield Threads(pool, settings.agent_id, forget=lambda thread_ids: None)
 
 

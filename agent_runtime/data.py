@@ -4,19 +4,29 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from agent_runtime.settings import AgentSettings
-from groundwork.embedded import open_embedded, open_throwaway
+from groundwork.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
 from groundwork.postgres import describe
 
 EMBEDDED_DATA = Path(".data/postgres")
 
 
-def open_database(settings: AgentSettings, directory: Path) -> AbstractAsyncContextManager[str]:
-    """The DSN of the agent's database, for as long as the block runs; the embedded server lives with it."""
+REMEDY = "`agent-runtime serve` and `agent-runtime migrate` make an agent's database ready, and nothing else does"
+
+
+def open_database(
+    settings: AgentSettings, directory: Path, *, makes_it: bool = True
+) -> AbstractAsyncContextManager[str]:
+    """The DSN of the agent's database, for as long as the block runs; the embedded server lives with it.
+
+    One that is not there is made, or else refused with `EmbeddedPostgresFailed`.
+    """
     if settings.memory_backend == "memory":
+        if not makes_it:
+            raise EmbeddedPostgresFailed("MEMORY_BACKEND=memory: threads are in the agent's own process alone")
         return open_throwaway()
     if dsn := settings.postgres_dsn.get_secret_value():
         return nullcontext(dsn)
-    return open_embedded(directory / EMBEDDED_DATA)
+    return open_embedded(directory / EMBEDDED_DATA, remedy=None if makes_it else REMEDY)
 
 
 def describe_database(settings: AgentSettings) -> str:

@@ -2,13 +2,22 @@
 
 import logging
 
+from agent_runtime.data import REMEDY, describe_database
+from agent_runtime.settings import AgentSettings
 from groundwork.checkpoints import prepare_checkpoint_tables
-from groundwork.migrations import migrate, schema_lock
-from groundwork.postgres import Pool
+from groundwork.migrations import check_schema, migrate, schema_lock
+from groundwork.postgres import Pool, database_errors
 
 logger = logging.getLogger(__name__)
 
 MIGRATIONS_TABLE = "agent_sidecar_migrations"
+
+
+async def check_database_ready(pool: Pool, settings: AgentSettings) -> None:
+    """Changes nothing. Raises `SchemaNotReady` and `SchemaTooNew` (see `groundwork.migrations`)."""
+    place = describe_database(settings)
+    with database_errors():
+        await check_schema(pool, "agent_runtime.migrations", MIGRATIONS_TABLE, place, REMEDY)
 
 
 async def prepare_database(pool: Pool) -> None:

@@ -18,7 +18,7 @@ from agent_runtime.card_url import CardUrl
 from agent_runtime.components.opening import Components, open_components
 from agent_runtime.components.snapshot import Snapshot
 from agent_runtime.data import describe_database, open_database
-from agent_runtime.database import prepare_database
+from agent_runtime.database import check_database_ready, prepare_database
 from agent_runtime.fleet.settings import LiveSettings, open_settings
 from agent_runtime.graph.context import TurnContext
 from agent_runtime.memory.config import LiveMemoryConfig
@@ -126,7 +126,8 @@ async def open_runtime(
 
     `database` is the DSN of one that the caller has opened already, or is opening, and closes later.
 
-    Raises `BadProject`, `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaTooNew`.
+    Raises `BadProject`, `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaNotReady`,
+    `SchemaTooNew`.
     """
     graph = _compiled(load_graph(project))
     memory = LiveMemoryConfig(settings.memory)
@@ -146,6 +147,8 @@ async def open_runtime(
         )
         if migrate:
             await prepare_database(pool)
+        else:
+            await check_database_ready(pool, settings)
         agent_id = settings.agent_id or ""
         lease = await stack.enter_async_context(open_lease(pool, agent_id, settings.turn_lease_seconds))
         live_settings = await stack.enter_async_context(open_settings(pool, settings.agent_id, memory, card_url))

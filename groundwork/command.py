@@ -27,7 +27,7 @@ def run(
     `impossible` and what every service of ours can run into, is said in one line, without a traceback. Raises
     `typer.Exit`."""
     from groundwork.embedded import EmbeddedPostgresFailed
-    from groundwork.migrations import SchemaLockTimeout, SchemaTooNew
+    from groundwork.migrations import SchemaLockTimeout, SchemaNotReady, SchemaTooNew
     from groundwork.postgres import DatabaseUnavailable
     from groundwork.serving import AddressInUse
 
@@ -36,6 +36,7 @@ def run(
         DatabaseUnavailable,
         EmbeddedPostgresFailed,
         SchemaLockTimeout,
+        SchemaNotReady,
         SchemaTooNew,
     )
     try:

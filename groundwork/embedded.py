@@ -30,13 +30,16 @@ _THROWAWAY_PREFIX = "agent-throwaway-"
 
 
 @asynccontextmanager
-async def open_embedded(directory: Path) -> AsyncIterator[str]:
-    """Yields the DSN of a PostgreSQL whose data is under `directory`, which is made when it is not there.
+async def open_embedded(directory: Path, *, remedy: str | None = None) -> AsyncIterator[str]:
+    """Yields the DSN of a PostgreSQL whose data is under `directory`, which is made when it is not there; unless
+    there is a `remedy`, which says what makes it.
 
     Any number of processes may share the directory: the first one in starts the server, the last one out
     stops it, and one that was killed counts as out. A server left running by a killed process is used as
     it is. Raises `EmbeddedPostgresFailed`.
     """
+    if remedy is not None:
+        _check_is_there(directory, remedy)
     async with _server(directory, durable=True) as dsn:
         yield dsn
 
@@ -54,6 +57,12 @@ async def open_throwaway() -> AsyncIterator[str]:
             yield dsn
     finally:
         await _in_thread(lambda: _remove(parent))
+
+
+def _check_is_there(directory: Path, remedy: str) -> None:
+    directory = directory.expanduser().resolve()
+    if not (directory / "PG_VERSION").exists():
+        raise EmbeddedPostgresFailed(f"looked in {directory}, where no data is: {remedy}")
 
 
 class _Stake:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -23,6 +23,10 @@ class SchemaLockTimeout(Exception):
 
 class SchemaTooNew(Exception):
     """The database was migrated by a newer release than this one."""
+
+
+class SchemaNotReady(Exception):
+    """The database has no schema of ours, or one that needs migrations of this release."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,11 @@ async def migrate(pool: Pool, package: str, table: str) -> list[str]:
     known = load_migrations(package)
     applied = []
     async with pool.connection() as conn:
-        done = await _applied(conn, table)
-        if unknown := done - {migration.number for migration in known}:
-            raise SchemaTooNew(
-                f"the database has migration {max(unknown)} in {table}; this release ends at {len(known)}"
-            )
+        await conn.execute(
+            f"CREATE TABLE IF NOT EXISTS {table} (number int PRIMARY KEY, name text NOT NULL,"
+            " applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        done = await _applied(conn, table, known)
         for migration in known:
             if migration.number in done:
                 continue
@@ -94,10 +98,27 @@ async def migrate(pool: Pool, package: str, table: str) -> list[str]:
     return applied
 
 
-async def _applied(conn: Connection, table: str) -> set[int]:
-    await conn.execute(
-        f"CREATE TABLE IF NOT EXISTS {table} (number int PRIMARY KEY, name text NOT NULL,"
-        " applied_at timestamptz NOT NULL DEFAULT now())"
-    )
+async def check_schema(pool: Pool, package: str, table: str, place: str, remedy: str) -> None:
+    """Changes nothing. Raises `SchemaNotReady` for a database that `migrate` would change, and `SchemaTooNew`.
+
+    `place` is the database, and `remedy` what makes it ready, in words.
+    """
+    known = load_migrations(package)
+    async with pool.connection() as conn:
+        row = await (await conn.execute("SELECT to_regclass(%s) IS NOT NULL AS there", (table,))).fetchone()
+        assert row is not None
+        if not row["there"]:
+            raise SchemaNotReady(f"looked in {place}, where nothing of this program is: {remedy}")
+        done = await _applied(conn, table, known)
+    if missing := {migration.number for migration in known} - done:
+        raise SchemaNotReady(f"looked in {place}, whose schema lacks migration {min(missing)}: {remedy}")
+
+
+async def _applied(conn: Connection, table: str, known: Sequence[Migration]) -> set[int]:
     rows = await (await conn.execute(f"SELECT number FROM {table}")).fetchall()  # noqa: S608 - a name of ours
-    return {row["number"] for row in rows}
+    done = {row["number"] for row in rows}
+    if unknown := done - {migration.number for migration in known}:
+        raise SchemaTooNew(
+            f"the database has migration {max(unknown)} in {table}; this release ends at {len(known)}"
+        )
+    return done

@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
-from groundwork.embedded import open_embedded, open_throwaway
+from groundwork.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
 from groundwork.postgres import describe
 from registry.settings import RegistrySettings
 
@@ -11,13 +11,21 @@ EMBEDDED_DATA = Path(".jamjet/postgres")
 IN_MEMORY = Path(":memory:")
 
 
-def open_database(settings: RegistrySettings) -> AbstractAsyncContextManager[str]:
-    """The DSN of the registry's database, for as long as the block runs; the embedded server lives with it."""
+REMEDY = "`registry serve` and `registry migrate` make a registry's database ready, and nothing else does"
+
+
+def open_database(settings: RegistrySettings, *, makes_it: bool = True) -> AbstractAsyncContextManager[str]:
+    """The DSN of the registry's database, for as long as the block runs; the embedded server lives with it.
+
+    One that is not there is made, or else refused with `EmbeddedPostgresFailed`.
+    """
     if settings.postgres_dsn:
         return nullcontext(settings.postgres_dsn)
     if settings.database_path == IN_MEMORY:
+        if not makes_it:
+            raise EmbeddedPostgresFailed("DATABASE_URL names a temporary database, which only its own server sees")
         return open_throwaway()
-    return open_embedded(_data_directory(settings))
+    return open_embedded(_data_directory(settings), remedy=None if makes_it else REMEDY)
 
 
 def describe_database(settings: RegistrySettings) -> str:

@@ -11,13 +11,16 @@ from groundwork.settings import secrets_in
 from groundwork.tracing import open_tracing
 from registry.app import create_app
 from registry.data import describe_database
-from registry.database import open_registry_pool, prepare_database
+from registry.database import check_database_ready, open_registry_pool
 from registry.engine.jobs import Jobs
 from registry.engine.worker import open_worker
 from registry.service import Registry, open_registry
 from registry.settings import RegistrySettings
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 30.0
+"""For how long a worker waits for a registry that starts at the same time and migrates."""
 
 
 async def serve_registry(
@@ -52,7 +55,7 @@ async def work(settings: RegistrySettings, *, database: Awaitable[str] | None = 
     """`registry worker`: runs executions until a signal, and serves nothing."""
     configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *secrets_in(os.environ)])
     async with open_tracing("registry-worker"), open_registry_pool(settings, "worker", database) as pool:
-        await prepare_database(pool)
+        await check_database_ready(pool, settings, _PATIENCE_SECONDS)
         jobs, grace = Jobs(), Grace(settings.shutdown_grace_seconds)
         await jobs.open(pool)
         async with open_worker(settings, pool, jobs, grace):

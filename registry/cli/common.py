@@ -38,11 +38,12 @@ def load() -> "RegistrySettings":
 
 @asynccontextmanager
 async def open_own_database() -> "AsyncIterator[Pool]":
-    """The registry's database, brought to this release, for commands that work on it without a server."""
-    from registry.database import open_registry_pool, prepare_database
+    """The registry's database, for commands that work on it without a server, and leave its schema alone."""
+    from registry.database import check_database_ready, open_registry_pool
 
-    async with open_registry_pool(load().model_copy(update={"postgres_pool_size": 2}), "registry-cli") as pool:
-        await prepare_database(pool)
+    settings = load().model_copy(update={"postgres_pool_size": 2})
+    async with open_registry_pool(settings, "registry-cli", makes_it=False) as pool:
+        await check_database_ready(pool, settings)
         yield pool
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry.cli.common import load, open_own_database, run
+from registry.cli.common import load, run
 
 if TYPE_CHECKING:
     from registry.settings import RegistrySettings
@@ -49,8 +49,11 @@ def migrate() -> None:
     """Bring the database schema to this release, and do nothing else."""
 
     async def work() -> None:
-        async with open_own_database():
-            typer.echo("The schema is up to date.")
+        from registry.database import open_registry_pool, prepare_database
+
+        async with open_registry_pool(load(), "registry-migrate") as pool:
+            await prepare_database(pool)
+        typer.echo("The schema is up to date.")
 
     run(work())
 
@@ -75,6 +78,6 @@ async def _work(settings: "RegistrySettings") -> None:
     from groundwork.overlap import imported, opening
     from registry.data import open_database
 
-    async with opening(open_database(settings)) as database:
+    async with opening(open_database(settings, makes_it=False)) as database:
         server = await imported("registry.serve")
         await server.work(settings, database=database)
