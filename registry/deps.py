@@ -17,6 +17,7 @@ from starlette.responses import Response
 from groundwork.bearer import bearer_token
 from groundwork.json_body import BadJson, parse_json
 from registry.access import DEVELOPER, Principal
+from registry.audit.models import RefusalKind
 from registry.checks import check_query, check_value, refuse_unstorable_text
 from registry.errors import Forbidden, InvalidRequest, RegistryError, Unauthenticated
 from registry.service import Registry
@@ -54,6 +55,7 @@ async def identify(request: Request, registry: Registry) -> Principal:
         raise Unauthenticated
     bearer = await registry.tokens.identify(token)
     request.state.principal = bearer.principal
+    request.state.is_let_in = bearer.refusal is None
     if bearer.refusal is not None:
         raise bearer.refusal
     return bearer.principal
@@ -101,10 +103,13 @@ class RegistryRoute(APIRoute):
 
 
 async def record_refusal(registry: Registry, request: Request, refusal: RegistryError) -> None:
-    """Puts a refused write into the audit log, when it is known whose it was."""
+    """Counts it, and puts a refused write on record when it is known whose it was."""
     principal: Principal | None = getattr(request.state, "principal", None)
+    kind: RefusalKind = "role" if getattr(request.state, "is_let_in", True) else "token"
+    registry.metrics.access_refused("unknown" if principal is None else kind)
     if principal is not None and request.method not in _CHANGES_NOTHING:
-        await registry.audit.record_refusal(principal, request.method, request.url.path, str(refusal))
+        refusals = registry.audit.refusals
+        await refusals.record(principal, kind, request.method, request.url.path, str(refusal))
 
 
 async def read_bytes(request: Request) -> bytes:

@@ -41,6 +41,14 @@ class RegistryMetrics:
             registry=self.registry,
         )
 
+        self._refused_access = Counter(
+            "registry_access_refused",
+            "Requests without the right to be made: without a known token (unknown), with one that lets nobody in"
+            " any more (token), with one of another role (role).",
+            ["reason"],
+            registry=self.registry,
+        )
+
         self._jobs = Gauge(
             "registry_jobs_waiting", "Jobs that no worker has taken yet, some seconds ago.", registry=self.registry
         )
@@ -59,6 +67,9 @@ class RegistryMetrics:
 
     def heartbeat_received(self, outcome: Literal["ok", "unknown", "gone"]) -> None:
         self._heartbeats.labels(outcome).inc()
+
+    def access_refused(self, reason: Literal["unknown", "token", "role"]) -> None:
+        self._refused_access.labels(reason).inc()
 
     def set_agents(self, counts: Mapping[tuple[str, bool], int]) -> None:
         """How many agents there are, by status and by whether they are alive; of what is not given, none."""

@@ -3,21 +3,24 @@
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from groundwork.background import running
 from groundwork.grace import Grace
 from groundwork.hosts import OwnHosts
 from groundwork.postgres import Pool, check_database
 from registry.agents.discovery import open_discovery
-from registry.agents.liveness import watching_agents
+from registry.agents.liveness import repeat, watching_agents
 from registry.agents.probes import probing_agents
 from registry.agents.service import Agents
 from registry.artifacts.service import Artifacts
+from registry.audit.refusals import FLUSH_SECONDS
 from registry.audit.service import Audit
 from registry.backlog.watch import watching_backlog
 from registry.components.service import Components
 from registry.cron.service import CronJobs
 from registry.data import describe_database
-from registry.database import open_registry_pool, prepare_database
+from registry.database import check_database_ready, open_registry_pool, prepare_database
 from registry.engine.jobs import Jobs
 from registry.engine.worker import open_worker
 from registry.events.stream import EventStreams
@@ -79,7 +82,7 @@ async def open_registry(
 
     `public_url` is where others reach it, when that is not what the settings say. With a `worker` the process also
     runs executions. `database` is that of `open_registry_pool`.
-    Raises `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaTooNew`.
+    Raises `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaNotReady`, `SchemaTooNew`.
     """
     metrics = RegistryMetrics()
     grace = Grace(settings.shutdown_grace_seconds)
@@ -87,6 +90,8 @@ async def open_registry(
         pool = await stack.enter_async_context(open_registry_pool(settings, "registry", database))
         if migrate:
             await prepare_database(pool)
+        else:
+            await check_database_ready(pool, settings)
         metrics.watch_pool(pool)
         jobs = Jobs()
         await jobs.open(pool)
@@ -96,7 +101,9 @@ async def open_registry(
         await stack.enter_async_context(probing_agents(pool, discovery, settings))
         if worker:
             await stack.enter_async_context(open_worker(settings, pool, jobs, grace))
-        executions = Executions(pool, jobs)
+        executions, audit = Executions(pool, jobs), Audit(pool)
+        flushing = partial(repeat, audit.refusals.flush, FLUSH_SECONDS, "refused writes are not counted")
+        await stack.enter_async_context(running("audit-refusals", flushing))
         yield Registry(
             settings=settings,
             public_url=public_url or settings.public_url,
@@ -105,7 +112,7 @@ async def open_registry(
             own_hosts=OwnHosts(),
             agents=Agents(pool, settings, discovery, metrics),
             artifacts=Artifacts(pool),
-            audit=Audit(pool),
+            audit=audit,
             components=Components(pool),
             cron_jobs=CronJobs(pool),
             events=EventStreams(executions),

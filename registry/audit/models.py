@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -12,6 +12,18 @@ from registry.checks import Limit, Offset, Query
 from registry.times import rfc3339
 
 Wanted = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+RefusalKind = Literal["token", "role"]
+"""The token lets nobody in any more, or its role does not let it do that."""
+
+
+class RefusalKey(NamedTuple):
+    """Whose refusals, and of which kind."""
+
+    tenant_id: str
+    actor_id: str
+    kind: RefusalKind
 
 
 class AuditQuery(Query):

@@ -4,6 +4,36 @@ SELECT append_audit_entry(
     %(detail)s, %(request_id)s
 );
 
+-- name: note_refusal
+INSERT INTO audit_refusals AS r (tenant_id, actor_id, kind, actor_type, role, entries)
+VALUES (%(tenant_id)s, %(actor_id)s, %(kind)s, %(actor_type)s, %(role)s, 1)
+    ON CONFLICT (tenant_id, actor_id, kind) DO UPDATE
+   SET entries = least(r.entries, %(most)s) + 1, last_at = now(),
+       counted = r.counted + CASE WHEN r.entries >= %(most)s THEN 1 ELSE 0 END
+RETURNING entries, extract(epoch FROM began_at + interval '1 hour' - now())::float8 AS seconds_left;
+
+-- name: count_refusals
+-- Where the hour has ended meanwhile they count for the next one.
+INSERT INTO audit_refusals AS r (tenant_id, actor_id, kind, actor_type, role, counted)
+VALUES (%(tenant_id)s, %(actor_id)s, %(kind)s, %(actor_type)s, %(role)s, %(count)s)
+    ON CONFLICT (tenant_id, actor_id, kind) DO UPDATE
+   SET counted = r.counted + excluded.counted, last_at = now();
+
+-- name: list_ended_refusals
+SELECT tenant_id, actor_id, kind FROM audit_refusals r
+ WHERE began_at <= now() - interval '1 hour'
+   AND NOT EXISTS (SELECT FROM unnest(%(but_tenants)s::text[], %(but_actors)s::text[], %(but_kinds)s::text[])
+                            AS but (tenant_id, actor_id, kind)
+                    WHERE (but.tenant_id, but.actor_id, but.kind) = (r.tenant_id, r.actor_id, r.kind))
+ ORDER BY tenant_id, actor_id, kind LIMIT 1000;
+
+-- name: end_refusals
+-- Of several who look at the same time, one gets the row.
+DELETE FROM audit_refusals
+ WHERE tenant_id = %(tenant_id)s AND actor_id = %(actor_id)s AND kind = %(kind)s
+   AND began_at <= now() - interval '1 hour'
+RETURNING counted, role, actor_type, began_at, last_at;
+
 -- name: find_extent
 -- Where the chain ends, and how many entries up to there are wanted. Only those of one execution are counted, in an
 -- index, and they are few.

@@ -1,17 +1,15 @@
 """What can be asked of the audit log."""
 
 from collections.abc import Callable, Sequence
-from urllib.parse import quote
 
 from groundwork.postgres import Pool, database_errors
-from registry.access import PLATFORM_TENANT, Principal
+from registry.access import PLATFORM_TENANT
 from registry.audit import store
 from registry.audit.chain import ChainChecks, ChainReport, Mark
 from registry.audit.models import AuditQuery, Page
+from registry.audit.refusals import Refusals
 from registry.errors import NotFound
-from registry.tokens.plaintext import hide_tokens
 
-_LONGEST_PATH = 1000
 _PROGRESS_EVERY = 1000
 
 
@@ -20,16 +18,7 @@ class Audit:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-
-    async def record_refusal(self, principal: Principal, method: str, path: str, reason: str) -> None:
-        """A write that was refused for lack of rights."""
-        # As it stands in a request: a path may hold any character, a text in the database may not.
-        path = hide_tokens(quote(path, safe="/:@!$&'()*+,;="))[:_LONGEST_PATH]
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                await store.append_entry(
-                    conn, principal, "write_refused", path, method=method, path=path, reason=reason
-                )
+        self.refusals = Refusals(pool)
 
     async def list_entries(self, tenant_id: str, query: AuditQuery) -> Page:
         """A page of the tenant's entries, the newest first."""

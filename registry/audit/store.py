@@ -1,6 +1,6 @@
 """The rows of the audit log: they are added and read, and nothing else."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,8 @@ from groundwork.postgres import Connection
 from groundwork.sql import Queries
 from registry.access import Principal
 from registry.audit.chain import Mark, StoredEntry
-from registry.audit.models import AuditQuery, Entry, Page
+from registry.audit.models import AuditQuery, Entry, Page, RefusalKey
+from registry.times import rfc3339
 
 sql = Queries("registry.audit")
 
@@ -48,6 +49,50 @@ async def append_entry(
             "detail": Jsonb(detail),
             "request_id": request_id.get(),
         },
+    )
+
+
+async def note_refusal(conn: Connection, key: RefusalKey, principal: Principal, most: int) -> tuple[int, float]:
+    """Counts one more refusal; returns the number of its entry in the log, which is more than `most` for one that
+    is to have none, and for how many seconds the hour goes on."""
+    given = {**key._asdict(), "actor_type": principal.actor_type, "role": principal.role, "most": most}
+    row = await (await conn.execute(sql.note_refusal, given)).fetchone()
+    assert row is not None
+    return row["entries"], row["seconds_left"]
+
+
+async def count_refusals(conn: Connection, key: RefusalKey, principal: Principal, count: int) -> None:
+    """More of those that have no entry of their own."""
+    given = {**key._asdict(), "actor_type": principal.actor_type, "role": principal.role, "count": count}
+    await conn.execute(sql.count_refusals, given)
+
+
+async def list_ended_refusals(conn: Connection, but: Collection[Any]) -> list[RefusalKey]:
+    """Those whose hour is over, without `but`."""
+    given = {
+        "but_tenants": [tenant_id for tenant_id, _, _ in but],
+        "but_actors": [actor_id for _, actor_id, _ in but],
+        "but_kinds": [kind for _, _, kind in but],
+    }
+    rows = await (await conn.execute(sql.list_ended_refusals, given)).fetchall()
+    return [RefusalKey(**row) for row in rows]
+
+
+async def end_refusals(conn: Connection, key: RefusalKey) -> None:
+    """Begins a new hour, when the last one is over: how many were only counted becomes an entry."""
+    row = await (await conn.execute(sql.end_refusals, key._asdict())).fetchone()
+    if row is None or not row["counted"]:
+        return
+    actor = Principal(key.tenant_id, row["role"], key.actor_id, row["actor_type"])
+    await append_entry(
+        conn,
+        actor,
+        "writes_refused",
+        f"token:{key.actor_id}",
+        kind=key.kind,
+        count=row["counted"],
+        since=rfc3339(row["began_at"]),
+        until=rfc3339(row["last_at"]),
     )
 
 

@@ -28,6 +28,9 @@ from registry.executions.models import (
 from registry.tenants.store import lock_limits
 from registry.workflows import store as workflows
 
+MOST_KEPT_EVENTS = 1000
+"""How many events of an execution may wait for something that waits for them."""
+
 
 @dataclass(frozen=True)
 class Approvals:
@@ -168,6 +171,8 @@ class Executions:
                 )
                 wait = await store.find_event_wait(conn, key, correlation_key)
                 if wait is None:
+                    if await store.count_kept_events(conn, key) >= MOST_KEPT_EVENTS:
+                        raise Conflict(f"{MOST_KEPT_EVENTS} events wait already for something that waits for them")
                     await store.append_events(conn, key, [event])
                     await store.keep_event(conn, key, correlation_key, payload)
                 else:

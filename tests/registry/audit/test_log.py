@@ -1,5 +1,7 @@
 """`GET /audit`: what was done and refused, by whom, to what, and when."""
 
+from typing import Any
+
 import pytest
 
 from tests.registry.audit.logs import actor, write_entries, write_entry
@@ -114,3 +116,28 @@ async def test_a_refused_write_is_recorded_with_its_path_as_it_was_sent(registry
     assert entry["subject"] == entry["raw_event"]["path"] == "/tenants/%00%F0%9F%A4%96"
     assert entry["raw_event"]["reason"] == answer.json()["error"]
     assert entry["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_revoked_token_in_use_has_one_entry_an_hour_and_a_count(registry: Served) -> None:
+    revoked = await registry.make_token("developer")
+    token_id = (await registry.http.get("/tokens")).json()["tokens"][0]["token_id"]
+    await registry.http.delete(f"/tokens/{token_id}")
+    client = await registry.client(revoked)
+    statuses = {(await client.post("/agents/research-agent/heartbeat")).status_code for _ in range(30)}
+    assert statuses == {401}
+    assert (await refusals(registry, token_id))["total"] == 1
+    async with registry.registry.pool.connection() as conn:
+        await registry.registry.audit.refusals.flush()
+        await conn.execute("UPDATE audit_refusals SET began_at = began_at - interval '1 hour'")
+        await registry.registry.audit.refusals.flush()
+        rows = await (await conn.execute("SELECT count(*) AS rows FROM audit_refusals")).fetchone()
+    [counted, first] = (await refusals(registry, token_id))["items"]
+    assert (first["event_type"], counted["event_type"]) == ("write_refused", "writes_refused")
+    assert (counted["raw_event"]["count"], rows) == (29, {"rows": 0})
+    assert not [report for report in await registry.registry.audit.verify() if report.problem]
+    assert 'registry_access_refused_total{reason="token"} 30.0' in (await registry.http.get("/metrics")).text
+
+
+async def refusals(registry: Served, actor_id: str) -> dict[str, Any]:
+    page: dict[str, Any] = (await registry.http.get("/audit", params={"actor_id": actor_id})).json()
+    return page
