@@ -19,13 +19,15 @@ from a2a.types import (
     TaskState,
 )
 from a2a.utils.errors import A2AError
-from google.protobuf.json_format import MessageToDict, ParseError
+from google.protobuf.json_format import ParseError
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
+from pydantic.v1 import ValidationError as ValidationErrorV1
 
 from agent_runtime.tools.cutting import cut
 from agent_runtime.tools.naming import tool_name
 from agent_runtime.tools.standing import Timing
+from groundwork.a2a_answers import SentData, keeping_data
 from groundwork.fetch import FetchFailed
 from groundwork.masking import Mask
 
@@ -56,8 +58,16 @@ def build_peer_tool(name: str, card: AgentCard, client: Client, timing: Timing, 
         description=_description(card),
         args_schema=Question,
         handle_tool_error=True,
-        handle_validation_error=True,
+        handle_validation_error=_explain_arguments,
     )
+
+
+def _explain_arguments(error: ValidationError | ValidationErrorV1) -> str:
+    """Which argument is wrong, and what is accepted, for the model to do better; nothing was sent."""
+    problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    fields = Question.model_fields.items()
+    accepted = ", ".join(f"{name} (text{'' if field.is_required() else ', optional'})" for name, field in fields)
+    return f"nothing was sent: {'; '.join(problems)}. Accepted are {accepted}"
 
 
 class _PeerCalls:
@@ -69,13 +79,17 @@ class _PeerCalls:
 
     async def ask(self, message: str, task_id: str | None = None, context_id: str | None = None) -> str:
         """Sends the message once, and never again: the other agent may have acted on it."""
+        with keeping_data() as sent:
+            return await self._ask(sent, message, task_id, context_id)
+
+    async def _ask(self, data: SentData, message: str, task_id: str | None, context_id: str | None) -> str:
         working: Task | None = None
         sent = new_text_message(message, context_id=context_id, task_id=task_id, role=Role.ROLE_USER)
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await self._send(sent)
                 if not answer.HasField("task"):
-                    return cut(_text(answer.message.parts) or "(an empty message)")
+                    return cut(_text(answer.message.parts, data) or "(an empty message)")
                 task = working = answer.task
                 pause = _FIRST_LOOK_SECONDS
                 while task.status.state in _STILL_WORKING:
@@ -88,7 +102,7 @@ class _PeerCalls:
             raise self._no_answer_in_time(error, working) from error
         except (A2AError, httpx.HTTPError, httpx.InvalidURL, ParseError, ValueError, KeyError) as error:
             raise self._failed(error, working) from error
-        return cut(self._outcome(task))
+        return cut(self._outcome(task, data))
 
     async def _send(self, message: Message) -> StreamResponse:
         answer = StreamResponse()
@@ -96,10 +110,10 @@ class _PeerCalls:
             answer = event
         return answer
 
-    def _outcome(self, task: Task) -> str:
-        state, said = task.status.state, _text(task.status.message.parts)
+    def _outcome(self, task: Task, data: SentData) -> str:
+        state, said = task.status.state, _text(task.status.message.parts, data)
         if state == TaskState.TASK_STATE_COMPLETED:
-            answer = _artifacts(task) or said or "(done, without a text)"
+            answer = _artifacts(task, said, data) or "(done, without a text)"
             return f"{answer}\n\n(To continue this conversation: context_id={task.context_id})"
         if state == TaskState.TASK_STATE_INPUT_REQUIRED:
             return (
@@ -164,23 +178,25 @@ def _one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _artifacts(task: Task) -> str:
-    texts = [(artifact.name, _text(artifact.parts)) for artifact in task.artifacts]
-    if len(texts) == 1:
-        return texts[0][1]
-    return "\n\n".join(f"{name or 'artifact'}:\n{text}" for name, text in texts if text)
+def _artifacts(task: Task, said: str, data: SentData) -> str:
+    """What was made, after what was said where the artifacts have no words of their own."""
+    texts = [(artifact.name, _text(artifact.parts, data)) for artifact in task.artifacts]
+    named = texts if len(texts) > 1 else []
+    lines = [f"{name or 'artifact'}:\n{text}" for name, text in named if text] or [text for _, text in texts]
+    in_words = any(part.text for artifact in task.artifacts for part in artifact.parts)
+    return "\n\n".join(filter(None, lines if in_words else [said, *lines]))
 
 
-def _text(parts: Iterable[Part]) -> str:
-    return "\n".join(filter(None, (_part_text(part) for part in parts)))
+def _text(parts: Iterable[Part], data: SentData) -> str:
+    return "\n".join(filter(None, (_part_text(part, data) for part in parts)))
 
 
-def _part_text(part: Part) -> str:
+def _part_text(part: Part, data: SentData) -> str:
     match part.WhichOneof("content"):
         case "text":
             return part.text
         case "data":
-            return json.dumps(MessageToDict(part.data), ensure_ascii=False)
+            return json.dumps(data.of(part), ensure_ascii=False)
         case "url":
             return f"[file {part.filename or ''} {part.media_type}: {part.url}]"
         case "raw":

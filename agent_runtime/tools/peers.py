@@ -1,7 +1,6 @@
 """Other A2A agents as tools: each peer is one tool, `ask_<name>`, described by the peer's own card."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Generator
 from typing import Any
@@ -9,22 +8,23 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 from a2a.client import ClientConfig, ClientFactory
-from a2a.client.card_resolver import parse_agent_card
 from a2a.types import AgentCard
-from google.protobuf.json_format import ParseError
 from langchain_core.tools import BaseTool
 
 from agent_runtime.outside import Peer
 from agent_runtime.tools.peer_calls import build_peer_tool
 from agent_runtime.tools.source import Source
 from agent_runtime.tools.standing import Standing, Timing
+from groundwork.a2a_answers import AgentsClient, read_agent_card
+from groundwork.a2a_cards import BINDINGS, CardUnusable
 from groundwork.bounded_http import BoundedClient, OpenTransport
 from groundwork.fetch import FetchFailed
+from groundwork.foreign_json import parse_foreign_json
+from groundwork.json_body import BadJson
 from groundwork.masking import Mask, mask_url
 
 logger = logging.getLogger(__name__)
 
-_BINDINGS = ["JSONRPC", "HTTP+JSON"]
 _CARD_PATHS = (".well-known/agent-card.json", ".well-known/agent.json")
 _LONGEST_CARD = 256 * 1024
 _LONGEST_ANSWER = 16 * 1024 * 1024
@@ -84,7 +84,7 @@ class PeerConnection(Source):
                 await asyncio.sleep(self._timing.retry_after(failures) if failures else self._timing.card_seconds)
 
     def _http(self, longest: int, timeouts: httpx.Timeout, auth: httpx.Auth | None) -> BoundedClient:
-        return BoundedClient(longest=longest, timeout=timeouts, auth=auth, open_transport=self._open_transport)
+        return AgentsClient(longest=longest, timeout=timeouts, auth=auth, open_transport=self._open_transport)
 
     async def _fetch_card(self, http: httpx.AsyncClient) -> AgentCard:
         urls = _card_urls(self._peer.url)
@@ -94,17 +94,18 @@ class PeerConnection(Source):
                 continue
             if not response.is_success:
                 raise PeerUnusable(f"the card answers {response.status_code} {response.reason_phrase}")
-            return self._read_card(response.content)
+            return self._read_card(response)
         raise AssertionError("the last URL either answers or raises")
 
-    def _read_card(self, content: bytes) -> AgentCard:
+    def _read_card(self, response: httpx.Response) -> AgentCard:
         try:
-            card = parse_agent_card(json.loads(content))
-        except (ValueError, ParseError, RecursionError) as error:
+            document = parse_foreign_json(response.content, response.headers.get("content-type", ""))
+            card = read_agent_card(document, str(response.url))
+        except BadJson as error:
             raise PeerUnusable(f"the card cannot be read: {error}") from error
-        usable = [face for face in card.supported_interfaces if face.protocol_binding in _BINDINGS]
-        if not usable:
-            raise PeerUnusable("the card offers no interface that can be used; JSONRPC and HTTP+JSON can")
+        except CardUnusable as error:
+            raise PeerUnusable(str(error)) from error
+        usable = list(card.supported_interfaces)
         if self._peer.token:
             ours = [face for face in usable if _origin(face.url) == _origin(self._peer.url)]
             if not ours:
@@ -126,7 +127,7 @@ class PeerConnection(Source):
         self._card = card
         try:
             client = ClientFactory(
-                ClientConfig(httpx_client=http, streaming=False, supported_protocol_bindings=_BINDINGS)
+                ClientConfig(httpx_client=http, streaming=False, supported_protocol_bindings=list(BINDINGS))
             ).create(card)
         except ValueError as error:
             raise PeerUnusable(f"the card cannot be used: {error}") from error

@@ -228,13 +228,14 @@ def _uri_in(document: Mapping[str, Any]) -> str | None:
     return next((url for url in named if url and is_agent_uri(url)), None)
 
 
-def _is_a2a(document: Mapping[str, Any]) -> bool:
+def is_a2a(document: Mapping[str, Any]) -> bool:
+    """Whether the card is one of A2A's, of any version, and none of JamJet's."""
     return document.get("skills") is not None or any(document.get(mark) is not None for mark in _MARKS_OF_A2A)
 
 
 def _protocols_in(document: Mapping[str, Any]) -> list[str]:
     named = (document.get("capabilities") or {}).get("protocols") or []
-    return list(_without_repetition([*named, *(["a2a"] if _is_a2a(document) else [])]))
+    return list(_without_repetition([*named, *(["a2a"] if is_a2a(document) else [])]))
 
 
 def _families_of(protocol: str) -> Iterator[str]:
@@ -276,7 +277,7 @@ def _schema_object(schema: Any) -> Any:
 
 def _auth_of_a2a(document: Mapping[str, Any]) -> dict[str, Any]:
     """What callers of an A2A agent need, in JamJet's words; nothing for other cards."""
-    if not _is_a2a(document):
+    if not is_a2a(document):
         return {}
     if not (document.get("securityRequirements") or document.get("security")):
         return {"type": "none"}

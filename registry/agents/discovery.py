@@ -5,13 +5,24 @@ import posixpath
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx
 
-from groundwork.fetch import AddressRefused, FetchFailed, InvalidUrl, OutgoingPolicy, check_url, fetch, open_client
-from groundwork.json_body import BadJson, parse_json
-from registry.agents.cards import Card, read_card
+from groundwork.a2a_cards import CardUnusable, list_interfaces, objects_of, text_of
+from groundwork.fetch import (
+    AddressRefused,
+    Fetched,
+    FetchFailed,
+    InvalidUrl,
+    OutgoingPolicy,
+    check_url,
+    fetch,
+    open_client,
+)
+from groundwork.foreign_json import parse_foreign_json
+from groundwork.json_body import BadJson
+from registry.agents.cards import Card, is_a2a, read_card
 from registry.checks import refuse_unstorable_text
 from registry.errors import AgentUnreachable, InvalidRequest
 from registry.settings import RegistrySettings
@@ -59,10 +70,10 @@ class Discovery:
         answer = await fetch(self._client, "GET", url, policy=self._policy, headers={"Accept": "application/json"})
         if answer.status != 200:
             raise _NoCardHere(f"answered {answer.status}")
-        document = _read_document(answer.body)
+        document = _read_document(answer)
         try:
             return read_card(_with_address(document, url)).fetched_from(url)
-        except InvalidRequest as error:
+        except (InvalidRequest, CardUnusable) as error:
             raise _NoCardHere(f"is not a card: {error}") from None
 
 
@@ -97,7 +108,14 @@ def _places(url: str) -> tuple[str, list[str]]:
 
 
 def _with_address(document: dict[str, Any], card_url: str) -> dict[str, Any]:
-    """A card of JamJet's that does not say where the agent is, is one of an agent where the card was found."""
+    """The card with absolute URLs, and of those that an older one of A2A's names the one that can be called first.
+
+    A card of JamJet's that does not say where the agent is, is one of an agent where the card was found. Raises
+    `CardUnusable` for one of A2A's by which nobody could be called.
+    """
+    is_called = is_a2a(document) or document.get("url") or document.get("supportedInterfaces")
+    if is_called and not document.get("uri"):
+        return _with_interfaces(document, card_url)
     says_where = any(document.get(field) for field in ("uri", "url", "supportedInterfaces"))
     if says_where or not isinstance(document.get("capabilities"), dict):
         return document
@@ -110,10 +128,27 @@ def _with_address(document: dict[str, Any], card_url: str) -> dict[str, Any]:
     return {**document, "uri": urlunsplit(parts._replace(path=above.rstrip("/"), query=""))}
 
 
-def _read_document(body: bytes) -> dict[str, Any]:
+def _with_interfaces(document: dict[str, Any], card_url: str) -> dict[str, Any]:
+    """Raises `CardUnusable`."""
+    faces = list_interfaces(document, card_url)
+    if document.get("supportedInterfaces"):
+        shown = [
+            {**face, "url": urljoin(card_url, text_of(face.get("url")))}
+            for face in objects_of(document["supportedInterfaces"])
+        ]
+        document = {**document, "supportedInterfaces": shown}
+    if document.get("url") or not document.get("supportedInterfaces"):
+        url = urljoin(card_url, text_of(document.get("url")))
+        if url not in [face.url for face in faces]:
+            url, document = faces[0].url, {**document, "preferredTransport": faces[0].binding}
+        document = {**document, "url": url}
+    return document
+
+
+def _read_document(answer: Fetched) -> dict[str, Any]:
     """Raises `_NoCardHere`."""
     try:
-        document = parse_json(body)
+        document = parse_foreign_json(answer.body, answer.headers.get("content-type", ""))
     except BadJson as error:
         raise _NoCardHere(f"cannot be used: {error}") from None
     if not isinstance(document, dict):

@@ -1,7 +1,6 @@
 """Agents that speak A2A, of version 1.0 or 0.3: the one place that knows the protocol's library."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -9,7 +8,6 @@ from typing import Any
 
 import httpx
 from a2a.client import A2AClientTimeoutError, Client, ClientCallContext, ClientConfig, ClientFactory
-from a2a.client.card_resolver import parse_agent_card
 from a2a.types import (
     AgentCard,
     GetTaskRequest,
@@ -23,20 +21,22 @@ from a2a.types import (
     TaskState,
 )
 from a2a.utils.errors import A2AError, InternalError
-from google.protobuf.json_format import MessageToDict, ParseError
+from google.protobuf.json_format import ParseError
 
-from groundwork.bounded_http import BoundedClient, OpenTransport
-from groundwork.fetch import FetchFailed, OutgoingPolicy, fetch
-from groundwork.json_body import BadJson, parse_json
+from groundwork.a2a_answers import AgentsClient, SentData, describe_file, keeping_data, parts_of, read_agent_card
+from groundwork.a2a_cards import BINDINGS, CardUnusable
+from groundwork.bounded_http import OpenTransport
+from groundwork.fetch import Fetched, FetchFailed, OutgoingPolicy, fetch
+from groundwork.foreign_json import parse_foreign_json
+from groundwork.json_body import BadJson
 from groundwork.masking import Mask
 from groundwork.tracing import span
-from registry.engine.outside.answers import read_text, with_whole_numbers
+from registry.engine.outside.answers import read_text
 from registry.engine.outside.conversation import AgentPlace, Answer, Question
 from registry.engine.outside.failures import OutsideFailed, fetch_failed
 from registry.engine.outside.http_tools import retry_after
 from registry.engine.storable import storable
 
-_BINDINGS = ["JSONRPC", "HTTP+JSON"]
 _LONGEST_ANSWER = 16 * 1024 * 1024
 _MOST_TASKS = 50
 _CONNECT_SECONDS = 10.0
@@ -62,12 +62,12 @@ class A2AAgents:
 
     async def ask(self, place: AgentPlace, question: Question, seconds: float) -> Answer:
         """Waits until the agent is done with it. Raises `OutsideFailed`."""
-        exchange: _Exchange | None = None
         try:
             async with asyncio.timeout(seconds):
                 with span(f"agent {place.name}"):
-                    exchange = _Exchange(place, await self._connect(place))
-                    return await exchange.hold(question)
+                    line = await self._connect(place)
+                    with keeping_data() as sent:
+                        return await _Exchange(place, line, sent).hold(question)
         except TimeoutError:
             raise OutsideFailed(
                 f"{place.name} gave no answer within {seconds:g} seconds", retryable=True, kind="timeout"
@@ -78,15 +78,16 @@ class A2AAgents:
             raise _explained(place.name, place.credentials.mask, error) from error
 
     async def _connect(self, place: AgentPlace) -> "_Line":
-        card = _parsed(place.name, dict(place.card)) if place.card else await self._fetch_card(place)
-        usable = [face for face in card.supported_interfaces if face.protocol_binding in _BINDINGS]
+        known = _parsed(place.name, dict(place.card), place.url) if place.card else None
+        card = known or await self._fetch_card(place)
+        usable = list(card.supported_interfaces)
         trusted = [face for face in usable if place.credentials.for_url(face.url)]
-        if not usable:
-            raise OutsideFailed(f"{place.name} offers no interface that can be used; JSONRPC and HTTP+JSON can")
         face = (trusted or usable)[0]
         del card.supported_interfaces[:]
         card.supported_interfaces.append(face)
-        config = ClientConfig(httpx_client=self._calls, streaming=False, supported_protocol_bindings=_BINDINGS)
+        config = ClientConfig(
+            httpx_client=self._calls, streaming=False, supported_protocol_bindings=list(BINDINGS)
+        )
         # No other headers than those for where the agent's interface is: cards are written by others.
         return _Line(ClientFactory(config).create(card), dict(place.credentials.for_url(face.url)))
 
@@ -96,7 +97,7 @@ class A2AAgents:
             headers = {"Accept": "application/json", **place.credentials.for_url(url)}
             answer = await fetch(self._cards, "GET", url, policy=self._policy, headers=headers)
             if answer.status == 200:
-                return _parsed(place.name, _document(place.name, answer.body))
+                return _parsed(place.name, _document(place.name, answer), answer.url)
             said = f"the card of {place.name} answers {answer.status}"
             if answer.status >= 500:
                 raise OutsideFailed(said, retryable=True, kind="server_error")
@@ -135,7 +136,8 @@ class _Line:
 class _Exchange:
     """One question, and what came of it."""
 
-    def __init__(self, place: AgentPlace, line: _Line) -> None:
+    def __init__(self, place: AgentPlace, line: _Line, sent: SentData) -> None:
+        self._sent = sent
         self._name = place.name
         self._mask = place.credentials.mask
         self._line = line
@@ -145,7 +147,7 @@ class _Exchange:
         if task is None:
             answer = await self._line.send(_message(question))
             if not answer.HasField("task"):
-                return Answer("completed", _value(answer.message.parts), None, question.context_id)
+                return Answer("completed", _value(answer.message.parts, self._sent), None, question.context_id)
             task = answer.task
         pause = _FIRST_LOOK_SECONDS
         while task.status.state in _WORKING:
@@ -163,10 +165,10 @@ class _Exchange:
         return None
 
     def _outcome(self, task: Task) -> Answer:
-        state, said = task.status.state, _value(task.status.message.parts)
+        state = task.status.state
         if state == TaskState.TASK_STATE_COMPLETED:
-            parts = [part for artifact in task.artifacts for part in artifact.parts]
-            return Answer("completed", _value(parts) if parts else said, task.id, task.context_id)
+            return Answer("completed", _value(parts_of(task), self._sent), task.id, task.context_id)
+        said = _value(task.status.message.parts, self._sent)
         if state == TaskState.TASK_STATE_INPUT_REQUIRED:
             return Answer("input_required", said, task.id, task.context_id)
         word = TaskState.Name(state).removeprefix("TASK_STATE_").lower().replace("_", " ")
@@ -180,18 +182,10 @@ async def open_agents(
 ) -> AsyncIterator[A2AAgents]:
     timeouts = httpx.Timeout(_CONNECT_SECONDS, read=None)
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    async with BoundedClient(
+    async with AgentsClient(
         longest=_LONGEST_ANSWER, timeout=timeouts, cookies=no_cookies, open_transport=open_transport
     ) as calls:
         yield A2AAgents(calls, cards, policy)
-
-
-def has_interfaces(card: dict[str, Any]) -> bool:
-    """Whether the card is one of A2A's, and says where to call."""
-    try:
-        return bool(parse_agent_card(json.loads(json.dumps(card))).supported_interfaces)
-    except (ParseError, ValueError, TypeError, KeyError, AttributeError):
-        return False
 
 
 def _message(question: Question) -> Message:
@@ -206,9 +200,9 @@ def _message(question: Question) -> Message:
     return message
 
 
-def _document(name: str, body: bytes) -> dict[str, Any]:
+def _document(name: str, answer: Fetched) -> dict[str, Any]:
     try:
-        document = parse_json(body)
+        document = parse_foreign_json(answer.body, answer.headers.get("content-type", ""))
     except BadJson as error:
         raise OutsideFailed(f"the card of {name} cannot be read: {error.reason}") from None
     if not isinstance(document, dict):
@@ -216,28 +210,39 @@ def _document(name: str, body: bytes) -> dict[str, Any]:
     return document
 
 
-def _parsed(name: str, document: dict[str, Any]) -> AgentCard:
+def _parsed(name: str, document: dict[str, Any], url: str) -> AgentCard:
     try:
-        return parse_agent_card(document)
-    except (ParseError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise OutsideFailed(f"the card of {name} cannot be read: {storable(str(error))}") from error
+        return read_agent_card(document, url)
+    except CardUnusable as error:
+        raise OutsideFailed(f"{name} cannot be called: {storable(str(error))}") from error
 
 
-def _value(parts: Iterable[Part]) -> Any:
-    """What the parts say: text, which is read as JSON when it is an object or a list, or else data; None when they
-    say nothing."""
-    given = list(parts)
-    texts = [part.text for part in given if part.WhichOneof("content") == "text" and part.text]
-    if texts:
-        return storable(read_text("\n".join(texts)))
-    others = [storable(_other(part)) for part in given if part.WhichOneof("content") not in (None, "text")]
-    return others[0] if len(others) == 1 else others or None
+def _value(parts: Iterable[Part], sent: SentData) -> Any:
+    """What the parts say; None when they say nothing.
+
+    Text alone is read as JSON when it is an object or a list; data alone is what it is, and a list where it is
+    several; so are files. Parts of several kinds are an object of all there is: `text`, `data`, which is a list
+    where it is several, and `files`, always a list.
+    """
+    texts, data, files = [], [], []
+    for part in parts:
+        match part.WhichOneof("content"):
+            case "text":
+                texts.append(part.text)
+            case "data":
+                data.append(storable(sent.of(part)))
+            case "raw" | "url":
+                files.append(storable(describe_file(part)))
+    text = "\n".join(filter(None, texts))
+    kinds = {"text": storable(text), "data": _alone(data), "files": files}
+    given = {name: value for name, value in kinds.items() if value or (name == "data" and data)}
+    if len(given) > 1:
+        return given
+    return storable(read_text(text)) if text else _alone(data or files)
 
 
-def _other(part: Part) -> Any:
-    if part.WhichOneof("content") == "data":
-        return with_whole_numbers(MessageToDict(part.data))
-    return MessageToDict(part)
+def _alone(values: list[Any]) -> Any:
+    return values[0] if len(values) == 1 else values or None
 
 
 def _explained(name: str, mask: Mask, error: Exception) -> OutsideFailed:

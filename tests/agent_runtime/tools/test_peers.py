@@ -1,6 +1,7 @@
 """Other agents over A2A, each a real one made with a2a-sdk's own server on a real port."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,7 +18,8 @@ from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill
 from langchain_core.messages import ToolMessage
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -170,6 +172,93 @@ async def test_a_card_at_the_old_path_and_of_the_old_shape_is_read() -> None:
         async with run_server(old) as card_base, connected(card_base) as connections:
             assert "you said hi" in (await ask(connections, "hi")).text
             assert agent.echo.heard == ["hi"]
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"url": "{base}/rpc", "skills": None, "protocolVersion": "0.3.0"},
+        {"url": "/rpc", "protocolVersion": "0.2.6", "skills": [None, {"name": 5}]},
+        {"url": "../rpc"},
+        {
+            "url": "grpc.example:50051",
+            "preferredTransport": "GRPC",
+            "protocolVersion": "0.3.0",
+            "additionalInterfaces": [
+                {"url": "grpc.example:50051", "transport": "GRPC"},
+                {"url": "{base}/rpc", "transport": "JSONRPC"},
+            ],
+        },
+        {"uri": "{base}/rpc", "capabilities": {"protocols": ["a2a"], "skills": []}},
+        {
+            "supportedInterfaces": [
+                {"url": "x:1", "protocolBinding": "GRPC", "protocolVersion": "1.0"},
+                {"url": "{base}/rpc", "protocolBinding": "jsonrpc", "protocolVersion": "1.0.0"},
+            ]
+        },
+    ],
+    ids=["no skills", "relative, 0.2", "neither version nor transport", "gRPC and JSONRPC", "JamJet", "1.0"],
+)
+async def test_a_card_that_can_be_called_by_is(card: dict[str, Any]) -> None:
+    async with running_peer() as (_, base):
+        body = json.dumps({"name": "Stranger", **card}).replace("{base}", base).encode()
+        route = Route("/.well-known/agent-card.json", lambda request: Response(b"\xef\xbb\xbf" + body))
+        async with run_server(Starlette(routes=[route])) as strangers, connected(strangers) as connections:
+            assert len(connections.tools) == 1, connections.status()
+            is_elsewhere = base.encode() in body
+            assert not is_elsewhere or "you said hi" in (await ask(connections, "hi")).text
+
+
+@pytest.mark.parametrize(
+    ("card", "reason"),
+    [
+        ({"url": "x:1", "preferredTransport": "GRPC"}, "GRPC is not spoken"),
+        ({"url": "http://x/", "protocolVersion": "0.1"}, "protocol version 0.1 is not spoken"),
+        ({"url": "ftp://x/"}, "no http or https URL"),
+        ({"name": "x"}, "it names none"),
+        ([], "not a JSON object"),
+    ],
+)
+async def test_a_card_that_cannot_be_called_by_is_refused_with_the_reason(card: Any, reason: str) -> None:
+    route = Route("/.well-known/agent-card.json", lambda request: JSONResponse(card))
+    async with run_server(Starlette(routes=[route])) as base, connected(base) as connections:
+        state = connections.status()["a2a"]["echo"]
+        assert (connections.tools, state["connected"]) == ((), False)
+        assert reason in state["last_error"]
+
+
+@pytest.mark.parametrize(("binding", "version"), [("JSONRPC", "1.0"), ("JSONRPC", "0.3"), ("HTTP+JSON", "1.0")])
+async def test_numbers_reach_the_model_as_they_were_sent(binding: str, version: str) -> None:
+    async with running_peer(binding=binding, version=version) as (_, base), connected(base) as connections:
+        assert '{"length": 5}' in (await ask(connections, "hello")).text
+    part = {"kind": "data", "data": {"a": -9007199254740993, "b": 12.0, "c": [10**20]}}
+    message = {"kind": "message", "messageId": "m", "role": "agent", "parts": [part]}
+
+    async def answer(request: Request) -> Response:
+        return JSONResponse({"jsonrpc": "2.0", "id": (await request.json())["id"], "result": message})
+
+    card = {"name": "Exact", "url": "/rpc"}
+    routes = [
+        Route("/.well-known/agent-card.json", lambda request: JSONResponse(card)),
+        Route("/rpc", answer, methods=["POST"]),
+    ]
+    async with run_server(Starlette(routes=routes)) as base, connected(base) as connections:
+        said = (await ask(connections, "hello")).text
+        assert said == '{"a": -9007199254740993, "b": 12.0, "c": [100000000000000000000]}'
+
+
+async def test_wrong_arguments_are_named_with_what_is_accepted() -> None:
+    async with running_peer() as (agent, base), connected(base) as connections:
+        (tool,) = connections.tools
+        answer = await call_tool(tool, msg="hi", task_id=5)
+        assert answer.status == "error"
+        for said in (
+            "message: Field required",
+            "task_id: ",
+            "Accepted are message (text), task_id (text, optional)",
+        ):
+            assert said in answer.text
+        assert agent.echo.heard == []
 
 
 async def test_a_question_is_answered_by_a_second_call() -> None:

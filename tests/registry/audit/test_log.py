@@ -119,10 +119,10 @@ async def test_a_refused_write_is_recorded_with_its_path_as_it_was_sent(registry
 
 
 async def test_a_revoked_token_in_use_has_one_entry_an_hour_and_a_count(registry: Served) -> None:
-    revoked = await registry.make_token("developer")
-    token_id = (await registry.http.get("/tokens")).json()["tokens"][0]["token_id"]
+    made = (await registry.http.post("/tokens", json={"role": "developer"})).json()
+    token_id = made["token_id"]
     await registry.http.delete(f"/tokens/{token_id}")
-    client = await registry.client(revoked)
+    client = await registry.client(made["token"])
     statuses = {(await client.post("/agents/research-agent/heartbeat")).status_code for _ in range(30)}
     assert statuses == {401}
     assert (await refusals(registry, token_id))["total"] == 1

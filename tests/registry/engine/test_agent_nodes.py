@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from a2a.helpers import new_data_part
+from a2a.types import Part
 
+from groundwork.a2a_answers import SentData
 from groundwork.postgres import Connection
 from registry.access import COMMAND_LINE
 from registry.agents import store
+from registry.engine.outside.a2a import _value
+from scaffold import write as scaffold
+from scaffold.plan import Answers, Template, build_plan
 from tests.agent_runtime.tools.test_peers import running_peer
 from tests.agents import SCRIPTED, Agent, running_agent, write_project
 from tests.registry.engine.executions import events_of, start, story, until
@@ -290,3 +296,49 @@ async def test_a_policy_knows_an_agent_by_its_id_and_its_uri(served: Served, age
         row = await until(served.registry, await start(served.registry, ir, text="echo hello", chosen=named))
         assert "policy violation" in (row.error or "")
     assert agent.journal() == []
+
+
+async def test_all_that_an_agent_answers_is_in_the_nodes_output(served: Served):
+    async with running_peer() as (_, base):
+        await register(served, base)
+        execution = await start(served.registry, asking(output_schema="said"), text="hello")
+        row = await until(served.registry, execution)
+        assert row.state["said"] == {"text": "you said hello", "data": {"length": 5}}
+        assert type(row.state["said"]["data"]["length"]) is int
+        then = asking(output_schema="said")
+        then["nodes"]["far"] = {"id": "far", "kind": {"type": "end"}}
+        then["edges"] = [{"from": "ask", "to": "far", "condition": "output.data.length > 4"}]
+        execution = await start(served.registry, then, text="hello")
+        await until(served.registry, execution)
+        assert "node_completed far" in await story(served.registry, execution)
+
+
+def test_parts_of_several_kinds_are_an_object_and_those_of_one_are_what_they_are():
+    text, data = Part(text="see"), new_data_part({"n": 1})
+    file = Part(raw=b"x", filename="a.bin", media_type="application/octet-stream")
+    shown = {"raw": "eA==", "filename": "a.bin", "mediaType": "application/octet-stream"}
+    sent = SentData()
+    assert _value([text, file], sent) == {"text": "see", "files": [shown]}
+    assert _value([text, data, data, file], sent) == {
+        "text": "see",
+        "data": [{"n": 1}, {"n": 1}],
+        "files": [shown],
+    }
+    assert [_value([one], sent) for one in (text, data, file)] == ["see", {"n": 1}, shown]
+    assert _value([], sent) is None
+
+
+async def test_a_workflow_gets_the_ticket_and_the_sentence_of_the_structured_template(
+    served: Served, tmp_path: Path, database_url: str
+):
+    plan = build_plan(Answers("tickets", Template.STRUCTURED))
+    scaffold.write_project(plan, tmp_path / "tickets")
+    async with running_agent(tmp_path / "tickets", database_url) as agent:
+        await agent.runtime.card_url.change(agent.url)
+        await register(served, agent.url)
+        execution = await start(
+            served.registry, asking(output_schema="said"), text="title: No coffee, priority: low"
+        )
+        said = (await until(served.registry, execution)).state["said"]
+    assert said["data"] == {"title": "No coffee", "priority": "low", "people_affected": 1}
+    assert said["text"] == "Noted with low priority: No coffee"
