@@ -65,9 +65,9 @@ class SentData:
         self.__dict__.pop("_originals", None)
 
     def of(self, part: Part) -> Any:
-        """The data of a part."""
+        """The data of a part. Agents that are made with the library send 12 as 12.0, so that is 12 here."""
         value = MessageToDict(part.data)
-        return self._originals.get(_canonical(value), _with_whole_numbers(value))
+        return _with_whole_numbers(self._originals.get(_canonical(value), value))
 
     @cached_property
     def _originals(self) -> dict[str, Any]:

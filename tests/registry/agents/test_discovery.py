@@ -147,7 +147,7 @@ async def test_an_agent_of_ours_is_found(database_url: str, tmp_path: Any):
         ("/text/card.json", "not a JSON object"),
         ("/array/card.json", "not a JSON object"),
         ("/broken/card.json", "not valid JSON"),
-        ("/latin/card.json", "not valid UTF-8"),
+        ("/latin/card.json", "uri is required"),
         ("/nul/card.json", "text that cannot be stored"),
         ("/wrong/card.json", "name should be a valid string"),
         ("/any/card.json", "name is required, or an id; uri is required"),
