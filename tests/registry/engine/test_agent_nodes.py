@@ -201,7 +201,8 @@ async def test_agents_of_others_are_understood(served: Served, binding: str, ver
             served.registry, await start(served.registry, through_a2a(url, "hello", output_schema="x"))
         )
         assert peer.echo.heard == ["hello"]
-    assert (row.status, row.state) == ("completed", {"x": "you said hello", "last_a2a_output": "you said hello"})
+    answered = {"text": "you said hello", "data": {"length": 5}}
+    assert (row.status, row.state) == ("completed", {"x": answered, "last_a2a_output": answered})
 
 
 async def test_an_agent_that_is_not_there_is_said_so(served: Served):
