@@ -16,3 +16,5 @@ class McpServer:
     args: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cwd: Path | None = None
+    timeout_seconds: float | None = None
+    """How long a call may take, beyond which only word of progress carries it."""

@@ -2,24 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
-from langchain_mcp_adapters.interceptors import MCPToolCallRequest, MCPToolCallResult
-from langchain_mcp_adapters.sessions import StreamableHttpConnection
-from langchain_mcp_adapters.tools import convert_mcp_tool_to_langchain_tool
-from mcp.types import CallToolResult, Tool
+from mcp.types import Tool
+from pydantic import PrivateAttr
 
 from agent_runtime.tools.naming import tool_name
-from agent_runtime.tools.results import bounded, failure
+from agent_runtime.tools.questions import OpenCalls, OutcomeLost
+from agent_runtime.tools.results import artifact_of, content_of, failure
 from agent_runtime.tools.source import Source
 from agent_runtime.tools.standing import Standing, Timing
 from groundwork.bounded_http import OpenTransport
 from groundwork.masking import Mask, mask_url
+from groundwork.mcp_results import ToolResult
+from groundwork.mcp_schemas import Listing
 from groundwork.mcp_server import McpServer
 from groundwork.mcp_session import (
+    AnswerUnreadable,
+    Ask,
     CallFailed,
     CallRefused,
     McpSession,
@@ -29,6 +33,11 @@ from groundwork.mcp_session import (
 )
 
 logger = logging.getLogger(__name__)
+
+_MOST_ATTEMPTS = 3
+
+# Of the tools that are left out, in the status.
+_MOST_NAMED, _LONGEST_NAME = 50, 200
 
 # How long a call to a server that is known to be down waits for one more attempt.
 _PATIENCE_SECONDS = 2.0
@@ -60,7 +69,8 @@ class McpConnection(Source):
         self._standing = Standing()
         self._session: McpSession | None = None  # the one to use
         self._opened: McpSession | None = None  # the one that the latest attempt brought, in use or lost
-        self._listed: list[Tool] = []
+        self._listed = Listing()
+        self._open_calls = OpenCalls(server.name)
         self._made: tuple[BaseTool, ...] = ()
         self._attempt = asyncio.Event()  # set when the attempt that is under way, or comes next, is over
         self._first_attempt = self._attempt
@@ -68,7 +78,13 @@ class McpConnection(Source):
 
     def state(self) -> dict[str, Any]:
         url = self._mask(mask_url(self._server.url)) if self._server.url else None
-        return self._standing.as_json(url=url, tools=len(self.tools) if self._session else None)
+        left_out = self._listed.left_out if self._session else {}
+        shown = {
+            self._mask(name)[:_LONGEST_NAME]: self._mask(left_out[name]) for name in [*left_out][:_MOST_NAMED]
+        }
+        return self._standing.as_json(
+            url=url, tools=len(self.tools) if self._session else None, left_out=shown or None
+        )
 
     async def settled(self) -> None:
         """Returns when the first attempt to connect is over."""
@@ -91,46 +107,54 @@ class McpConnection(Source):
                 self._attempt_is_over()
             await self._pause(self._timing.retry_after(failures))
 
-    async def call(self, tool: Tool, arguments: dict[str, Any]) -> CallToolResult:
+    async def call(
+        self, tool: Tool, arguments: dict[str, Any], call_id: str | None, config: RunnableConfig
+    ) -> ToolResult:
         """Calls the tool. What goes wrong is part of the result, for the model to read, and never raised.
 
-        A call whose outcome is unknown is repeated only when the tool declares that this does no harm.
+        What the server asks meanwhile is asked by LangGraph's `interrupt`.
         """
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self._timing.call_timeout_seconds
-        session = self._session or await self._next_session(_PATIENCE_SECONDS)
-        if session is None:
-            reason = self._standing.last_error or self._standing.status
-            return failure(f"{self.name} cannot be reached at the moment ({reason}); nothing was done")
         try:
-            return bounded(await self._call_in(session, tool, arguments, deadline))
-        except CallRefused as error:
-            return failure(f"{self.name}: {self._mask.error(error)}")
-        except CallFailed as error:
-            if isinstance(error, OutcomeUnknown) and not may_be_repeated(tool):
-                return failure(
-                    f"no answer from {self.name} ({self._mask.error(error)}): whether {tool.name} had its effect"
-                    " is not known, so it was not called again"
-                )
-            first_error = self._mask.error(error)
-        fresh = await self._next_session(deadline - clock())
-        if fresh is None:
-            return failure(f"no answer from {self.name} ({first_error})")
-        try:
-            return bounded(await self._call_in(fresh, tool, arguments, deadline))
-        except CallFailed as error:
-            return failure(f"no answer from {self.name}, twice ({self._mask.error(error)})")
+            return await self._open_calls.make(
+                tool.name, call_id, config, lambda ask: self._call(tool, arguments, ask)
+            )
+        except OutcomeLost:
+            return self._not_known(tool, "the process that waited for an answer to its question is gone")
 
-    async def _call_in(
-        self, session: McpSession, tool: Tool, arguments: dict[str, Any], deadline: float
-    ) -> CallToolResult:
-        rest = deadline - asyncio.get_running_loop().time()
-        try:
-            return await session.call(tool.name, arguments, max(rest, 0.001))
-        except CallFailed as error:
-            if error.session_lost:
-                self._lost(session, self._mask.error(error))
-            raise
+    async def _call(self, tool: Tool, arguments: dict[str, Any], ask: Ask | None) -> ToolResult:
+        """Calls once, and again where nothing was done or the tool declares that this does no harm."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._call_seconds
+        session = self._session or await self._next_session(_PATIENCE_SECONDS)
+        reason, attempts, nothing_done = self._standing.last_error or self._standing.status, 0, True
+        while session is not None and attempts < _MOST_ATTEMPTS and (rest := deadline - clock()) > 0:
+            attempts += 1
+            try:
+                return await session.call(tool.name, arguments, rest, ask)
+            except CallRefused as error:
+                return failure(f"{self.name}: {self._mask.error(error)}")
+            except CallFailed as error:
+                reason = self._mask.error(error)
+                if error.session_lost:
+                    self._lost(session, reason)
+                if isinstance(error, OutcomeUnknown):
+                    nothing_done = False
+                    if isinstance(error, AnswerUnreadable) or not may_be_repeated(tool):
+                        return self._not_known(tool, reason)
+            session = await self._next_session(deadline - clock())
+        if nothing_done:
+            return failure(f"{self.name} cannot be reached at the moment ({reason}); nothing was done")
+        return failure(f"no answer from {self.name}, tried {attempts} times ({reason})")
+
+    def _not_known(self, tool: Tool, reason: str) -> ToolResult:
+        return failure(
+            f"no answer from {self.name} ({reason}): whether {tool.name} had its effect is not known, so it"
+            " was not called again"
+        )
+
+    @property
+    def _call_seconds(self) -> float:
+        return self._server.timeout_seconds or self._timing.call_timeout_seconds
 
     async def _next_session(self, patience: float) -> McpSession | None:
         """What the next attempt to connect brings; it is made now rather than when the pause is over."""
@@ -164,8 +188,10 @@ class McpConnection(Source):
         return open_session(
             self._server,
             open_seconds=self._timing.open_timeout_seconds,
-            call_seconds=self._timing.call_timeout_seconds,
+            call_seconds=self._call_seconds,
             open_transport=self._open_transport,
+            mask=self._mask,
+            asks=True,
         )
 
     async def _until_list_is_due(self, session: McpSession) -> bool:
@@ -175,15 +201,21 @@ class McpConnection(Source):
             ping_timeout_seconds=self._timing.ping_timeout_seconds,
         )
 
-    def _publish(self, session: McpSession, listed: list[Tool]) -> None:
+    def _publish(self, session: McpSession, listed: Listing) -> None:
         if self._session is None:
-            logger.info("MCP server %s is connected, with %d tools", self.name, len(listed))
+            logger.info("MCP server connected server=%s tools=%d", self.name, len(listed.tools))
         self._session = self._opened = session
         self._standing.connected()
         self._attempt.set()
-        if listed != self._listed:
+        if listed != self._listed or len(self._made) != len(listed.tools):
+            if listed.left_out and listed.left_out != self._listed.left_out:
+                logger.warning(
+                    "MCP server has tools that cannot be offered server=%s tools=%d",
+                    self.name,
+                    len(listed.left_out),
+                )
             self._listed = listed
-            self._made = tuple(self._make_tool(tool) for tool in listed)
+            self._made = tuple(McpTool.of(self, tool) for tool in listed.tools)
         self.tools = self._made
 
     def _lost(self, session: McpSession, error: str) -> None:
@@ -211,27 +243,43 @@ class McpConnection(Source):
                 await self._nudge.wait()
         self._nudge.clear()
 
-    def _make_tool(self, tool: Tool) -> BaseTool:
-        # The adapter makes the LangChain tool and translates results; the connection that it asks for is
-        # never used, because every call goes the way above.
-        unused = StreamableHttpConnection(transport="streamable_http", url="")
-        made = convert_mcp_tool_to_langchain_tool(
-            None, tool, connection=unused, tool_interceptors=[_ThroughConnection(self, tool)]
+
+class McpTool(BaseTool):
+    """A server's tool, whose arguments arrive as they are, whatever their names are."""
+
+    args_schema: dict[str, Any]
+    _connection: McpConnection = PrivateAttr()
+    _tool: Tool = PrivateAttr()
+
+    @classmethod
+    def of(cls, connection: McpConnection, tool: Tool) -> "McpTool":
+        made = cls(
+            name=tool_name(connection.name, tool.name),
+            description=tool.description or "",
+            args_schema=tool.inputSchema,
+            metadata=tool.annotations.model_dump() if tool.annotations else None,
         )
-        made.name = tool_name(self.name, tool.name)
+        made._connection, made._tool = connection, tool
         return made
 
+    def _to_args_and_kwargs(
+        self, tool_input: str | dict[str, Any], tool_call_id: str | None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        # As one value: LangChain puts things of its own among the keywords, and so would mix them with a server's.
+        return (self._parse_input(tool_input, tool_call_id), tool_call_id), {}
 
-class _ThroughConnection:
-    """Sends a call through whatever session is open at the time."""
+    async def _arun(self, arguments: dict[str, Any], call_id: str | None, config: RunnableConfig) -> Any:
+        result = await self._connection.call(self._tool, arguments, call_id, config)
+        content = content_of(result)
+        if call_id is None:
+            return content
+        return ToolMessage(
+            content,
+            artifact=artifact_of(result),
+            tool_call_id=call_id,
+            name=self.name,
+            status="error" if result.failed else "success",
+        )
 
-    def __init__(self, connection: McpConnection, tool: Tool) -> None:
-        self._connection = connection
-        self._tool = tool
-
-    async def __call__(
-        self,
-        request: MCPToolCallRequest,
-        handler: Callable[[MCPToolCallRequest], Awaitable[MCPToolCallResult]],
-    ) -> MCPToolCallResult:
-        return await self._connection.call(self._tool, request.args)
+    def _run(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError("tools of MCP servers can only be awaited")

@@ -1,61 +1,71 @@
-"""What an MCP tool gives back, kept to a size that a conversation can hold."""
+"""What an MCP tool gives back, as a model is shown it, and kept to a size that a conversation can hold."""
 
 import json
+from typing import Any
 
-from mcp.types import (
-    AudioContent,
-    BlobResourceContents,
-    CallToolResult,
-    ContentBlock,
-    EmbeddedResource,
-    ImageContent,
-    TextContent,
-    TextResourceContents,
-)
+from langchain_core.messages.content import create_image_block, create_text_block
+from mcp.types import ContentBlock, EmbeddedResource, ImageContent, TextContent
 
 from agent_runtime.tools.cutting import LONGEST_TEXT, cut
+from groundwork.mcp_results import ToolResult, image_type, note_on, text_in, unsaid
 
 LONGEST_BLOB = 8 * 1024 * 1024
 
+Content = str | list[str | dict[Any, Any]]
+"""The content of a tool's message."""
 
-def failure(text: str) -> CallToolResult:
-    """An error the model can read."""
-    return CallToolResult(content=[TextContent(type="text", text=text)], isError=True)
+NOTHING = "(the tool answered with nothing)"
 
 
-def bounded(result: CallToolResult) -> CallToolResult:
-    """The result with at most `LONGEST_TEXT` bytes of text and without what no message can carry."""
-    content: list[ContentBlock] = []
+def failure(text: str) -> ToolResult:
+    """Return an error that the model can read."""
+    return ToolResult([TextContent(type="text", text=text)], failed=True)
+
+
+def content_of(result: ToolResult) -> Content:
+    """Return what the model is shown: at most `LONGEST_TEXT` bytes of text and `LONGEST_BLOB` of images.
+
+    What no message can carry is named; what the texts leave out of the structured content stands at the end.
+    """
+    shown: list[str | dict[Any, Any]] = []
     text_left, blob_left = LONGEST_TEXT, LONGEST_BLOB
-    for block in result.content:
-        shown = _readable(block, blob_left)
-        if isinstance(shown, TextContent):
-            if text_left <= 0:
-                continue
-            shown = TextContent(type="text", text=cut(shown.text, text_left))
-            text_left -= len(shown.text.encode(errors="replace"))
-        else:
-            blob_left -= _blob_size(shown)
-        content.append(shown)
-    structured = result.structuredContent
-    if structured is not None and len(json.dumps(structured)) > LONGEST_TEXT:
-        structured = None
-    return CallToolResult(content=content, structuredContent=structured, isError=result.isError)
+    more = unsaid(result)
+    structured = [] if more is None else [TextContent(type="text", text=json.dumps(more, ensure_ascii=False))]
+    for block in [*result.blocks, *structured]:
+        kind, data = _image_in(block)
+        if kind is not None and len(data) <= blob_left:
+            blob_left -= len(data)
+            shown.append({**create_image_block(base64=data, mime_type=kind)})
+        elif text_left > 0:
+            text = cut(_text_of(block, too_large=kind is not None), text_left)
+            text_left -= len(text.encode(errors="replace"))
+            shown.append({**create_text_block(text)})
+    if len(shown) == 1 and isinstance(shown[0], dict) and shown[0]["type"] == "text":
+        return str(shown[0]["text"])
+    return shown or NOTHING
 
 
-def _readable(block: ContentBlock, blob_left: int) -> ContentBlock:
-    if isinstance(block, AudioContent):
-        return TextContent(type="text", text=f"[audio, {block.mimeType}: cannot be shown here]")
-    if isinstance(block, EmbeddedResource) and isinstance(block.resource, TextResourceContents):
-        return TextContent(type="text", text=block.resource.text)
-    if _blob_size(block) > blob_left:
-        return TextContent(type="text", text=f"[{block.type}: left out, it is too large]")
-    return block
+def artifact_of(result: ToolResult) -> dict[str, Any] | None:
+    """Return what is kept beside the message for the graph: the structured content, unless it is too long."""
+    if result.structured is None or len(json.dumps(result.structured)) > LONGEST_TEXT:
+        return None
+    return {"structured_content": result.structured}
 
 
-def _blob_size(block: ContentBlock) -> int:
+def _image_in(block: ContentBlock) -> tuple[str | None, str]:
+    """The media type and the data of an image, where there is one that can be shown."""
     if isinstance(block, ImageContent):
-        return len(block.data)
-    if isinstance(block, EmbeddedResource) and isinstance(block.resource, BlobResourceContents):
-        return len(block.resource.blob)
-    return 0
+        return image_type(block.mimeType, block.data), block.data
+    if isinstance(block, EmbeddedResource) and (data := getattr(block.resource, "blob", None)) is not None:
+        return image_type(block.resource.mimeType, data), data
+    return None, ""
+
+
+def _text_of(block: ContentBlock, *, too_large: bool) -> str:
+    if too_large:
+        return f"[{block.type}: left out, it is too large]"
+    if isinstance(block, TextContent):
+        return block.text
+    if isinstance(block, EmbeddedResource) and (text := text_in(block.resource)) is not None:
+        return text
+    return note_on(block)

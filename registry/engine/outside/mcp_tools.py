@@ -1,23 +1,17 @@
 """Tools of MCP servers: a session for each call, so that none is ever out of date."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from mcp import McpError
-from mcp.types import (
-    CallToolResult,
-    ContentBlock,
-    EmbeddedResource,
-    ImageContent,
-    TextContent,
-    TextResourceContents,
-    Tool,
-)
+from mcp.types import ContentBlock, EmbeddedResource, ImageContent, TextContent, Tool
 
 from groundwork.bounded_http import OpenTransport
 from groundwork.fetch import FetchFailed, OutgoingPolicy, check_address_allowed
 from groundwork.masking import Mask
+from groundwork.mcp_results import ToolResult, text_in, unsaid
 from groundwork.mcp_server import McpServer
 from groundwork.mcp_session import (
     CallFailed,
@@ -81,6 +75,7 @@ class McpTools:
             open_seconds=min(seconds, _OPEN_SECONDS),
             call_seconds=seconds,
             open_transport=self._open_transport,
+            mask=call.mask,
         )
         async with asyncio.timeout(seconds), opened as session:
             await call.make(session, arguments, seconds)
@@ -92,10 +87,10 @@ class _Call:
     def __init__(self, server: str, tool: str, mask: Mask, interrupted: bool) -> None:
         self._server = server
         self._tool = tool
-        self._mask = mask
+        self.mask = mask
         self._interrupted = interrupted
         self._sent: Tool | None = None
-        self._result: CallToolResult | None = None
+        self._result: ToolResult | None = None
         self._error: BaseException | None = None
 
     async def make(self, session: McpSession, arguments: dict[str, Any], seconds: float) -> None:
@@ -108,8 +103,10 @@ class _Call:
             self._error = error
 
     async def _find(self, session: McpSession, seconds: float) -> Tool:
-        offered = {tool.name: tool for tool in await session.list_tools(seconds)}
-        tool = offered.get(self._tool)
+        listing = await session.list_tools(seconds, for_model=False)
+        tool = next((tool for tool in listing.tools if tool.name == self._tool), None)
+        if tool is None and self._tool in listing.left_out:
+            raise OutsideFailed(f"{self._server}: {self._tool} cannot be called: {listing.left_out[self._tool]}")
         if tool is None:
             raise OutsideFailed(f"{self._server} has no tool {self._tool}")
         if self._interrupted and not may_be_repeated(tool):
@@ -133,20 +130,22 @@ class _Call:
         assert self._result is not None, "a call ends with a result or an error"
         return self._read(self._result)
 
-    def _read(self, result: CallToolResult) -> Any:
-        content = [_block(block) for block in result.content]
-        if result.isError:
-            texts = " ".join(item for item in content if isinstance(item, str))
-            raise OutsideFailed(self._mask.error(RuntimeError(f"{self._tool} failed: {storable(texts)}")))
-        if result.structuredContent is not None:
-            return storable(result.structuredContent)
+    def _read(self, result: ToolResult) -> Any:
+        content = [_block(block) for block in result.blocks]
+        if result.failed:
+            more = unsaid(result)
+            words = [item if isinstance(item, str) else json.dumps(item) for item in content]
+            said = " ".join([*words, *([] if more is None else [json.dumps(more, ensure_ascii=False)])])
+            raise OutsideFailed(self.mask.error(RuntimeError(f"{self._tool} failed: {storable(said)}")))
+        if result.structured is not None:
+            return storable(result.structured)
         if len(content) == 1:
             return storable(read_text(content[0]) if isinstance(content[0], str) else content[0])
         return storable(content) if content else None
 
     def _failure(self, error: BaseException) -> OutsideFailed:
         cause = _cause(error)
-        reason = storable(self._mask.error(cause))
+        reason = storable(self.mask.error(cause))
         refused = isinstance(cause, CallRefused | FileNotFoundError | PermissionError)
         if self._sent is None or isinstance(cause, NotCarriedOut):
             return OutsideFailed(
@@ -174,7 +173,7 @@ def _block(block: ContentBlock) -> Any:
         return block.text
     if isinstance(block, ImageContent):
         return {"type": "image", "data": block.data, "mime_type": block.mimeType}
-    if isinstance(block, EmbeddedResource) and isinstance(block.resource, TextResourceContents):
+    if isinstance(block, EmbeddedResource) and (text := text_in(block.resource)) is not None:
         found = block.resource
-        return {"type": "resource", "uri": str(found.uri), "text": found.text, "mime_type": found.mimeType}
+        return {"type": "resource", "uri": str(found.uri), "text": text, "mime_type": found.mimeType}
     return block.model_dump(mode="json", exclude_none=True)
