@@ -74,6 +74,7 @@ class Strange:
     capabilities: Mapping[str, Any] = field(default_factory=lambda: {"tools": {}})
     seed: int | None = None
     calls: list[tuple[str, Any]] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -81,7 +82,7 @@ class Strange:
     @property
     def app(self) -> Starlette:
         methods = ["POST", "GET", "DELETE"]
-        return Starlette(routes=[Route("/mcp", self._http, methods=methods)])
+        return Starlette(routes=[Route("/mcp", self.http, methods=methods)])
 
     def named(self, message: Mapping[str, Any]) -> str:
         """What is to be done with a call."""
@@ -102,7 +103,7 @@ class Strange:
             )
         if method == "ping":
             return answer(call, {})
-        if method == "tools/list" and (self.tools or self.capabilities):
+        if method == "tools/list" and "tools" in self.capabilities:
             every = ["well", *READABLE, *UNREADABLE, *BODIES, *STREAMS, "slow"]
             return answer(call, {"tools": [*self.tools, *({"name": name, "inputSchema": {}} for name in every)]})
         if call is not None and method != "tools/call":
@@ -114,10 +115,11 @@ class Strange:
         name, arguments = message["params"]["name"], message["params"].get("arguments")
         return self.results.get(name, {"content": [], "structuredContent": arguments})
 
-    async def _http(self, request: Request) -> Response:
+    async def http(self, request: Request) -> Response:
         if request.method != "POST":
             return Response(status_code=405)
         message = await request.json()
+        self.methods.append(str(message.get("method")))
         if (said := self.usual(message)) is not None:
             return Response(said, media_type="application/json")
         if message.get("method") != "tools/call":

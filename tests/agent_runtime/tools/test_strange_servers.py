@@ -9,6 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from agent_runtime.components.snapshot import Snapshot
 from agent_runtime.tools.standing import Timing
@@ -152,3 +156,109 @@ async def test_a_tool_that_cannot_be_offered_is_left_out_alone_and_named_with_th
     assert state["connected"]
     assert "$ref" not in str([offered[name] for name in OFFERED if name != "named"])
     assert offered["bare"] == {"type": "object", "properties": {}, "required": []}
+
+
+PNG = "iVBORw0KGgo="
+RESULTS: dict[str, tuple[dict[str, Any], Any]] = {
+    "structured": ({"content": [], "structuredContent": {"a": [1, "ä"]}}, '{"a": [1, "ä"]}'),
+    "without_content": ({"structuredContent": {"a": 1}}, '{"a": 1}'),
+    "said_twice": ({"content": [{"type": "text", "text": '{"a": 1}'}], "structuredContent": {"a": 1}}, '{"a": 1}'),
+    "wrapped": ({"content": [{"type": "text", "text": "5"}], "structuredContent": {"result": 5}}, "5"),
+    "nothing": ({"content": []}, "(the tool answered with nothing)"),
+    "failed": (
+        {
+            "content": [{"type": "text", "text": "busy"}],
+            "structuredContent": {"code": "BUSY", "retry_after": 7},
+            "isError": True,
+        },
+        "busy" + '{"code": "BUSY", "retry_after": 7}',
+    ),
+    "blob": (
+        {"content": [{"type": "resource", "resource": {"uri": "file:///x", "blob": "AAEC"}}]},
+        "[resource file:///x, application/octet-stream: cannot be shown here]",
+    ),
+    "packed_text": (
+        {
+            "content": [
+                {"type": "resource", "resource": {"uri": "a://b", "blob": "aGk=", "mimeType": "text/plain"}}
+            ]
+        },
+        "hi",
+    ),
+    "embedded": ({"content": [{"type": "resource", "resource": {"uri": "a://b", "text": "words"}}]}, "words"),
+    "link": (
+        {"content": [{"type": "resource_link", "uri": "file:///report.pdf", "name": "report"}]},
+        "[resource link: report, file:///report.pdf]",
+    ),
+    "sound": (
+        {"content": [{"type": "audio", "data": "AAEC"}]},
+        "[audio, application/octet-stream: cannot be shown here]",
+    ),
+    "unknown": ({"content": [{"type": "widget", "x": 1}]}, '{"type": "widget", "x": 1}'),
+    "no_list": ({"content": "just a text"}, "just a text"),
+}
+
+
+async def test_the_model_sees_all_that_a_tool_answered():
+    results = {name: result for name, (result, _) in RESULTS.items()}
+    results["image"] = {"content": [{"type": "image", "data": PNG}]}
+    strange = Strange(tools=[{"name": name} for name in results], results=results)
+    async with connected(strange) as connections:
+        for name, (_, shown) in RESULTS.items():
+            told = await call(connections, name)
+            assert (told.text, told.status) == (shown, "error" if name == "failed" else "success"), name
+        (image,) = (await call(connections, "image")).content
+    assert (image["base64"], image["mime_type"]) == (PNG, "image/png")
+
+
+async def test_a_call_has_the_time_that_its_server_is_given_and_more_as_long_as_it_tells_of_progress():
+    async with connected(Strange(), timeout_seconds=1.5) as connections:
+        late = await call(connections, "slow", steps=0)
+        assert late.text == "at last"
+        assert (await call(connections, "slow", steps=5, seconds=0.6)).text == "at last"
+        silent = await call(connections, "slow", steps=1, seconds=4)
+    assert "no answer within 1.5 seconds" in silent.text
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_a_redirect_within_the_origin_is_followed_with_the_headers(status: int):
+    strange, seen = Strange(), list[str | None]()
+
+    async def slash(request: Request) -> Response:
+        return RedirectResponse("/mcp/", status)
+
+    async def target(request: Request) -> Response:
+        seen.append(request.headers.get("x-key"))
+        return await strange.http(request)
+
+    methods = ["POST", "GET", "DELETE"]
+    app = Starlette(routes=[Route("/mcp", slash, methods=methods), Route("/mcp/", target, methods=methods)])
+    async with run_server(app) as url:
+        server = McpServer("odd", url=f"{url}/mcp", headers={"X-Key": "secret"})
+        async with connected_to(server, timing=PATIENT) as connections:
+            assert (await call(connections, "well", a=1)).text == '{"a": 1}'
+    assert {*seen} == {"secret"}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_to_elsewhere_is_not_followed_and_named(status: int):
+    strange = Strange()
+
+    async def away(request: Request) -> Response:
+        return RedirectResponse(f"{elsewhere}/mcp", status)
+
+    async with (
+        run_server(strange.app) as elsewhere,
+        run_server(Starlette(routes=[Route("/mcp", away, methods=["POST", "GET"])])) as url,
+        connected_to(McpServer("odd", url=f"{url}/mcp"), timing=PATIENT) as connections,
+    ):
+        state = connections.status()["mcp"]["odd"]
+    assert f"redirects to {elsewhere}/mcp, which is not followed; use that URL" in state["last_error"]
+    assert strange.methods == []
+
+
+@pytest.mark.parametrize("capabilities", [{}, {"prompts": {}}])
+async def test_a_server_without_tools_is_connected_and_has_none(capabilities: dict[str, Any]):
+    async with connected(Strange(capabilities=capabilities)) as connections:
+        state = connections.status()["mcp"]["odd"]
+    assert (state["connected"], state["tools"]) == (True, 0)
