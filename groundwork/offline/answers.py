@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
 
-from groundwork.offline.arguments import arguments_from
+from groundwork.offline.arguments import arguments_from, main_schema
 from groundwork.offline.summary import facts_in, is_summary_request, summarize
 
 Tool = dict[str, Any]
@@ -114,7 +114,7 @@ def _how_to_call(tools: Sequence[Tool]) -> str:
 def _example(tool: Tool) -> str:
     properties = tool["function"].get("parameters", {}).get("properties", {})
     samples = {"integer": 2, "number": 1.5, "boolean": True, "array": [], "object": {}}
-    example = {name: samples.get(schema.get("type"), "…") for name, schema in properties.items()}
+    example = {name: samples.get(str(main_schema(schema).get("type")), "…") for name, schema in properties.items()}
     return json.dumps(example, ensure_ascii=False) if example else ""
 
 

@@ -60,9 +60,9 @@ def _unnamed(name: str, text: str, field: Schema, *, required: bool) -> dict[str
 
 
 def _stand_in(name: str, text: str, field: Schema) -> dict[str, Any]:
-    match _main(field).get("type"):
+    match main_schema(field).get("type"):
         case "string" if text.strip():
-            return {name: text.strip()[: _main(field).get("maxLength")]}
+            return {name: text.strip()[: main_schema(field).get("maxLength")]}
         case "integer" | "number" if number := _NUMBER.search(text):
             return {name: json.loads(number[0])}
         case "boolean":
@@ -70,28 +70,36 @@ def _stand_in(name: str, text: str, field: Schema) -> dict[str, Any]:
         case "array":
             return {name: []}
         case "object":
-            return {name: _fill(text, _main(field))}
+            return {name: _fill(text, main_schema(field))}
     return {}
 
 
 def _converted(value: str, field: Schema) -> Any:
-    match _main(field).get("type"):
+    match main_schema(field).get("type"):
         case "integer" | "number" if _NUMBER.fullmatch(value):
             return json.loads(value)
         case "boolean" if value.lower() in {"true", "yes", "false", "no"}:
             return value.lower() in {"true", "yes"}
         case "array":
-            items = _main(field).get("items", {})
+            items = main_schema(field).get("items", {})
             return [_converted(item.strip(), items) for item in value.strip("[]").split(",") if item.strip()]
     return value
 
 
 def _choices(field: Schema) -> list[Any]:
-    main = _main(field)
+    main = main_schema(field)
     return [main["const"]] if "const" in main else main.get("enum", [])
 
 
-def _main(field: Schema) -> Schema:
-    """The field's schema without the alternative of being null."""
-    options: list[Schema] = field.get("anyOf") or field.get("allOf") or [field]
-    return next((option for option in options if option.get("type") != "null"), field)
+def main_schema(field: Any) -> Schema:
+    """The field's schema without the alternative of being null, and with one type; `true` says nothing."""
+    if not isinstance(field, dict):
+        return {}
+    options = field.get("anyOf") or field.get("oneOf") or field.get("allOf") or [field]
+    main = next((option for option in options if isinstance(option, dict) and option.get("type") != "null"), field)
+    kinds = main.get("type")
+    return (
+        main | {"type": next((kind for kind in kinds if kind != "null"), None)}
+        if isinstance(kinds, list)
+        else main
+    )

@@ -222,3 +222,22 @@ def test_a_named_tool_can_be_forced():
 def test_what_is_not_text_is_named():
     picture = {"type": "image", "mime_type": "image/png", "url": "https://example.com/a.png"}
     assert "cannot look at what came with it: image" in answer(HumanMessage([picture]))
+
+
+def test_tools_of_any_schema_can_be_told_and_filled():
+    properties: dict[str, Any] = {
+        "more": {"type": ["boolean", "string"]},
+        "count": {"type": ["null", "integer"]},
+        "either": {"anyOf": [True, {"type": "null"}]},
+        "free": {},
+        "any": True,
+        "list": {"type": "array", "items": True},
+    }
+    schema = {"title": "think", "type": "object", "properties": properties, "required": [*properties]}
+    thinking = {"type": "function", "function": {"name": "think", "parameters": schema}}
+    example = '{"more": true, "count": 2, "either": "…", "free": "…", "any": "…", "list": []}'
+    assert f"call think {example}" in model.bind_tools([thinking]).invoke("who are you?").text
+    (call,) = (
+        model.bind_tools([thinking], tool_choice="think").invoke("more: yes, count: 3, list: a, b").tool_calls
+    )
+    assert call["args"] == {"more": True, "count": 3, "list": ["a", "b"]}
