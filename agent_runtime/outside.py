@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +11,8 @@ from groundwork.mcp_server import McpServer
 
 REGISTRY_NAME = "registry"
 """What `/status` shows the agent's registry as, among the peers, none of which can have the name."""
+
+LONGEST_TIMEOUT_SECONDS = 86_400
 
 _SOURCE_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -23,6 +25,8 @@ class Peer:
     name: str
     url: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
+    timeout_seconds: float | None = None
+    """How long it may take to answer; after that the model is told that it still works on it."""
 
 
 class OutsideReader:
@@ -39,23 +43,27 @@ class OutsideReader:
         self._withheld = withheld
         self.secrets: list[str] = []
 
-    def mcp_server(self, name: str, table: Table) -> McpServer:
+    def timeout(self, table: Table) -> float | None:
+        """How long a call may take, where the table says so."""
+        return table.number("timeout_seconds", 0.1, LONGEST_TIMEOUT_SECONDS)
+
+    def mcp_server(self, name: str, table: Table, timeout_seconds: float | None = None) -> McpServer:
         """Raises `BadProject`, as every method does, naming the field and what is accepted."""
         if table.has("url") == table.has("command"):
             table.refuse("", "needs either url (streamable HTTP) or command (stdio), and not both")
         server = self._http_server(name, table) if table.has("url") else self._stdio_server(name, table)
         table.done()
-        return server
+        return replace(server, timeout_seconds=timeout_seconds)
 
     def peer(self, name: str, table: Table) -> Peer:
         url = self._url(table)
-        peer = Peer(name, url, self.token(table))
+        peer = Peer(name, url, self.token(table), self.timeout(table))
         table.done()
         return peer
 
-    def peer_at(self, name: str, table: Table, token: str | None) -> Peer:
-        """A peer whose URL is in the table, among other things, and whose token is known."""
-        return Peer(name, self._url(table), token)
+    def peer_at(self, name: str, table: Table, token: str | None, timeout_seconds: float | None) -> Peer:
+        """A peer whose URL is in the table, among other things, and of which the rest is known."""
+        return Peer(name, self._url(table), token, timeout_seconds)
 
     def token(self, table: Table) -> str | None:
         """The token of a peer, which goes into a header."""

@@ -192,10 +192,9 @@ def _prompt(name: str, table: Table) -> Slot:
 
 def _mcp_server(name: str, table: Table, reader: OutsideReader) -> Slot:
     check_source_name(name, table)
-    component_id = _component(table)
-    if component_id is not None and not table.names():
-        return Slot("mcp", name, component_id)
-    return Slot("mcp", name, component_id, reader.mcp_server(name, table))
+    component_id, seconds = _component(table), reader.timeout(table)
+    local = reader.mcp_server(name, table, seconds) if component_id is None or table.names() else None
+    return Slot("mcp", name, component_id, local, timeout_seconds=seconds)
 
 
 def _peer(name: str, table: Table, reader: OutsideReader) -> Slot:
@@ -203,8 +202,8 @@ def _peer(name: str, table: Table, reader: OutsideReader) -> Slot:
     component_id = _component(table)
     if component_id is None or table.has("url"):
         peer = reader.peer(name, table)
-        return Slot("agent", name, component_id, peer, token=peer.token)
-    slot = Slot("agent", name, component_id, token=reader.token(table))
+        return Slot("agent", name, component_id, peer, token=peer.token, timeout_seconds=peer.timeout_seconds)
+    slot = Slot("agent", name, component_id, token=reader.token(table), timeout_seconds=reader.timeout(table))
     table.done()
     return slot
 

@@ -64,6 +64,14 @@ class Table:
                 self.refuse(f"{name}[{position}]", f"must be a string, not {_kind(item)}")
         return tuple(value)
 
+    def number(self, name: str, least: float, most: float) -> float | None:
+        """A number within bounds; `None` where there is none."""
+        accepted = f"a number from {least:g} to {most:g}"
+        value = self._take(name, (int, float), accepted)
+        if value is not None and (isinstance(value, bool) or not least <= value <= most):
+            self.refuse(name, f"must be {accepted}")
+        return None if value is None else float(value)
+
     def text_map(self, name: str) -> dict[str, str]:
         """A table of strings."""
         value = self._take(name, dict, "a table of strings") or {}
@@ -107,7 +115,7 @@ class Table:
             hint = f"; did you mean {close[0]!r}?" if close else ""
             self.refuse(name, f"is not known here; accepted are {', '.join(sorted(set(self._known)))}{hint}")
 
-    def _take(self, name: str, kind: type, wanted: str) -> Any:
+    def _take(self, name: str, kind: type | tuple[type, ...], wanted: str) -> Any:
         self._known.append(name)
         if name not in self._content:
             return None

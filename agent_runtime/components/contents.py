@@ -54,9 +54,9 @@ class ContentReader:
             case "mcp":
                 if table.has("command") and not self.commands:
                     table.refuse("command", "is not run here: COMPONENT_COMMANDS_ENABLED is false")
-                return reader.mcp_server(slot.name, table)
+                return reader.mcp_server(slot.name, table, reader.timeout(table) or slot.timeout_seconds)
             case "agent":
-                return reader.peer_at(slot.name, table, slot.token)
+                return reader.peer_at(slot.name, table, slot.token, slot.timeout_seconds)
 
 
 def _model(table: Table, reader: OutsideReader) -> Model:

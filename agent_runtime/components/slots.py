@@ -31,10 +31,12 @@ Spec = Model | Prompt | McpServer | Peer
 @dataclass(frozen=True)
 class Slot:
     """One place for a component. With a `component_id`, the registry says what stands there, and `local` is what
-    does until it has said so. `token` goes to a peer wherever the registry says that it is."""
+    does until it has said so. `token` goes to a peer wherever the registry says that it is; `timeout_seconds` is
+    for a server or peer that the registry gives none."""
 
     kind: Kind
     name: str
     component_id: str | None = None
     local: Spec | None = None
     token: str | None = field(default=None, repr=False)
+    timeout_seconds: float | None = None

@@ -24,6 +24,7 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
+from agent_runtime.outside import Peer
 from agent_runtime.tools.cutting import cut
 from agent_runtime.tools.naming import tool_name
 from agent_runtime.tools.standing import Timing
@@ -49,12 +50,12 @@ class Question(BaseModel):
     )
 
 
-def build_peer_tool(name: str, card: AgentCard, client: Client, timing: Timing, mask: Mask) -> BaseTool:
+def build_peer_tool(peer: Peer, card: AgentCard, client: Client, timing: Timing, mask: Mask) -> BaseTool:
     """The peer as a tool. What the card says stays inside the description, and is bounded."""
-    calls = _PeerCalls(name, client, timing.ask_timeout_seconds, mask)
+    calls = _PeerCalls(peer.name, client, peer.timeout_seconds or timing.ask_timeout_seconds, mask)
     return StructuredTool.from_function(
         coroutine=calls.ask,
-        name=tool_name("ask", name),
+        name=tool_name("ask", peer.name),
         description=_description(card),
         args_schema=Question,
         handle_tool_error=True,

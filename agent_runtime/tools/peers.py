@@ -131,7 +131,7 @@ class PeerConnection(Source):
             ).create(card)
         except ValueError as error:
             raise PeerUnusable(f"the card cannot be used: {error}") from error
-        self.tools = (build_peer_tool(self.name, card, client, self._timing, self._mask),)
+        self.tools = (build_peer_tool(self._peer, card, client, self._timing, self._mask),)
 
     def _unavailable(self, error: str) -> None:
         if self._standing.status != "unavailable":

@@ -112,7 +112,7 @@ class PromptContent(Body):
 
 
 class McpContent(Body):
-    """Either `url`, perhaps with `headers`, or `command`, perhaps with `args` and `env`."""
+    """Either `url`, perhaps with `headers`, or `command`, perhaps with `args` and `env`; and a call's time."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -121,6 +121,7 @@ class McpContent(Body):
     command: Annotated[str, StringConstraints(max_length=4096), AfterValidator(_check_command)] | None = None
     args: Annotated[list[str], Field(max_length=1000)] | None = None
     env: Annotated[dict[str, str], Field(max_length=1000), _named_by(_VARIABLE, "variables")] | None = None
+    timeout_seconds: Annotated[float, Field(ge=0.1, le=86_400, strict=True)] | None = None
 
 
 _SHAPES: Mapping[StoredKind, TypeAdapter[Any]] = {

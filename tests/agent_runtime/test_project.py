@@ -157,11 +157,16 @@ def test_a_literal_dollar_brace_is_written_with_two_dollars(tmp_path: Path) -> N
         ("[mcp.m]\nurl = 'http://a'\ncommand = 'c'", "mcp.m: needs either url"),
         (
             "[mcp.m]\nurl = 'http://a'\nargs = []",
-            "mcp.m.args: is not known here; accepted are command, component, headers, url",
+            "mcp.m.args: is not known here; accepted are command, component, headers, timeout_seconds, url",
         ),
         ("[mcp.m]\ncommand = 'c'\nheaders = {}", "mcp.m.headers: is not known here"),
         ("[mcp.m]\ncommand = 'c'\ncwd = 'nowhere'", "mcp.m.cwd: there is no directory"),
         ("[mcp.m]\ncommand = 'c'\nenv = { A = 1 }", "mcp.m.env.A: must be a string, not an integer"),
+        (
+            "[mcp.m]\nurl = 'http://a'\ntimeout_seconds = 0",
+            "mcp.m.timeout_seconds: must be a number from 0.1 to 86400",
+        ),
+        ("[a2a.p]\nurl = 'http://a'\ntimeout_seconds = true", "a2a.p.timeout_seconds: must be a number from 0.1"),
         ("[mcp.m]\nurl = 'ftp://a'", "mcp.m.url: must be an absolute http or https URL with a host"),
         ("[mcp.m]\nurl = 'http://'", "mcp.m.url: must be an absolute"),
         ("[mcp.m]\nurl = 'http://a:99999'", "mcp.m.url: must be an absolute"),
@@ -173,7 +178,7 @@ def test_a_literal_dollar_brace_is_written_with_two_dollars(tmp_path: Path) -> N
         ("[a2a.p]", "a2a.p.url: is missing"),
         (
             "[a2a.p]\nurl = 'http://a'\nheaders = {}",
-            "a2a.p.headers: is not known here; accepted are component, token, url",
+            "a2a.p.headers: is not known here; accepted are component, timeout_seconds, token, url",
         ),
         ("[mpc.m]\nurl = 'http://a'", "did you mean 'mcp'?"),
     ],

@@ -30,6 +30,14 @@ def test_secrets_are_taken_from_the_environment_and_known_as_such() -> None:
     assert "secret-4711" not in repr(found)
 
 
+def test_a_server_has_the_time_that_its_component_gives_it_else_that_of_the_project() -> None:
+    slot = Slot("mcp", "thing", "id", timeout_seconds=60)
+    reader = ContentReader(Path.cwd())
+    for content, seconds in (({}, 60), ({"timeout_seconds": 5}, 5)):
+        found = reader.read(slot, {"url": "http://mcp.test", **content}, ENVIRONMENT)
+        assert found.spec == McpServer("thing", url="http://mcp.test", timeout_seconds=seconds)
+
+
 def test_parameters_of_a_model_may_name_variables_at_any_depth() -> None:
     found = read("model", {"model": "openai:gpt", "temperature": 0.5, "default_headers": {"X-Key": "${KEY}"}})
     assert found.spec == Model("openai:gpt", {"temperature": 0.5, "default_headers": {"X-Key": "secret-4711"}})

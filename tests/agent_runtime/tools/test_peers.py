@@ -132,8 +132,11 @@ async def running_peer(**options: Any) -> AsyncIterator[tuple[PeerAgent, str]]:
         yield agent, base
 
 
-def connected(url: str, token: str | None = None, timing: Timing = QUICK) -> AbstractAsyncContextManager[Snapshot]:
-    return connected_to(Peer("echo", url, token), timing=timing, secrets=[token] if token else [])
+def connected(
+    url: str, token: str | None = None, timing: Timing = QUICK, timeout_seconds: float | None = None
+) -> AbstractAsyncContextManager[Snapshot]:
+    peer = Peer("echo", url, token, timeout_seconds)
+    return connected_to(peer, timing=timing, secrets=[token] if token else [])
 
 
 async def ask(connections: Snapshot, message: str, **arguments: Any) -> ToolMessage:
@@ -285,8 +288,7 @@ async def test_what_a_peer_will_not_or_cannot_do_is_an_error_for_the_model() -> 
 
 
 async def test_a_peer_that_hangs_is_asked_once_and_given_up() -> None:
-    timing = Timing(ask_timeout_seconds=0.3, settle_seconds=5)
-    async with running_peer() as (agent, base), connected(base, timing=timing) as connections:
+    async with running_peer() as (agent, base), connected(base, timeout_seconds=0.3) as connections:
         began_at = time.monotonic()
         answer = await ask(connections, "hang")
         assert time.monotonic() - began_at < 2

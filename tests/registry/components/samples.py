@@ -6,7 +6,11 @@ import httpx
 
 PROMPT = {"template": "You are {{ agent_id }}."}
 MODEL = {"model": "openai:gpt-4.1-mini", "temperature": 0.2}
-MCP = {"url": "https://tools.test/mcp", "headers": {"Authorization": "Bearer ${TOOLS_TOKEN}"}}
+MCP = {
+    "url": "https://tools.test/mcp",
+    "headers": {"Authorization": "Bearer ${TOOLS_TOKEN}"},
+    "timeout_seconds": 60,
+}
 
 
 async def put(http: httpx.AsyncClient, name: str, content: dict[str, Any], **headers: str) -> httpx.Response:
