@@ -10,7 +10,7 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-newest fuzz bench soak lint format lock clean
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-newest fuzz bench soak lint format lock clean
 
 # What follows the word `bench` says what to measure, and is no target of its own.
 ifeq (bench,$(firstword $(MAKECMDGOALS)))
@@ -43,6 +43,9 @@ test-pgbouncer: venv  ## run the services' tests through PgBouncer in transactio
 test-jamjet: venv  ## run the tests of JamJet's client with the newest one (needs Python 3.12 or 3.13)
 	@$(python) scripts/with_newest_jamjet.py $(pytest) tests/contract/test_jamjet_clients.py tests/contract/test_jamjet_runs.py $(ARGS)
 
+test-mcp: venv  ## run the tests with MCP servers of others (needs npm, and a network the first time)
+	@$(python) scripts/with_mcp_servers.py $(pytest) tests/strangers/mcp_servers $(ARGS)
+
 test-newest:  ## run all tests with the newest packages instead of the locked ones
 	@sh scripts/test-newest.sh $(ARGS)
 
@@ -68,5 +71,5 @@ lock:  ## resolve requirements.lock again; ARGS=--upgrade takes the newest versi
 	@"$$(sh scripts/find-python.sh)" scripts/lock.py $(ARGS)
 
 clean:  ## remove the environment and everything else that is made again by itself
-	rm -rf .venv .venv-jamjet build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .venv-jamjet .venv-mcp build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
