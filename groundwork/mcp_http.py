@@ -205,7 +205,9 @@ class _Events(httpx.AsyncByteStream):
         # An event without data only gives the number from which to go on.
         content = b"\n".join(data)
         messages = list(self._usable(content)) if content else []
-        for message in messages or ([None] if kept else []):
+        if not messages and kept:
+            yield _event(None, kept)
+        for message in messages:
             yield _event(message, kept)
 
     def _usable(self, content: bytes) -> Iterator[dict[str, Any]]:

@@ -156,7 +156,7 @@ class _Client(ClientSession):
             await responder.respond(ClientResult(answer))
 
 
-async def _never_asked(*_: object) -> ElicitResult:
+async def _never_asked(context: object, params: ElicitRequestParams) -> ElicitResult:
     """What tells the library that questions are answered; how, `_Client` knows."""
     return DECLINED
 

@@ -2,8 +2,8 @@
 
 Its tools: `add`, `shout` (never fails), `fail`, `record` and `record_idempotent` (append a line to the file
 named by `EFFECTS` and, while the file named by `DIE` exists, take the process down before answering),
-`sleep`, `big` (a text of a given length), `add_tool` (announces a new tool) and `reveal` (an
-environment variable, or a header of the request).
+`sleep`, `big` (a text of a given length), `add_tool` (announces a new tool), `reveal` (an environment variable, or
+a header of the request) and `order` (asks how many, and perhaps whether that is meant, before it does it).
 """
 
 import contextlib
@@ -88,6 +88,7 @@ def main(transport: str, port: int = 0) -> None:
     import anyio
     from mcp.server.fastmcp import Context, FastMCP
     from mcp.types import ToolAnnotations
+    from pydantic import BaseModel
 
     server = FastMCP("test", host="127.0.0.1", port=port, log_level="ERROR")
 
@@ -159,6 +160,24 @@ def main(transport: str, port: int = 0) -> None:
         request = ctx.request_context.request
         header = request.headers.get(name) if request is not None else None
         return str(header or os.environ.get(name, ""))
+
+    class Count(BaseModel):
+        count: int
+
+    class Sure(BaseModel):
+        sure: bool
+
+    @server.tool()
+    async def order(what: str, ctx: Context, confirm: bool = False) -> str:  # type: ignore[type-arg]
+        """Asks before it does anything."""
+        note(f"asked for {what}")
+        answer = await ctx.elicit(f"How many of {what}?", Count)
+        if answer.action != "accept":
+            return f"{answer.action} of {what}"
+        if confirm and (await ctx.elicit(f"Really {answer.data.count} of {what}?", Sure)).action != "accept":
+            return "not sure"
+        note(f"ordered {answer.data.count} of {what}")
+        return f"accept {answer.data.count} of {what}"
 
     server.run(transport="stdio" if transport == "stdio" else "streamable-http")
 

@@ -1,8 +1,8 @@
 """An MCP server that is written by hand, so that it can do what no library would let it do.
 
 A tool is named after what its server does with a call; `well` answers as one should, with its arguments. Over HTTP
-it is `Strange().app`; over stdio `python strange_mcp.py [SEED]`, with the same tools. With a seed, half of the calls
-go wrong at random, whichever tool is called.
+it is `Strange().app`; over stdio `python strange_mcp.py [SEED]`, with the same tools. With a seed, half of the
+calls go wrong at random, whichever tool is called.
 """
 
 import asyncio

@@ -140,7 +140,7 @@ OFFERED: dict[str, Any] = {
 
 
 async def test_a_tool_that_cannot_be_offered_is_left_out_alone_and_named_with_the_reason():
-    tools = [{"name": name, "inputSchema": schema} for name, (schema, _) in LEFT_OUT.items()]
+    tools: list[Any] = [{"name": name, "inputSchema": schema} for name, (schema, _) in LEFT_OUT.items()]
     tools += [{"name": name, "inputSchema": schema} for name, schema in OFFERED.items()]
     tools += [{"name": "bare"}, {"name": "bare"}, {"description": "nameless"}, 7]
     tools += [{"name": "task", "execution": {"taskSupport": "required"}}]

@@ -22,6 +22,7 @@ from tests.registry.engine.visits import run, settings, visit_of
 from tests.registry.engine.workflows import document
 from tests.registry.registries import Served, running_registry
 from tests.servers import run_server
+from tests.strange_mcp import Strange
 
 
 @pytest.fixture
@@ -210,3 +211,29 @@ async def test_a_token_is_asked_for_once_and_sent_with_each_call(
             row = await until(served.registry, await start(served.registry, ir))
             assert row.state["last_tool_output"] == {"result": "Bearer fresh"}
     assert asked == ["Basic " + b64encode(b"me:very-secret").decode()]
+
+
+async def test_what_a_strange_server_answers_is_used_or_refused_at_once_with_the_reason(served: Served):
+    failed = {"content": [], "isError": True, "structuredContent": {"code": "BUSY", "retry_after": 7}}
+    named = {"config": 1, "self": 2, "run_manager": 3}
+    strange = Strange(
+        tools=[{"name": "bare"}, {"name": "busy", "inputSchema": {"$ref": "#/none"}}, {"description": "nameless"}],
+        results={"busy": failed},
+    )
+    async with run_server(strange.app) as url:
+        spec = {"transport": "http_sse", "url": f"{url}/mcp"}
+        names = ["bare", "half_an_emoji", "busy", "null_result", "html", "stream_ends"]
+        started = [
+            await start(
+                served.registry, calling(spec, name, {key: f"{{{{ state.{key} }}}}" for key in named}), **named
+            )
+            for name in names
+        ]
+        rows = dict(zip(names, [await until(served.registry, one) for one in started], strict=True))
+    assert rows["bare"].state["last_tool_output"] == named
+    assert rows["half_an_emoji"].state["last_tool_output"] == "a \ufffd b"
+    assert '{"code": "BUSY", "retry_after": 7}' in (rows["busy"].error or "")
+    assert "its result is null instead of an object" in (rows["null_result"].error or "")
+    assert "it is not JSON (200, text/html)" in (rows["html"].error or "")
+    assert "the stream ended before the answer" in (rows["stream_ends"].error or "")
+    assert all("was not called again" in (rows[name].error or "") for name in names[3:])
