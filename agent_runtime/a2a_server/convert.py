@@ -22,12 +22,28 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.struct_pb2 import Struct, Value
 from langchain_core.messages import HumanMessage
 
+from agent_runtime.a2a_server.exact import MARK, marked, unmarked
+from agent_runtime.a2a_server.tasks import extend
 from agent_runtime.turns import outputs as out
+from agent_runtime.turns.final import jsonable
+
+Json = dict[str, Any]
 
 DEEPEST_JSON = 25
 """Deeper values become text: protobuf reads 100 levels back, and an object in a value takes three of them."""
 
-_LARGEST_EXACT = 2**53
+
+def incoming_metadata(message: Message) -> tuple[Json, list[Json]]:
+    """The metadata of a caller's message, and that of each of its parts; no list where no part has any."""
+    of_parts = [_metadata_of(part) for part in message.parts]
+    return _metadata_of(message), of_parts if any(of_parts) else []
+
+
+def _metadata_of(holder: Message | Part) -> Json:
+    if not holder.HasField("metadata"):
+        return {}
+    metadata: Json = unmarked(MessageToDict(holder.metadata))
+    return metadata
 
 
 def incoming_parts(message: Message) -> list[out.Part]:
@@ -40,24 +56,13 @@ def _incoming_part(part: Part) -> out.Part:
         case "text":
             return out.Text(part.text)
         case "data":
-            return out.Data(plain_numbers(MessageToDict(part.data)))
+            return out.Data(unmarked(MessageToDict(part.data)))
         case "raw":
             return out.File(part.filename, part.media_type or "application/octet-stream", content=part.raw)
         case "url":
             return out.File(part.filename, part.media_type or "application/octet-stream", url=part.url)
         case _:
             raise ValueError("a part needs one of text, raw, url and data")
-
-
-def plain_numbers(value: Any) -> Any:
-    """A2A's numbers are all floats; the ones that are whole come back as the integers they were sent as."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) <= _LARGEST_EXACT else value
-    if isinstance(value, dict):
-        return {key: plain_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain_numbers(item) for item in value]
-    return value
 
 
 def user_message(message: HumanMessage, *, message_id: str, context_id: str, task_id: str) -> Message:
@@ -112,20 +117,40 @@ def output_events(
     task: Task, outputs: Sequence[out.Output], at: datetime
 ) -> list[TaskStatusUpdateEvent | TaskArtifactUpdateEvent]:
     """What a turn put out, as the events of its task."""
-    known = {artifact.artifact_id for artifact in task.artifacts}
+    chunks = _Chunks(task)
     events: list[TaskStatusUpdateEvent | TaskArtifactUpdateEvent] = []
     for output in outputs:
         if isinstance(output, out.Artifact):
-            event = _artifact_event(task, output, known)
-            known.add(event.artifact.artifact_id)
-            events.append(event)
+            events.append(_artifact_event(task, output, chunks))
         else:
-            working = status(TaskState.TASK_STATE_WORKING, at, _tool_message(task, output))
+            working = status(TaskState.TASK_STATE_WORKING, at, _event_message(task, output))
             events.append(status_event(task, working))
     return events
 
 
-def _artifact_event(task: Task, output: out.Artifact, known: set[str]) -> TaskArtifactUpdateEvent:
+class _Chunks:
+    """The artifacts of a task, each with the chunks of it that are to be written now and are not folded in yet."""
+
+    def __init__(self, task: Task) -> None:
+        self._chunks = {artifact.artifact_id: [artifact] for artifact in task.artifacts}
+
+    def has(self, artifact_id: str) -> bool:
+        return artifact_id in self._chunks
+
+    def add(self, chunk: Artifact, *, append: bool) -> None:
+        known = self._chunks.get(chunk.artifact_id, []) if append else []
+        self._chunks[chunk.artifact_id] = [*known, chunk]
+
+    def whole(self, artifact_id: str) -> Artifact:
+        made = Artifact()
+        first, *others = self._chunks[artifact_id]
+        made.CopyFrom(first)
+        for chunk in others:
+            extend(made, chunk)
+        return made
+
+
+def _artifact_event(task: Task, output: out.Artifact, chunks: _Chunks) -> TaskArtifactUpdateEvent:
     artifact = Artifact(
         artifact_id=valid_text(output.artifact_id),
         name=valid_text(output.name),
@@ -133,19 +158,23 @@ def _artifact_event(task: Task, output: out.Artifact, known: set[str]) -> TaskAr
         parts=[outgoing_part(part) for part in output.parts],
         metadata=json_object(output.metadata) if output.metadata else None,
     )
+    # A2A has no chunk without a beginning: the first one of an artifact starts it, whatever it says.
+    append = output.append and chunks.has(artifact.artifact_id)
+    chunks.add(artifact, append=append)
+    if append and output.last:
+        # The closing update says the whole in place of the chunks: there are clients that keep only the last one.
+        artifact, append = chunks.whole(artifact.artifact_id), False
     return TaskArtifactUpdateEvent(
-        task_id=task.id,
-        context_id=task.context_id,
-        artifact=artifact,
-        # A2A has no chunk without a beginning: the first one of an artifact starts it, whatever it says.
-        append=output.append and artifact.artifact_id in known,
-        last_chunk=output.last,
+        task_id=task.id, context_id=task.context_id, artifact=artifact, append=append, last_chunk=output.last
     )
 
 
-def _tool_message(task: Task, output: out.ToolCalled | out.ToolAnswered) -> Message:
+def _event_message(task: Task, output: out.ToolCalled | out.ToolAnswered | out.CustomEvent) -> Message:
     data: dict[str, Any]
     match output:
+        case out.CustomEvent(value):
+            said = out.Text(value) if isinstance(value, str) else out.Data(value)
+            return agent_message([said], context_id=task.context_id, task_id=task.id)
         case out.ToolCalled(call_id, name, arguments):
             text = f"calling {name}"
             data = {"tool_call": {"id": call_id, "name": name, "arguments": arguments}}
@@ -156,7 +185,9 @@ def _tool_message(task: Task, output: out.ToolCalled | out.ToolAnswered) -> Mess
 
 
 def valid_text(text: str) -> str:
-    """The text with what is not Unicode (half a surrogate pair) replaced: A2A could not carry it."""
+    """The text with what A2A could not carry replaced: what is not Unicode (half a surrogate pair), and our mark."""
+    if MARK in text:
+        text = text.replace(MARK, "\ufffd")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -181,21 +212,18 @@ def _jsonable(value: Any, levels: int) -> Any:
         return value
     if isinstance(value, str):
         return valid_text(value)
-    if isinstance(value, int | float):
-        return _jsonable_number(value)
+    if isinstance(value, int):
+        return marked(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if levels == 0:
         return valid_text(_as_text(value))
     if isinstance(value, Mapping):
         return {valid_text(str(key)): _jsonable(item, levels - 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_jsonable(item, levels - 1) for item in value]
-    return valid_text(str(value))
-
-
-def _jsonable_number(value: float) -> Any:
-    if isinstance(value, int):
-        return value if abs(value) <= _LARGEST_EXACT else str(value)
-    return value if math.isfinite(value) else str(value)
+    plain = jsonable(value)  # a model or a dataclass, perhaps
+    return _jsonable(plain, levels) if isinstance(plain, dict | list) else valid_text(str(plain))
 
 
 def _as_text(value: Any) -> str:

@@ -8,11 +8,12 @@ from a2a.server.jsonrpc_models import InvalidRequestError as RpcInvalidRequest
 from a2a.server.jsonrpc_models import JSONParseError, JSONRPCError
 from a2a.server.request_handlers.response_helpers import build_error_response
 from a2a.utils.error_handlers import build_rest_error_payload
-from a2a.utils.errors import InvalidRequestError
+from a2a.utils.errors import InvalidParamsError, InvalidRequestError
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_runtime.a2a_server.exact import MARK, BadPart, carry, has_mark
 from groundwork.json_body import BadJson, parse_json
 
 DEEPEST_NESTING = 36
@@ -23,11 +24,13 @@ _JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json", re.IGNORECASE)
 
 
 class Refused(Exception):
-    """The request cannot be read; `status` is the HTTP status of the answer."""
+    """The request cannot be read; `status` is the HTTP status of the answer. `call` is the call whose parameters
+    are wrong, where it is known that far."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, call: Any = None) -> None:
         super().__init__(message)
         self.status = status
+        self.call = call
 
 
 class JsonGuard:
@@ -51,25 +54,45 @@ class JsonGuard:
         try:
             if body or self._rpc:
                 check_media_type(Headers(scope=scope).get("content-type", ""))
-                check_body(body, objects_only=not self._rpc)
+                body = self._carried(body, check_body(body, objects_only=not self._rpc))
         except Refused as refused:
             await answer_to(refused, rpc=self._rpc)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 
+    def _carried(self, body: bytes, call: Any) -> bytes:
+        """The body as the SDK can read it without loss."""
+        if has_mark(body, call):
+            raise Refused(
+                400, f"a text holds {MARK.encode('unicode_escape').decode()}, which is kept for our own use"
+            )
+        try:
+            return json.dumps(call, ensure_ascii=False).encode() if carry(call) else body
+        except BadPart as error:
+            raise Refused(400, str(error), call) from None
+
 
 def answer_to(refused: Refused, *, rpc: bool) -> JSONResponse:
     """The refusal in the words of JSON-RPC or of the REST binding."""
     if not rpc:
-        payload = build_rest_error_payload(InvalidRequestError(str(refused)))
+        kind = InvalidRequestError if refused.call is None else InvalidParamsError
+        payload = build_rest_error_payload(kind(str(refused)))
         payload["error"]["code"] = refused.status
         return JSONResponse(payload, status_code=refused.status)
+    if refused.call is not None:
+        return JSONResponse(build_error_response(id_of(refused.call), InvalidParamsError(str(refused))))
     error: JSONRPCError = RpcInvalidRequest(message=str(refused))
     if refused.status == 400:
         error = JSONParseError(message=str(refused))
     # JSON-RPC tells its errors in an answer that, for HTTP, went well.
     status = 200 if refused.status == 400 else refused.status
     return JSONResponse(build_error_response(None, error), status_code=status)
+
+
+def id_of(call: Any) -> str | int | None:
+    """The id that a JSON-RPC call may be answered under."""
+    call_id = call.get("id") if isinstance(call, dict) else None
+    return call_id if isinstance(call_id, str | int) and not isinstance(call_id, bool) else None
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -90,8 +113,8 @@ def check_media_type(content_type: str) -> None:
         raise Refused(415, "Content-Type must be application/json")
 
 
-def check_body(body: bytes, *, objects_only: bool) -> None:
-    """Raises `Refused` when the body is not JSON, or such that no answer could repeat it."""
+def check_body(body: bytes, *, objects_only: bool) -> Any:
+    """Return the JSON in the body. Raises `Refused` when there is none, or such that no answer could repeat it."""
     try:
         value = parse_json(body, DEEPEST_NESTING)
     except BadJson as error:
@@ -100,6 +123,7 @@ def check_body(body: bytes, *, objects_only: bool) -> None:
         raise Refused(400, "the body must be a JSON object")
     if _HALF_A_PAIR.search(body):
         _check_text(value)
+    return value
 
 
 def _check_text(value: Any) -> None:

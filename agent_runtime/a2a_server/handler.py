@@ -152,6 +152,7 @@ class A2AHandler(RequestHandler):
         message.context_id = message.context_id or str(uuid4())
         message.task_id = message.task_id or str(uuid4())
         push = await self._push_config_of(params.configuration, message.task_id)
+        metadata, part_metadata = convert.incoming_metadata(message)
         request = A2ATurnRequest(
             message.context_id,
             message.task_id,
@@ -163,6 +164,8 @@ class A2AHandler(RequestHandler):
                 context_id=message.context_id,
                 task_id=message.task_id,
                 caller=caller,
+                metadata=metadata,
+                part_metadata=part_metadata,
             ),
             answers=answers,
             original=message,

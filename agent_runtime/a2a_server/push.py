@@ -14,6 +14,7 @@ from a2a.utils.proto_utils import to_stream_response
 from google.protobuf.json_format import MessageToDict
 
 from agent_runtime.a2a_server import store
+from agent_runtime.a2a_server.exact import write_numbers
 from agent_runtime.a2a_server.tasks import Event, TaskEvent
 from groundwork.background import let_end
 from groundwork.fetch import (
@@ -125,7 +126,7 @@ class PushSender:
         with database_errors():
             async with self._pool.connection() as conn:
                 configs = await store.list_push_configs(conn, task_id)
-        payload = json.dumps(MessageToDict(to_stream_response(event)), ensure_ascii=False).encode()
+        payload = write_numbers(json.dumps(MessageToDict(to_stream_response(event)), ensure_ascii=False).encode())
         await asyncio.gather(*(self._deliver(config, payload) for config in configs))
 
     async def _deliver(self, config: TaskPushNotificationConfig, payload: bytes) -> None:

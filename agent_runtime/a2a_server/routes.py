@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from agent_runtime.a2a_server.callers import CallerTokens
 from agent_runtime.a2a_server.card import CARD_PATHS, REST_PREFIX, card_at
+from agent_runtime.a2a_server.exact import ExactNumbers
 from agent_runtime.a2a_server.guard import JsonGuard, Refused, answer_to
 from agent_runtime.a2a_server.limits import RetryAfter
 from groundwork.asgi import BodyLimit
@@ -62,6 +63,7 @@ def _door(callers: Mapping[str, str], max_body_bytes: int, *, rpc: bool) -> list
 
     return [
         Middleware(RetryAfter),
+        Middleware(ExactNumbers),
         Middleware(CallerTokens, callers=callers),
         Middleware(BodyLimit, limit_for=lambda scope: max_body_bytes, refuse=refuse),
         Middleware(JsonGuard, rpc=rpc),

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 
-from a2a.server.tasks.task_manager import append_artifact_to_task
 from a2a.types import (
+    Artifact,
     Message,
+    Part,
     StreamResponse,
     Task,
     TaskArtifactUpdateEvent,
@@ -103,8 +104,7 @@ def fold(task: Task, event: Event) -> None:
     says while it works does not.
     """
     if isinstance(event, TaskArtifactUpdateEvent):
-        if not _only_closes(event):
-            append_artifact_to_task(task, event)
+        _fold_artifact(task, event)
     elif isinstance(event, TaskStatusUpdateEvent):
         task.status.CopyFrom(event.status)
         if event.status.state in INTERRUPTED and event.status.HasField("message"):
@@ -113,9 +113,42 @@ def fold(task: Task, event: Event) -> None:
         task.CopyFrom(event)
 
 
-def _only_closes(event: TaskArtifactUpdateEvent) -> bool:
-    """Whether a chunk has nothing to add, and only says that the artifact is whole."""
-    return event.append and all(part.HasField("text") and not part.text for part in event.artifact.parts)
+def _fold_artifact(task: Task, event: TaskArtifactUpdateEvent) -> None:
+    ids = [artifact.artifact_id for artifact in task.artifacts]
+    at = ids.index(event.artifact.artifact_id) if event.artifact.artifact_id in ids else None
+    if at is None:
+        if not _is_empty(event.artifact):
+            task.artifacts.append(event.artifact)
+    elif event.append:
+        extend(task.artifacts[at], event.artifact)
+    elif _is_empty(event.artifact):
+        del task.artifacts[at]
+    else:
+        task.artifacts[at].CopyFrom(event.artifact)
+
+
+def extend(artifact: Artifact, chunk: Artifact) -> None:
+    """Add a chunk to an artifact. The text that it begins with goes on in the text before it, so that an answer is
+    one part, however many chunks it came in."""
+    parts = [part for part in chunk.parts if not _is_empty_text(part)]
+    if parts and artifact.parts and _goes_on(artifact.parts[-1], parts[0]):
+        artifact.parts[-1].text += parts.pop(0).text
+    artifact.parts.extend(parts)
+    artifact.metadata.update(dict(chunk.metadata.items()))
+
+
+def _goes_on(before: Part, part: Part) -> bool:
+    both_are_text = before.HasField("text") and part.HasField("text")
+    return both_are_text and before.media_type == part.media_type
+
+
+def _is_empty(artifact: Artifact) -> bool:
+    """Whether this takes the artifact back: A2A has no other word for it."""
+    return all(_is_empty_text(part) for part in artifact.parts)
+
+
+def _is_empty_text(part: Part) -> bool:
+    return part.HasField("text") and not part.text
 
 
 def retold(task: Task, version: int) -> list[TaskEvent]:

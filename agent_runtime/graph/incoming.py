@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -14,12 +14,20 @@ _KINDS = frozenset({"image", "audio", "video"})
 
 
 def human_message(
-    parts: Sequence[Part], *, message_id: str, context_id: str, task_id: str, caller: str
+    parts: Sequence[Part],
+    *,
+    message_id: str,
+    context_id: str,
+    task_id: str,
+    caller: str,
+    metadata: Mapping[str, Any] | None = None,
+    part_metadata: Sequence[Mapping[str, Any]] = (),
 ) -> HumanMessage:
     """The human message for `parts`, with what A2A knows of it under `additional_kwargs["a2a"]`.
 
     Text alone is plain text; with files or data the content is a list of LangChain's standard blocks. The
     sender's message id never becomes the message's own: LangGraph would let it replace an older message.
+    `part_metadata` is one object for each part, or nothing at all.
     Raises `ValueError` without parts.
     """
     if not parts:
@@ -30,6 +38,8 @@ def human_message(
         "task_id": task_id,
         "caller": caller,
         "data": [part.value for part in parts if isinstance(part, Data)],
+        "metadata": dict(metadata or {}),
+        "part_metadata": [dict(of_part) for of_part in part_metadata],
     }
     return HumanMessage(_content(parts), additional_kwargs={"a2a": a2a})
 

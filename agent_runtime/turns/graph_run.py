@@ -18,10 +18,19 @@ from langgraph.types import Command, Interrupt
 from agent_runtime.errors import TurnSuperseded
 from agent_runtime.graph.answers import TurnRejected
 from agent_runtime.graph.context import TurnContext
-from agent_runtime.turns.answer import AnswerText, ToolLog, final_answer, messages_of
+from agent_runtime.turns.answer import AnswerText, ToolLog
+from agent_runtime.turns.final import (
+    STRUCTURED,
+    conversation_of,
+    final_parts,
+    jsonable,
+    last_words,
+    output_fields,
+)
 from agent_runtime.turns.outputs import (
     Artifact,
     Completed,
+    CustomEvent,
     Data,
     Failed,
     NeedsInput,
@@ -33,7 +42,7 @@ from agent_runtime.turns.outputs import (
     Text,
 )
 from agent_runtime.turns.saver import Durability, TurnSaver
-from agent_runtime.turns.traced_calls import traced_calls
+from agent_runtime.turns.traced_calls import call_handlers
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.postgres import DatabaseUnavailable
@@ -45,7 +54,11 @@ Put = Callable[[Sequence[Output]], Awaitable[None]]
 """Hands outputs to the caller's side; each call is a write, so they come gathered."""
 
 CHUNK_SECONDS = 0.1
-"""How long text is gathered before it is put out, so that many tokens cost little more than their text."""
+"""How long text and custom events are gathered before they are put out, so that many tokens cost little more than
+their text."""
+
+MOST_WAITING_EVENTS = 256
+"""A graph that writes more custom events than this within that time waits until they are written."""
 
 _INTERRUPT = "__interrupt__"
 
@@ -83,6 +96,10 @@ class GraphRun:
         self._answer = AnswerText(f"answer-{turn.turn_id}")
         self._tools = ToolLog()
         self._state: Any = {}
+        self._first_state: Any = None
+        self._answers = False
+        self._events: list[Output] = []
+        self._has_sent_artifacts = False
         self._interrupts: Sequence[Interrupt] = ()
         self._reply: Replied | None = None
         self._flushing: asyncio.Task[None] | None = None
@@ -94,7 +111,7 @@ class GraphRun:
         self._config: RunnableConfig = {
             "configurable": {"thread_id": turn.thread_id},
             "metadata": {"turn_id": turn.turn_id},
-            **traced_calls(),
+            "callbacks": call_handlers(),
         }
 
     async def run(self, request: TurnRequest) -> RunResult:
@@ -114,16 +131,17 @@ class GraphRun:
             raise
 
     async def _run(self, request: TurnRequest) -> RunResult:
+        self._answers = request.answers
         try:
             entry = await self._entry(request)
             if entry is not None or self._saver is not None:
                 await self._stream(entry)
         except TurnRejected as rejection:
-            return RunResult(Rejected(str(rejection)), self._rest(""), messages_of(self._state))
+            return self._broken_off(Rejected(str(rejection)))
         except GraphRecursionError:
             logger.warning("turn %s ran into the recursion limit of its graph", self._turn.turn_id)
             reason = "the agent gave up after too many steps without an answer"
-            return RunResult(Failed(reason), self._rest(""), messages_of(self._state))
+            return self._broken_off(Failed(reason))
         finally:
             await self._stop_flushing()
         if self._lost is not None:
@@ -190,6 +208,7 @@ class GraphRun:
             if not namespace:
                 # Once raised they stand until the end, though other nodes of the same step go on for a while.
                 self._interrupts = _interrupts_in(chunk) or self._interrupts
+                self._first_state = chunk if self._first_state is None else self._first_state
                 self._state = chunk
             if outputs := self._tools.read(namespace, chunk):
                 await self._flush(outputs)
@@ -197,15 +216,26 @@ class GraphRun:
     def _hear(self, message: BaseMessage, metadata: Mapping[str, Any]) -> None:
         if not isinstance(message, AIMessage) or TAG_NOSTREAM in metadata.get("tags", ()):
             return
-        if self._answer.add(message) and not self._gathering:
-            self._gathering = True
-            self._flushing = asyncio.create_task(self._flush_soon(), name=f"flush-{self._turn.turn_id}")
+        if self._answer.add(message):
+            self._gather()
 
     async def _take_custom(self, chunk: Any) -> None:
         if isinstance(chunk, Replied):
             self._reply = chunk
         elif isinstance(chunk, Artifact):
+            self._has_sent_artifacts = True
             await self._flush([chunk])
+        else:
+            self._events.append(CustomEvent(chunk))
+            if len(self._events) < MOST_WAITING_EVENTS:
+                self._gather()
+            else:
+                await self._flush([])
+
+    def _gather(self) -> None:
+        if not self._gathering:
+            self._gathering = True
+            self._flushing = asyncio.create_task(self._flush_soon(), name=f"flush-{self._turn.turn_id}")
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(CHUNK_SECONDS)
@@ -219,10 +249,14 @@ class GraphRun:
             self._lost = error
 
     async def _flush(self, outputs: Sequence[Output]) -> None:
-        """Puts out the text gathered so far, then `outputs`, in this order whoever calls."""
+        """Put out what was gathered so far, then `outputs`, in this order whoever calls."""
         async with self._writing:
-            if gathered := [*self._answer.take(), *outputs]:
+            if gathered := [*self._answer.take(), *self._take_events(), *outputs]:
                 await self._put(gathered)
+
+    def _take_events(self) -> list[Output]:
+        events, self._events = self._events, []
+        return events
 
     async def _stop_flushing(self) -> None:
         """What waits to be written is left for the end. A chunk that is being written is finished, because its
@@ -232,17 +266,57 @@ class GraphRun:
         async with self._writing:
             pass
 
-    def _rest(self, final: str) -> list[Output]:
-        return [*self._answer.finish(final)]
-
     def _result(self) -> RunResult:
-        messages = messages_of(self._state)
         if self._interrupts:
-            question = tuple(_question(self._interrupts[0].value))
-            return RunResult(NeedsInput(question), self._rest(""), messages)
+            return self._broken_off(NeedsInput(tuple(_question(self._interrupts[0].value))))
+        messages = conversation_of(self._state)
         if self._reply is not None:
             return RunResult(self._reply, [], messages)
-        return RunResult(Completed(), self._rest(final_answer(messages)), messages)
+        return RunResult(Completed(), [*self._take_events(), *self._final_outputs(messages)], messages)
+
+    def _broken_off(self, outcome: Outcome) -> RunResult:
+        """The result of a run without an answer. Of what was streamed the conversation decides what stays."""
+        messages = conversation_of(self._state)
+        parts = last_words(self._said_in_this_run(messages)) if self._answer.has_spoken else []
+        return RunResult(outcome, [*self._take_events(), *self._answer.finish(parts)], messages)
+
+    def _final_outputs(self, messages: Sequence[BaseMessage]) -> list[Output]:
+        said = self._said_in_this_run(messages)
+        structured = self._structured_response()
+        parts = final_parts(said, tools=structured is None)
+        if not parts and self._answer.has_spoken:
+            parts = last_words(said)
+        outputs: list[Output] = [*self._answer.finish(parts)]
+        channels = self._graph.output_channels
+        if structured is not None:
+            outputs.append(self._data_artifact(STRUCTURED, structured))
+        elif (not parts and not self._has_sent_artifacts) or "messages" not in channels:
+            if (fields := output_fields(self._state, channels)) not in (None, {}):
+                outputs.append(self._data_artifact("output", fields))
+            elif not parts and not self._has_sent_artifacts:
+                logger.warning(
+                    "turn completed without an answer task_id=%s thread_id=%s",
+                    self._turn.task_id,
+                    self._turn.thread_id,
+                )
+        return outputs
+
+    def _said_in_this_run(self, messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+        """The messages without those that an earlier turn of the task has answered with, before its question."""
+        if not self._answers or self._turn.attempt > 1:
+            return messages
+        known = {message.id for message in conversation_of(self._first_state) if message.id}
+        return [message for message in messages if message.id not in known]
+
+    def _structured_response(self) -> Any:
+        """What the model was made to fill in, unless it is left over from an earlier turn."""
+        if not isinstance(self._state, dict) or (value := self._state.get(STRUCTURED)) is None:
+            return None
+        before = self._first_state.get(STRUCTURED) if isinstance(self._first_state, dict) else None
+        return None if value is before and self._turn.attempt == 1 else jsonable(value)
+
+    def _data_artifact(self, name: str, value: Any) -> Artifact:
+        return Artifact(f"{name}-{self._turn.turn_id}", name, (Data(value),))
 
 
 def delta_channels(graph: Graph) -> list[str]:

@@ -64,7 +64,14 @@ class ToolAnswered:
     failed: bool
 
 
-Output = Artifact | ToolCalled | ToolAnswered
+@dataclass(frozen=True)
+class CustomEvent:
+    """Anything else that a node or a tool wrote to LangGraph's stream writer."""
+
+    value: Any
+
+
+Output = Artifact | ToolCalled | ToolAnswered | CustomEvent
 
 
 @dataclass(frozen=True)

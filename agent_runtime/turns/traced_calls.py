@@ -1,17 +1,30 @@
-"""Calls of models and tools in the traces of their turns."""
+"""Calls of models and tools as a turn sees them: in its trace, and which of them are no part of the answer."""
 
 from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
 
 from groundwork import tracing
 
 
-def traced_calls() -> RunnableConfig:
-    """What a graph is configured with, so that its calls show in traces; nothing where there are none."""
-    return RunnableConfig(callbacks=[_Spans()]) if tracing.is_on() else RunnableConfig()
+def call_handlers() -> list[BaseCallbackHandler]:
+    """Return what a graph is configured with; its calls show in traces where there are any."""
+    return [_Internal(), _Spans()] if tracing.is_on() else [_Internal()]
+
+
+class _Internal(BaseCallbackHandler):
+    """Keeps out of the stream what a model fills in for the program: the JSON of `with_structured_output`."""
+
+    run_inline = True  # before LangGraph's own handler looks at the tags
+    ignore_llm = ignore_chain = ignore_agent = ignore_retriever = ignore_custom_event = True
+
+    def on_chat_model_start(
+        self, serialized: Any, messages: Any, *, tags: list[str] | None = None, **more: Any
+    ) -> None:
+        if tags is not None and "ls_structured_output_format" in (more.get("options") or {}):
+            tags.append(TAG_NOSTREAM)
 
 
 class _Spans(BaseCallbackHandler):

@@ -77,4 +77,4 @@ def test_a_chunk_of_an_artifact_that_has_no_beginning_is_one() -> None:
     assert [event.append for event in events if hasattr(event, "append")] == [False, True]
     for event in events:
         fold(task, event)
-    assert [part.text for part in task.artifacts[0].parts] == ["x", "y"]
+    assert [part.text for part in task.artifacts[0].parts] == ["xy"]

@@ -44,8 +44,13 @@ async def run(receiver: Receiver, *, idle_seconds: float) -> RunResult:
 
 
 def answer_of(outputs: Sequence[Output]) -> str:
-    artifacts = [output for output in outputs if isinstance(output, Artifact)]
-    return "".join(part.text for artifact in artifacts for part in artifact.parts if isinstance(part, Text))
+    """The text as a client has it that adds what is to be added and replaces what is to be replaced."""
+    text = ""
+    for output in outputs:
+        if isinstance(output, Artifact):
+            said = "".join(part.text for part in output.parts if isinstance(part, Text))
+            text = text + said if output.append else said
+    return text
 
 
 async def test_a_chunk_that_is_still_being_written_is_waited_for() -> None:
@@ -55,10 +60,10 @@ async def test_a_chunk_that_is_still_being_written_is_waited_for() -> None:
     assert receiver.outputs
 
 
-async def test_the_answer_is_said_to_be_whole_though_all_of_it_was_put_out_before() -> None:
+async def test_the_closing_update_says_the_whole_answer_though_all_of_it_was_put_out_before() -> None:
     receiver = Receiver()
     result = await run(receiver, idle_seconds=CHUNK_SECONDS + 0.1)
     assert answer_of(receiver.outputs) == "all of it"
     (closing,) = result.outputs
     assert isinstance(closing, Artifact)
-    assert (closing.last, closing.append, answer_of([closing])) == (True, True, "")
+    assert (closing.last, closing.append, answer_of([closing])) == (True, False, "all of it")

@@ -1,0 +1,114 @@
+"""Whatever a graph ends with reaches the caller: a tool's result, a filled-in schema, fields of its state, a file."""
+
+from typing import Any
+
+import pytest
+
+from tests.agents import answer_text
+from tests.strangers.serving import Serve, Task, say, state_of
+
+FAKE = """
+import base64, json
+from typing import Annotated, Any, TypedDict
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
+from langchain_core.language_models import FakeMessagesListChatModel
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
+from pydantic import BaseModel
+
+class Model(FakeMessagesListChatModel):
+    def bind_tools(self, tools, **more):
+        return self
+
+def call(name, **arguments):
+    return AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": "1"}])
+
+def model(*messages):
+    return Model(responses=list(messages))
+
+class Weather(BaseModel):
+    city: str
+    degrees: float
+"""
+
+GRAPHS = {
+    "a tool strategy": """
+graph = create_agent(model(call("Weather", city="Oslo", degrees=3.5)), response_format=ToolStrategy(Weather))
+""",
+    "a provider strategy": """
+said = AIMessage('{"city": "Oslo", "degrees": 3.5}')
+graph = create_agent(model(said), response_format=ProviderStrategy(Weather))
+""",
+    "a tool that answers itself": """
+@tool(return_direct=True)
+def weather(city: str) -> str:
+    "Look it up."
+    return f"3.5 degrees in {city}"
+
+graph = create_agent(model(call("weather", city="Oslo")), [weather])
+""",
+    "a tool node at the end": """
+from langgraph.prebuilt import ToolNode
+
+@tool
+def weather(city: str) -> str:
+    "Look it up."
+    return f"3.5 degrees in {city}"
+
+graph = StateGraph(MessagesState)
+graph.add_node("ask", lambda state: {"messages": [call("weather", city="Oslo")]})
+graph.add_node("tools", ToolNode([weather]))
+graph.add_edge(START, "ask")
+graph.add_edge("ask", "tools")
+""",
+    "another field of the state": """
+class State(MessagesState):
+    weather: Weather
+    nothing: str
+
+graph = StateGraph(State)
+graph.add_node("ask", lambda state: {"weather": Weather(city="Oslo", degrees=3.5)})
+graph.add_edge(START, "ask")
+""",
+    "a message as a dict": """
+class State(TypedDict):
+    messages: Annotated[list[Any], lambda old, new: old + new]
+
+graph = StateGraph(State)
+graph.add_node("ask", lambda state: {"messages": [{"role": "assistant", "content": "3.5 degrees in Oslo"}]})
+graph.add_edge(START, "ask")
+""",
+    "a message as a tuple": """
+class State(TypedDict):
+    messages: Annotated[list[Any], lambda old, new: old + new]
+
+graph = StateGraph(State)
+graph.add_node("ask", lambda state: {"messages": [("ai", "3.5 degrees in Oslo")]})
+graph.add_edge(START, "ask")
+""",
+}
+
+WEATHER = {"city": "Oslo", "degrees": 3.5}
+ANSWERS: dict[str, dict[str, Any]] = {
+    "a tool strategy": {"structured_response": [WEATHER]},
+    "a provider strategy": {"answer": ['{"city": "Oslo", "degrees": 3.5}'], "structured_response": [WEATHER]},
+    "another field of the state": {"output": [{"weather": WEATHER}]},
+}
+
+
+def artifacts_of(task: Task) -> dict[str, list[Any]]:
+    """The text or the data of each part, by the artifact's name."""
+    return {
+        artifact["name"]: [part.get("text", part.get("data")) for part in artifact["parts"]]
+        for artifact in task.get("artifacts", [])
+    }
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+async def test_a_graph_that_does_not_end_in_an_ai_text_has_an_answer(serve: Serve, name: str) -> None:
+    agent = await serve(FAKE + GRAPHS[name])
+    task = await say(agent, "how warm is it in Oslo?")
+    assert state_of(task) == "completed"
+    assert artifacts_of(task) == ANSWERS.get(name, {"answer": ["3.5 degrees in Oslo"]})
