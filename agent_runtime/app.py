@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from agent_runtime.a2a_server.limits import Shedding
 from agent_runtime.runtime import AgentRuntime
-from groundwork.asgi import RequestId
+from groundwork.asgi import HeadAsGet, RequestId
 from groundwork.health import health_routes
 from groundwork.tracing import traced
 
@@ -18,12 +18,12 @@ def create_app(runtime: AgentRuntime, routers: Sequence[APIRouter] = ()) -> ASGI
     app = _app_with(runtime, routers, f"{runtime.project.card.name}: agent")
     runtime.a2a.add_routes(app)
     turns = runtime.turns
-    return RequestId(traced(Shedding(app, lambda: turns.is_full, turns.refuse)))
+    return RequestId(HeadAsGet(traced(Shedding(app, lambda: turns.is_full, turns.refuse))))
 
 
 def create_admin_app(runtime: AgentRuntime, routers: Sequence[APIRouter]) -> ASGIApp:
     """The app for a listener of the operator's own: the same routers and health, and no A2A."""
-    return RequestId(traced(_app_with(runtime, routers, f"{runtime.project.card.name}: admin")))
+    return RequestId(HeadAsGet(traced(_app_with(runtime, routers, f"{runtime.project.card.name}: admin"))))
 
 
 def _app_with(runtime: AgentRuntime, routers: Sequence[APIRouter], title: str) -> FastAPI:

@@ -41,6 +41,8 @@ class Skill:
     description: str
     tags: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
+    input_modes: tuple[str, ...] = ()
+    output_modes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,14 +159,16 @@ def _skill(table: Table) -> Skill:
         description=table.text("description"),
         tags=table.texts("tags"),
         examples=table.texts("examples"),
+        input_modes=_media_types(table, "input_modes", ()),
+        output_modes=_media_types(table, "output_modes", ()),
     )
     table.done()
     return skill
 
 
-def _media_types(table: Table, name: str) -> tuple[str, ...]:
-    modes = table.texts(name, _TEXT_MODES)
-    if not modes:
+def _media_types(table: Table, name: str, default: tuple[str, ...] = _TEXT_MODES) -> tuple[str, ...]:
+    modes = table.texts(name, default)
+    if not modes and default:
         table.refuse(name, 'is empty; at least one media type is required, such as "text/plain"')
     for mode in modes:
         if not all(mode.partition("/")[::2]):

@@ -1,6 +1,7 @@
 """The card: what the author says about the agent, and where and how it is served."""
 
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from urllib.parse import urlsplit, urlunsplit
 
 from a2a.types import (
@@ -14,11 +15,18 @@ from a2a.types import (
     StringList,
 )
 from a2a.utils.constants import AGENT_CARD_WELL_KNOWN_PATH
+from starlette.requests import Request
+from starlette.responses import Response
 
 from agent_runtime.project import CardSpec
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 CARD_PATHS = (AGENT_CARD_WELL_KNOWN_PATH, "/.well-known/agent.json")
 """The second one is where JamJet's discovery and clients of older protocols look."""
+
+CARD_CACHE_CONTROL = "public, max-age=60"
+"""The URL on the card may change at any time; a minute is how long a reader may go on with the old one."""
 
 REST_PREFIX = "/a2a"
 
@@ -42,6 +50,8 @@ def build_card(spec: CardSpec, url: str, *, bearer: bool) -> AgentCard:
                 description=skill.description,
                 tags=skill.tags,
                 examples=skill.examples,
+                input_modes=skill.input_modes or spec.default_input_modes,
+                output_modes=skill.output_modes or spec.default_output_modes,
             )
             for skill in spec.skills
         ],
@@ -64,6 +74,24 @@ def card_at(current_url: Callable[[], str]) -> Callable[[AgentCard], Awaitable[A
         return served
 
     return modify
+
+
+class Dated:
+    """Says on each card since when this process has served it as it is."""
+
+    def __init__(self) -> None:
+        self._etag = ""
+        self._since = ""
+
+    def wrap(self, endpoint: Endpoint) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            response = await endpoint(request)
+            if response.headers["ETag"] != self._etag:
+                self._etag, self._since = response.headers["ETag"], formatdate(usegmt=True)
+            response.headers["Last-Modified"] = self._since
+            return response
+
+        return answer
 
 
 def _interfaces(url: str) -> list[AgentInterface]:

@@ -185,7 +185,7 @@ def _event_message(task: Task, output: out.ToolCalled | out.ToolAnswered | out.C
 
 
 def valid_text(text: str) -> str:
-    """The text with what A2A could not carry replaced: what is not Unicode (half a surrogate pair), and our mark."""
+    """The text with what cannot be carried replaced: what is not Unicode (half a surrogate pair), our mark."""
     if MARK in text:
         text = text.replace(MARK, "\ufffd")
     try:

@@ -1,9 +1,9 @@
 """Numbers as they were sent, and base64 in every variant, past a wire format that has neither.
 
-Protobuf keeps JSON's numbers as doubles: 12 becomes 12.0, and 2^53 + 1 becomes 2^53. So an integer is put into a text
-that begins with a mark, on its way in by `JsonGuard` and on its way out by `convert`, and leaves as the integer that
-it is. A caller cannot write the mark: it is made of characters that Unicode keeps for a program's own use, and a body
-that has it is refused.
+Protobuf keeps JSON's numbers as doubles: 12 becomes 12.0, and 2^53 + 1 becomes 2^53. So an integer is put into a
+text that begins with a mark, on its way in by `JsonGuard` and on its way out by `convert`, and leaves as the
+integer that it is. A caller cannot write the mark: it is made of characters that Unicode keeps for a program's own
+use, and a body that has it is refused.
 """
 
 import json
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from groundwork.base64_text import BadBase64, read_base64
@@ -133,27 +133,20 @@ class ExactNumbers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start: Message | None = None
+        held: Message | None = None
 
         async def send_written(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                start = message  # its length may be another one once the body is written
+            nonlocal held
+            if message["type"] == "http.response.start" and "content-length" in Headers(raw=message["headers"]):
+                held = message  # until it is known how long the body is once it is written
                 return
             if message["type"] == "http.response.body":
-                written = write_numbers(message.get("body", b""))
-                if start is not None:
-                    await send(_with_length(start, len(message.get("body", b"")), len(written)))
-                    start = None
-                message = {**message, "body": written}
+                body = write_numbers(message.get("body", b""))
+                if held is not None:
+                    MutableHeaders(scope=held)["content-length"] = str(len(body))
+                    await send(held)
+                    held = None
+                message = {**message, "body": body}
             await send(message)
 
         await self._app(scope, receive, send_written)
-
-
-def _with_length(start: Message, before: int, after: int) -> Message:
-    """The start of a response of one piece with the length that it has now."""
-    if before == after or "content-length" not in Headers(raw=start["headers"]):
-        return start
-    headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
-    return {**start, "headers": [*headers, (b"content-length", str(after).encode())]}

@@ -14,10 +14,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from agent_runtime.a2a_server.callers import CallerTokens
-from agent_runtime.a2a_server.card import CARD_PATHS, REST_PREFIX, card_at
+from agent_runtime.a2a_server.card import CARD_CACHE_CONTROL, CARD_PATHS, REST_PREFIX, Dated, card_at
 from agent_runtime.a2a_server.exact import ExactNumbers
 from agent_runtime.a2a_server.guard import JsonGuard, Refused, answer_to
 from agent_runtime.a2a_server.limits import RetryAfter
+from agent_runtime.a2a_server.protocol_03 import Protocol03
 from groundwork.asgi import BodyLimit
 
 RPC_PATH = "/"
@@ -71,12 +72,14 @@ def _door(callers: Mapping[str, str], max_body_bytes: int, *, rpc: bool) -> list
 
 
 def _card_routes(card: AgentCard, current_url: Callable[[], str]) -> list[BaseRoute]:
-    modifier = card_at(current_url)
-    return [route for path in CARD_PATHS for route in create_agent_card_routes(card, modifier, card_url=path)]
+    modifier, dated = card_at(current_url), Dated()
+    made = (create_agent_card_routes(card, modifier, path, CARD_CACHE_CONTROL) for path in CARD_PATHS)
+    return [Route(route.path, dated.wrap(route.endpoint), methods=["GET"]) for routes in made for route in routes]
 
 
 def _rpc_routes(handler: RequestHandler, door: Sequence[Middleware], grace: float) -> list[BaseRoute]:
     dispatcher = JsonRpcDispatcher(handler, enable_v0_3_compat=True, shutdown_grace_period=grace)
+    dispatcher._v03_adapter = Protocol03(handler, shutdown_grace_period=grace)  # it takes none from outside
     return [Route(RPC_PATH, dispatcher.handle_requests, methods=["POST"], middleware=door)]
 
 

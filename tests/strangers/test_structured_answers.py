@@ -1,10 +1,9 @@
-"""Whatever a graph ends with reaches the caller: a tool's result, a filled-in schema, fields of its state, a file."""
+"""Whatever a graph ends with reaches the caller: a result of a tool, a filled-in schema, fields of its state, files."""
 
 from typing import Any
 
 import pytest
 
-from tests.agents import answer_text
 from tests.strangers.serving import Serve, Task, say, state_of
 
 FAKE = """
@@ -96,6 +95,57 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "a provider strategy": {"answer": ['{"city": "Oslo", "degrees": 3.5}'], "structured_response": [WEATHER]},
     "another field of the state": {"output": [{"weather": WEATHER}]},
 }
+
+
+IMAGES = """
+PIXEL = base64.b64encode(b"pixel").decode()
+BLOCKS = [
+    {"type": "text", "text": "here: "},
+    {"type": "image", "base64": PIXEL, "mime_type": "image/png", "extras": {"filename": "a.png"}},
+    {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64," + PIXEL}},
+    {"type": "file", "url": "https://example.com/a.pdf", "mime_type": "application/pdf"},
+    {"type": "text", "text": "done"},
+]
+
+def show(state: MessagesState):
+    known = state["messages"][-1].additional_kwargs["a2a"]
+    assert known["metadata"] == {"trace": 7} and known["part_metadata"] == [{"lang": "no"}], known
+    return {"messages": [AIMessage(BLOCKS)]}
+
+graph = StateGraph(MessagesState)
+graph.add_node(show)
+graph.add_edge(START, "show")
+"""
+
+
+MUTE = """
+graph = StateGraph(MessagesState)
+graph.add_node("mute", lambda state: {})
+graph.add_edge(START, "mute")
+"""
+
+
+async def test_images_and_files_of_an_answer_are_file_parts_and_metadata_reaches_the_graph(serve: Serve) -> None:
+    agent = await serve(FAKE + IMAGES)
+    parts = [{"text": "show me", "metadata": {"lang": "no"}}]
+    task = (await agent.send("", parts=parts, metadata={"trace": 7}))["task"]
+    assert state_of(task) == "completed"
+    (artifact,) = task["artifacts"]
+    assert [
+        (part.get("text"), part.get("raw"), part.get("url"), part["mediaType"]) for part in artifact["parts"]
+    ] == [
+        ("here: done", None, None, "text/plain"),
+        (None, "cGl4ZWw=", None, "image/png"),
+        (None, "cGl4ZWw=", None, "image/jpeg"),
+        (None, None, "https://example.com/a.pdf", "application/pdf"),
+    ]
+    assert artifact["parts"][1]["filename"] == "a.png"
+
+
+async def test_a_turn_without_any_answer_is_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    task = await say(await serve(FAKE + MUTE), "go")
+    assert (state_of(task), task.get("artifacts", [])) == ("completed", [])
+    assert f"turn completed without an answer task_id={task['id']}" in caplog.text
 
 
 def artifacts_of(task: Task) -> dict[str, list[Any]]:

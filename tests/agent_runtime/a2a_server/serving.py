@@ -72,6 +72,8 @@ class Script:
         self.requests.append(request)
         if request.answers:
             return finished(Completed(), answer(f"heard {request.message.text}"))
+        if data := request.message.additional_kwargs.get("a2a", {}).get("data"):
+            return finished(Completed(), Artifact("data", "data", tuple(Data(value) for value in data)))
         verb, _, rest = str(request.message.text).partition(" ")
         doing: dict[str, Callable[[str, Put], Awaitable[RunResult]]] = {
             "hold": self._hold,

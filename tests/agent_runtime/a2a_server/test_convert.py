@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from a2a.types import StreamResponse, Task
+from a2a.types import StreamResponse, Task, TaskArtifactUpdateEvent
 from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +53,7 @@ def test_a_value_that_is_too_deep_becomes_its_text_at_the_end() -> None:
 def test_numbers_come_in_as_they_were_written() -> None:
     message = convert.agent_message([Data({"n": 3, "x": 1.5, "big": 2**60})], context_id="c")
     (part,) = convert.incoming_parts(message)
-    assert part == Data({"n": 3, "x": 1.5, "big": str(2**60)})
+    assert part == Data({"n": 3, "x": 1.5, "big": 2**60})
     assert isinstance(part.value["n"], int)
 
 
@@ -68,6 +68,28 @@ def test_files_come_in_as_they_went_out() -> None:
 
 def test_half_of_a_surrogate_pair_is_replaced() -> None:
     assert convert.outgoing_part(Text("a\ud800b")).text == "a?b"
+
+
+def test_an_integer_that_no_reader_expects_becomes_text() -> None:
+    part = convert.outgoing_part(Data([10**5000]))
+    assert MessageToDict(part)["data"] == ["an integer of 16610 bits"]
+
+
+def test_chunks_of_files_and_texts_are_closed_by_the_whole_artifact() -> None:
+    task = Task(id="t", context_id="c")
+    file = File("a.bin", content=b"1")
+    chunks = [
+        Artifact("a", "a", (Text("one, "),), last=False),
+        Artifact("a", "a", (Text("two"), file), append=True, last=False),
+        Artifact("a", "a", (Text("three"),), append=True),
+    ]
+    for written in (chunks[:2], chunks[2:]):
+        for event in convert.output_events(task, written, NOW):
+            fold(task, event)
+    assert isinstance(event, TaskArtifactUpdateEvent)
+    assert (event.append, event.last_chunk) == (False, True)
+    assert event.artifact == task.artifacts[0]
+    assert [part.text or part.raw for part in event.artifact.parts] == ["one, two", b"1", "three"]
 
 
 def test_a_chunk_of_an_artifact_that_has_no_beginning_is_one() -> None:

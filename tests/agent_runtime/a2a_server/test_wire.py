@@ -1,6 +1,8 @@
 """What is on the wire: the card, the bindings, both protocol versions, tokens, and bad input."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -34,6 +36,16 @@ async def test_both_card_paths_show_one_card_that_old_and_new_clients_can_read(a
     assert first["capabilities"] == {"streaming": True, "pushNotifications": True}
     assert (first["url"], first["preferredTransport"]) == ("http://agent.test", "JSONRPC")
     assert "securitySchemes" not in first
+
+
+async def test_a_card_says_how_long_it_may_be_kept_and_what_its_skills_take(fresh: Served) -> None:
+    for path in CARD_PATHS:
+        got, head = await fresh.http.get(path), await fresh.http.head(path)
+        assert (head.status_code, head.headers["etag"]) == (200, got.headers["etag"])
+        assert got.headers["cache-control"] == "public, max-age=60"
+        assert parsedate_to_datetime(got.headers["last-modified"]) <= datetime.now(UTC)
+        (skill,) = got.json()["skills"]
+        assert (skill["inputModes"], skill["outputModes"]) == (["text/plain"], ["text/plain"])
 
 
 @pytest.mark.parametrize(
