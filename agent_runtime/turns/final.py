@@ -107,7 +107,7 @@ def _since_the_last_human(messages: Sequence[BaseMessage]) -> Iterator[BaseMessa
 
 def _parts_of(*messages: BaseMessage) -> list[Part]:
     """One part for the text of all the messages, and one for each of their files."""
-    text = "\n".join(text for message in messages if (text := str(message.text)))
+    text = "\n\n".join(text for message in messages if (text := str(message.text)))
     files = [file for message in messages for file in _files_of(message)]
     return [*([Text(text)] if text else []), *files]
 

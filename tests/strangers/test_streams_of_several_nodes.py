@@ -1,4 +1,4 @@
-"""What a stream shows of the answer is at each moment the beginning of one message, and in the end the last one."""
+"""What a stream shows of the answer is always the beginning of one message, and in the end the last one."""
 
 import json
 from typing import Any
