@@ -1,4 +1,4 @@
-"""Whatever a graph ends with reaches the caller: results of tools, filled-in schemas, fields of its state, files."""
+"""Whatever a graph ends with reaches the caller: results of tools, filled-in schemas, fields, images, files."""
 
 from typing import Any
 

@@ -84,7 +84,7 @@ VARIANTS = {
 
 
 def bytes_of(agent: Served) -> bytes:
-    (block,) = agent.script.requests[-1].message.content
+    block = agent.script.requests[-1].message.content[0]
     assert isinstance(block, dict)
     return base64.b64decode(block["base64"])
 
