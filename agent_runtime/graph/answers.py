@@ -10,14 +10,19 @@ from typing import Any
 from uuid import uuid4
 
 from langgraph.config import get_stream_writer
+from langgraph.errors import GraphBubbleUp
 
 from agent_runtime.turns.outputs import Artifact, Data, File, Part, Replied, Text
 
 LONGEST_ARTIFACT_ID = 255
 
 
-class TurnRejected(Exception):
-    """Raise it in a node when the agent does not take the message on; the caller reads the reason."""
+class TurnRejected(GraphBubbleUp):
+    """Raise it in a node or a tool when the agent does not take the message on; the caller reads the reason.
+
+    LangGraph lets exceptions of this kind through wherever it catches others: in a `ToolNode` that handles the
+    errors of its tools, in retries, in middleware.
+    """
 
     def __init__(self, reason: str = "the agent does not take this message on") -> None:
         super().__init__(reason)
