@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent_runtime.graph import Conversation, TurnContext
+from langchain_core.messages import ToolCall
 from langchain_core.tools import tool
-from langgraph.graph import START, StateGraph
-from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.graph import END, START, StateGraph
+from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
+from langgraph.types import Send
+
 
 @tool
 def add(a: float, b: float) -> float:
@@ -33,20 +36,26 @@ async def answer(state: Conversation, runtime: Runtime[TurnContext]) -> dict[str
     return {"messages": [await model.ainvoke(prompt)]}
 
 
-async def call_tools(state: Conversation, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+def next_step(state: Conversation) -> list[Send] | str:
+    # A task for each call: one that asks a person runs again with the answer, and the others do not.
+    return [Send("tools", [call]) for call in state["messages"][-1].tool_calls] or END
+
+
+async def call_tool(calls: list[ToolCall], runtime: Runtime[TurnContext]) -> dict[str, Any]:
     tools = ToolNode([*TOOLS, *runtime.context.tools], handle_tool_errors=tell_the_model)
-    return await tools.ainvoke(state)
+    return await tools.ainvoke(calls)
 
 
 def tell_the_model(error: Exception) -> str:
-    # A tool that fails does not end the turn: the model reads why, and goes on from there.
+    # A tool that fails does not end the turn: the model reads why, and goes on from there. A question
+    # (`interrupt`) and `TurnRejected` are no errors, and do not come here.
     return str(error)
 
 
 # Left uncompiled: the runtime compiles it with the checkpointer that keeps every conversation.
 graph = StateGraph(Conversation, context_schema=TurnContext)
 graph.add_node("answer", answer)
-graph.add_node("tools", call_tools)
+graph.add_node("tools", call_tool)
 graph.add_edge(START, "answer")
-graph.add_conditional_edges("answer", tools_condition)
+graph.add_conditional_edges("answer", next_step, ["tools", END])
 graph.add_edge("tools", "answer")
