@@ -147,7 +147,7 @@ async def _threads() -> AsyncIterator["Threads"]:
     from agent_runtime.errors import AgentIdRequired
     from agent_runtime.threads.service import Threads
 
-    settings = _settings()
+    settings = _settings().named_after(Path.cwd())
     if settings.agent_id is None:
         raise AgentIdRequired
     async with _pool(settings, makes_it=False) as pool:

@@ -38,6 +38,7 @@ async def serve_agent(
     Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
     """
     project = load_project(directory)
+    given, settings = settings, settings.named_after(directory)
     configure_logging(
         settings.log_level, settings.log_format, [*settings.secrets, *project.secrets, *secrets_in(os.environ)]
     )
@@ -54,11 +55,11 @@ async def serve_agent(
                 with bind(*settings.admin_address) as admin_socket:
                     admin = Listener(create_admin_app(runtime, [_admin(runtime)]), admin_socket)
                     agent = Listener(create_app(runtime), agent_socket)
-                    _announce(runtime, agent_socket, admin_socket)
+                    _announce(runtime, given, agent_socket, admin_socket)
                     await serve([agent, admin], settings.shutdown_grace_seconds, runtime.begin_stop)
             else:
                 agent = Listener(create_app(runtime, [_admin(runtime)]), agent_socket)
-                _announce(runtime, agent_socket, agent_socket)
+                _announce(runtime, given, agent_socket, agent_socket)
                 await serve([agent], settings.shutdown_grace_seconds, runtime.begin_stop)
 
 
@@ -75,8 +76,11 @@ def _admin(runtime: AgentRuntime) -> APIRouter:
     )
 
 
-def _announce(runtime: AgentRuntime, agent: socket, admin: socket) -> None:
-    logger.info("agent      %s", runtime.agent_id or "(AGENT_ID is not set: conversations are not kept)")
+def _announce(runtime: AgentRuntime, given: AgentSettings, agent: socket, admin: socket) -> None:
+    name = runtime.agent_id or "(AGENT_ID is empty: conversations are not kept)"
+    if runtime.agent_id != given.agent_id:
+        name = f"{name} (the directory's name: AGENT_ID is not set)"
+    logger.info("agent      %s", name)
     logger.info("card       %s, advertised as %s", url_of(agent), runtime.card_url.url)
     logger.info("admin API  %s/api/v1/status", url_of(admin))
     logger.info("data       %s", runtime.database)

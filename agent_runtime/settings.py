@@ -1,6 +1,7 @@
 """Everything an agent can be told from outside, read once, at start."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator, model_validator
@@ -145,6 +146,18 @@ class AgentSettings(BaseSettings):
             f"{variable}={address!r}: the admin API would be open to everybody there; set ADMIN_TOKEN, or bind to"
             " 127.0.0.1, or say ADMIN_ALLOW_UNAUTHENTICATED=true"
         )
+
+    def named_after(self, directory: Path) -> Self:
+        """Return these settings with the name of the project's directory for an AGENT_ID that is not set.
+
+        One that is set to nothing says that the agent has no id.
+        """
+        name = "".join(
+            "-" if c.isspace() or c in "/\\" else c for c in directory.resolve().name if c.isprintable()
+        )
+        if "agent_id" in self.model_fields_set or not is_identifier(name):
+            return self
+        return self.model_copy(update={"agent_id": name})
 
     @property
     def memory(self) -> MemoryConfig:

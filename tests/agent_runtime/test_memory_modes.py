@@ -3,12 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import httpx
+
 from agent_runtime.database import prepare_database
 from agent_runtime.project import load_project
 from agent_runtime.runtime import open_runtime
 from agent_runtime.settings import AgentSettings
 from groundwork.postgres import Pool, open_pool
 from tests.agents import CHAT, running_agent, write_project
+from tests.processes import agent_process
 
 # Says how many messages the model was given, before and after a pause in the same turn.
 COUNTING = """
@@ -57,6 +60,17 @@ async def test_an_agent_without_an_id_answers_and_remembers_nothing(
         row = await (await conn.execute("SELECT count(*) AS n FROM checkpoints")).fetchone()
     assert row is not None
     assert row["n"] == 0
+
+
+async def test_an_agent_without_an_id_is_named_after_its_directory(tmp_path: Path, database_url: str) -> None:
+    directory = write_project(tmp_path / "my agent")
+    async with agent_process(directory, agent_id=None, postgres_dsn=database_url) as agent:
+        async with httpx.AsyncClient(base_url=agent.url) as http:
+            status = (await http.get("/api/v1/status")).json()
+            threads = await http.get("/api/v1/memory/threads")
+        assert status["data"]["agent_id"] == "my-agent"
+        assert threads.status_code == 200
+        assert "my-agent (the directory's name: AGENT_ID is not set)" in agent.log.read_text()
 
 
 async def test_a_smaller_window_holds_from_the_next_model_call_of_a_running_turn(

@@ -1,5 +1,7 @@
 """A wrong setting stops the agent with one line that names the variable, its value and what is accepted."""
 
+from pathlib import Path
+
 import pytest
 
 from agent_runtime.settings import AgentSettings
@@ -39,6 +41,14 @@ def test_a_wrong_value_is_refused_by_name(
     assert message.startswith(f"{variable}=")
     assert said in message
     assert "\n" not in message
+
+
+def test_only_an_agent_id_that_is_not_set_is_the_name_of_the_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings(AgentSettings).named_after(Path("/srv/my  agent")).agent_id == "my-agent"
+    assert load_settings(AgentSettings).named_after(Path("/")).agent_id is None
+    for value, agent_id in (("", None), ("given", "given")):
+        monkeypatch.setenv("AGENT_ID", value)
+        assert load_settings(AgentSettings).named_after(Path("/srv/agent")).agent_id == agent_id
 
 
 @pytest.mark.parametrize("variable", ["HOST", "ADMIN_HOST"])
