@@ -40,6 +40,11 @@ async def answer(agent: Agent, task: Task, text: str = "", data: Any = None) -> 
     return answered
 
 
+def said(task: Task) -> str:
+    """The text of the task's last artifact."""
+    return "".join(part.get("text", "") for part in task["artifacts"][-1]["parts"])
+
+
 def state_of(task: Task) -> str:
     """The task's state, such as `completed` or `input-required`."""
     state: str = task["status"]["state"]
@@ -56,3 +61,37 @@ def status_data(task: Task) -> list[Any]:
     """The data parts beside that text."""
     parts = task["status"].get("message", {}).get("parts", [])
     return [part["data"] for part in parts if "data" in part]
+
+
+# A model as providers have them, for sources to begin with: it refuses a conversation with an unanswered call.
+STRICT_MODEL = """
+from pathlib import Path
+
+from agent_runtime.graph import OfflineChatModel
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import tool
+
+def note(line):
+    with (Path(__file__).parent / "journal").open("a") as journal:
+        journal.write(line + "\\n")
+
+class StrictModel(OfflineChatModel):
+    def _answer(self, messages, bound):
+        for index, message in enumerate(messages):
+            calls = {call["id"] for call in message.tool_calls} if isinstance(message, AIMessage) else set()
+            for result in messages[index + 1 : index + 1 + len(calls)]:
+                calls -= {result.tool_call_id} if isinstance(result, ToolMessage) else set()
+            assert not calls, f"400: tool calls without results: {calls}"
+        return super()._answer(messages, bound)
+
+@tool
+def pay(amount: int) -> str:
+    "Pay."
+    note(f"paid {amount}")
+    return f"paid {amount}"
+
+@tool
+def fail() -> str:
+    "Fail."
+    raise RuntimeError("out of order")
+"""
