@@ -152,9 +152,7 @@ class AgentSettings(BaseSettings):
 
         One that is set to nothing says that the agent has no id.
         """
-        name = "".join(
-            "-" if c.isspace() or c in "/\\" else c for c in directory.resolve().name if c.isprintable()
-        )
+        name = re.sub(r"[\s\\]+", "-", directory.resolve().name)
         if "agent_id" in self.model_fields_set or not is_identifier(name):
             return self
         return self.model_copy(update={"agent_id": name})

@@ -13,7 +13,7 @@ from langgraph.channels import DeltaChannel
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command, Interrupt
+from langgraph.types import StateSnapshot
 
 from agent_runtime.errors import TurnSuperseded
 from agent_runtime.graph.answers import TurnRejected
@@ -27,20 +27,19 @@ from agent_runtime.turns.final import (
     last_words,
     output_fields,
 )
+from agent_runtime.turns.open_calls import close_open_calls
 from agent_runtime.turns.outputs import (
     Artifact,
     Completed,
     CustomEvent,
     Data,
     Failed,
-    NeedsInput,
     Outcome,
     Output,
-    Part,
     Rejected,
     Replied,
-    Text,
 )
+from agent_runtime.turns.questions import AnswerRefused, Pause, is_invalid_resume, pause_of, reached_breakpoint
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.traced_calls import call_handlers
 from agent_runtime.turns.types import Turn, TurnRequest
@@ -59,6 +58,11 @@ their text."""
 
 MOST_WAITING_EVENTS = 256
 """A graph that writes more custom events than this within that time waits until they are written."""
+
+CANNOT_WAIT = (
+    "the agent asked a question, but cannot wait for an answer: it keeps no conversations"
+    " (MEMORY_ENABLED=false, or no AGENT_ID)"
+)
 
 _INTERRUPT = "__interrupt__"
 
@@ -100,7 +104,9 @@ class GraphRun:
         self._answers = False
         self._events: list[Output] = []
         self._has_sent_artifacts = False
-        self._interrupts: Sequence[Interrupt] = ()
+        self._stopped = False
+        self._pause: Pause | None = None
+        self._answering: Pause | None = None
         self._reply: Replied | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._gathering = False
@@ -134,21 +140,31 @@ class GraphRun:
         self._answers = request.answers
         try:
             entry = await self._entry(request)
-            if entry is not None or self._saver is not None:
+            if self._pause is None:
                 await self._stream(entry)
+        except AnswerRefused as refusal:
+            return self._asked_again(str(refusal))
         except TurnRejected as rejection:
             return self._broken_off(Rejected(str(rejection)))
         except GraphRecursionError:
             logger.warning("turn %s ran into the recursion limit of its graph", self._turn.turn_id)
             reason = "the agent gave up after too many steps without an answer"
             return self._broken_off(Failed(reason))
+        except Exception as error:
+            if self._answering is None or not is_invalid_resume(error):
+                raise
+            # Other questions that were answered with it may have been taken.
+            self._answering = await self._where_it_waits() or self._answering
+            return self._asked_again(f"The question does not take this answer: {error}")
         finally:
             await self._stop_flushing()
         if self._lost is not None:
             raise self._lost
-        if self._interrupts and self._saver is not None:
-            # They are raised in any order, and are answered in the order in which the graph's state has them.
-            self._interrupts = (await self._graph.aget_state(self._config)).interrupts or self._interrupts
+        if self._stopped and self._saver is None:
+            return self._broken_off(Failed(CANNOT_WAIT))
+        if self._stopped:
+            # Questions are raised in any order, and are answered in the order in which the graph's state has them.
+            self._pause = await self._where_it_waits()
         return self._result()
 
     async def _save(self) -> None:
@@ -163,32 +179,46 @@ class GraphRun:
             logger.exception("turn %s could not store its last checkpoints", self._turn.turn_id)
 
     async def _entry(self, request: TurnRequest) -> Any:
-        """What to start the graph with: the message, the answer to an interrupt, or `None` to go on."""
+        """What to start the graph with: the message, the answer to what it waits for, or `None` to go on. Nothing
+        is to be started when that is a question again, which is then in `_pause`.
+
+        Raises `AnswerRefused`.
+        """
         fresh: dict[str, Any] = {"messages": [request.message]}
-        if self._saver is None or (self._turn.attempt == 1 and not request.answers):
+        if self._saver is None:
             return fresh
-        state = await self._graph.aget_state(self._config)
+        if self._turn.attempt == 1 and not request.answers:
+            state = await self._graph.aget_state(self._config)
+            return {"messages": [*close_open_calls(state), request.message]}
+        state = await self._graph.aget_state(self._config, subgraphs=True)
         self._state = state.values
         if (state.metadata or {}).get("turn_id") == self._turn.turn_id:
-            self._interrupts = state.interrupts
+            if state.interrupts or await self._stands(state):
+                self._pause = pause_of(state)
             return None
         if self._turn.answered:
             # What waits now, if anything does, is another question: the graph asks it again as it goes on.
+            if await self._stands(state):
+                self._pause = pause_of(state)
             return None
-        if request.answers and state.interrupts:
-            # One question at a time: the first pending one was asked, so it is the one that is answered.
-            return Command(resume={state.interrupts[0].id: _spoken(request)})
-        return fresh
+        if request.answers and (pause := pause_of(state)):
+            self._answering = pause
+            return pause.resume(request)
+        return {"messages": [*close_open_calls(state), request.message]}
+
+    async def _where_it_waits(self) -> Pause | None:
+        return pause_of(await self._graph.aget_state(self._config, subgraphs=True))
+
+    async def _stands(self, state: StateSnapshot) -> bool:
+        return await reached_breakpoint(self._graph, state, self._turn.turn_id)
 
     async def _stream(self, entry: Any) -> None:
         options: dict[str, Any] = {} if self._saver is None else {"durability": self._durability}
-        if entry is None and self._interrupts:
-            return
         stream = self._graph.astream(
             entry,
             self._config,
             context=self._context,
-            stream_mode=["values", "messages", "custom"],
+            stream_mode=["values", "messages", "custom", "updates"],
             subgraphs=True,
             **options,
         )
@@ -204,10 +234,11 @@ class GraphRun:
             self._hear(message, metadata)
         elif mode == "custom":
             await self._take_custom(chunk)
+        elif mode == "updates":
+            # A breakpoint is an interrupt that asks nothing, and shows nowhere else.
+            self._stopped |= not namespace and _INTERRUPT in chunk
         else:
             if not namespace:
-                # Once raised they stand until the end, though other nodes of the same step go on for a while.
-                self._interrupts = _interrupts_in(chunk) or self._interrupts
                 self._first_state = chunk if self._first_state is None else self._first_state
                 self._state = chunk
             if outputs := self._tools.read(namespace, chunk):
@@ -266,9 +297,13 @@ class GraphRun:
         async with self._writing:
             pass
 
+    def _asked_again(self, problem: str) -> RunResult:
+        assert self._answering is not None, "an answer was refused, so there was a question"
+        return self._broken_off(self._answering.ask(problem))
+
     def _result(self) -> RunResult:
-        if self._interrupts:
-            return self._broken_off(NeedsInput(tuple(_question(self._interrupts[0].value))))
+        if self._pause is not None:
+            return self._broken_off(self._pause.ask())
         messages = conversation_of(self._state)
         if self._reply is not None:
             return RunResult(self._reply, [], messages)
@@ -329,20 +364,3 @@ def _delta_values(graph: Graph, state: Any) -> dict[str, list[Any]]:
     if not isinstance(state, dict):
         return {}
     return {name: state[name] for name in delta_channels(graph) if isinstance(state.get(name), list)}
-
-
-def _interrupts_in(state: Any) -> Sequence[Interrupt]:
-    return state.get(_INTERRUPT, ()) if isinstance(state, dict) else ()
-
-
-def _question(value: Any) -> list[Part]:
-    if isinstance(value, Text | Data):
-        return [value]
-    return [Text(value)] if isinstance(value, str) else [Data(value)]
-
-
-def _spoken(request: TurnRequest) -> Any:
-    """What `interrupt()` returns: the text of the message, or its value when it is a single data part."""
-    data = request.message.additional_kwargs.get("a2a", {}).get("data", [])
-    plain = isinstance(request.message.content, str) and request.message.content
-    return data[0] if len(data) == 1 and not plain else str(request.message.text)

@@ -13,6 +13,7 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
+    copy_checkpoint,
 )
 from langgraph.checkpoint.base import id as checkpoint_ids
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -71,6 +72,9 @@ class TurnSaver(AsyncPostgresSaver):
         self._encoder = ValueEncoder(self.serde)
         self._recent = recent
         self._latest_id = ""
+        self._seen: CheckpointTuple | None = None
+        self._has_seen = False
+        self._history: tuple[tuple[Any, ...], Mapping[str, DeltaChannelHistory]] | None = None
 
     async def take(self) -> CheckpointRows:
         """What is not stored yet, for whoever ends the turn to store."""
@@ -81,23 +85,37 @@ class TurnSaver(AsyncPostgresSaver):
         await self._behind.flush()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        is_latest = self._is_for_latest(config["configurable"])
+        if is_latest and self._has_seen:
+            seen, self._seen, self._has_seen = self._seen, None, False
+            return seen
         latest = self._turn.latest
-        if latest is not None and latest.is_here and self._is_for_latest(config["configurable"]):
+        if latest is not None and latest.is_here and is_latest:
             found = await self._load_latest(latest.take())
         else:
             found = await super().aget_tuple(config)
         if found is not None:
             _stay_ahead_of(found.checkpoint["id"])
+        if is_latest:
+            # A run looks where its thread stands before LangGraph does. Whoever gets a checkpoint changes it.
+            self._seen, self._has_seen = _copied(found), True
         return found
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         known = self._find_known(config["configurable"])
-        if known is None or not known.keys() >= set(channels):
-            return await super().aget_delta_channel_history(config=config, channels=channels)
-        # Lists of their own: what a turn that fails has done to its state must leave no trace.
-        return {channel: DeltaChannelHistory(writes=[], seed=list(known[channel])) for channel in channels}
+        if known is not None and known.keys() >= set(channels):
+            # Lists of their own: what a turn that fails has done to its state must leave no trace.
+            return {channel: DeltaChannelHistory(writes=[], seed=list(known[channel])) for channel in channels}
+        place = config["configurable"]
+        wanted = (place["thread_id"], place.get("checkpoint_ns", ""), place.get("checkpoint_id"), *channels)
+        if self._history is not None and self._history[0] == wanted:
+            (_, history), self._history = self._history, None
+            return history
+        history = await super().aget_delta_channel_history(config=config, channels=channels)
+        self._history = None if self._behind.has_begun else (wanted, history)
+        return history
 
     def remember(self, channels: Channels) -> None:
         """Keeps the values that delta channels have at the run's last checkpoint for the thread's next turn."""
@@ -193,6 +211,12 @@ class TurnSaver(AsyncPostgresSaver):
                 async with conn.pipeline(), conn.transaction(), conn.cursor(binary=True) as cursor:
                     await store.hold_turn(conn, self._turn)
                     yield cursor
+
+
+def _copied(found: CheckpointTuple | None) -> CheckpointTuple | None:
+    return found and found._replace(
+        checkpoint=copy_checkpoint(found.checkpoint), pending_writes=[*(found.pending_writes or ())]
+    )
 
 
 def _stay_ahead_of(checkpoint_id: str) -> None:

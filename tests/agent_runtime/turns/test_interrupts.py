@@ -69,6 +69,27 @@ graph.add_edge(START, "right")
 graph.add_edge(["left", "right"], "both")
 """
 
+STOPS = """
+from pathlib import Path
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+
+def think(state: MessagesState):
+    return {"messages": [AIMessage("I will act")]}
+
+def act(state: MessagesState):
+    (Path(__file__).parent / "acted").touch()
+    return {"messages": [AIMessage("done")]}
+
+inner = StateGraph(MessagesState).add_sequence([think, act]).add_edge(START, "think")
+"""
+BREAKPOINTS = [
+    'graph = inner.compile(interrupt_before=["act"])',
+    'graph = inner.compile(interrupt_after=["think"])',
+    'stops = inner.compile(interrupt_before="*")\n'
+    'graph = StateGraph(MessagesState).add_node("stops", stops).add_edge(START, "stops")',
+]
+
 
 @asynccontextmanager
 async def ends_of_turns_failing(pool: Pool) -> AsyncIterator[None]:
@@ -140,3 +161,19 @@ async def test_questions_raised_at_once_are_asked_and_answered_one_by_one(
         assert sorted(asked) == ["left?", "right?"]
         assert task["status"]["state"] == "TASK_STATE_COMPLETED"
         assert answer_text(task).endswith("left: LEFT?, right: RIGHT?")
+
+
+@pytest.mark.parametrize("graph", BREAKPOINTS)
+async def test_a_turn_that_is_run_again_stops_where_it_had_stopped(
+    tmp_path: Path, database_url: str, pool: Pool, graph: str
+) -> None:
+    async with running_agent(write_project(tmp_path, STOPS + graph), database_url) as agent:
+        async with ends_of_turns_failing(pool):
+            sending = asyncio.create_task(agent.send("go"))
+            await asyncio.wait_for(taken_over(pool), 30)
+        task = (await asyncio.wait_for(sending, 30))["task"]
+        assert "Stopped before" in question(task)
+        assert not (tmp_path / "acted").exists()
+        while task["status"]["state"] == "TASK_STATE_INPUT_REQUIRED":
+            task = await reply(agent, task, "go on")
+        assert (tmp_path / "acted").exists()
