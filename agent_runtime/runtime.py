@@ -38,6 +38,7 @@ from agent_runtime.turns.lease import open_lease
 from agent_runtime.turns.outputs import Completed
 from agent_runtime.turns.recent import RecentConversations
 from agent_runtime.turns.saver import Durability, TurnSaver
+from agent_runtime.turns.state_types import serializer_for
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.background import running
 from groundwork.bounded_http import OpenTransport
@@ -271,6 +272,7 @@ class _GraphRunner:
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
         self._recent = recent
+        self._serializer = serializer_for(graph)
 
     async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
         with self._components.hold() as snapshot:
@@ -285,7 +287,14 @@ class _GraphRunner:
                 self._metrics.turn_ran(time.monotonic() - started)
 
     def _saver(self, turn: Turn, request: TurnRequest, durability: Durability) -> TurnSaver:
-        return TurnSaver(self._pool, turn, answers=request.answers, durability=durability, recent=self._recent)
+        return TurnSaver(
+            self._pool,
+            turn,
+            serializer=self._serializer,
+            answers=request.answers,
+            durability=durability,
+            recent=self._recent,
+        )
 
     def _context(self, turn: Turn, request: TurnRequest, summary: str | None, snapshot: Snapshot) -> TurnContext:
         agent_id = self._settings.agent_id

@@ -19,11 +19,15 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
+from groundwork.checkpoint_values import NotStorable
+
 Row = dict[str, Any]
 Key = TypeVar("Key")
 
 _LARGE = 256 * 1024
 """So many bytes take long enough for somebody to notice."""
+
+_INT64 = 2**63
 
 
 class Encoded(NamedTuple):
@@ -74,11 +78,11 @@ class ValueEncoder:
 
     async def encode_values(self, values: Mapping[tuple[str, str], Any]) -> dict[tuple[str, str], Encoded]:
         """Values of channels, by channel and version, as they are now: what the graph does to them next is not in
-        the bytes."""
+        the bytes. Raises `NotStorable`."""
         return await self._encode(values, lambda key: key[0], self._values)
 
     async def encode_writes(self, writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Encoded]]:
-        """Writes as LangGraph has them, channels with what is written to them."""
+        """Writes as LangGraph has them, channels with what is written to them. Raises `NotStorable`."""
         given = dict(enumerate(value for _, value in writes))
         encoded = await self._encode(given, lambda number: writes[number][0], self._writes)
         return [(channel, encoded[number]) for number, (channel, _) in enumerate(writes)]
@@ -89,15 +93,21 @@ class ValueEncoder:
         if not values:
             return {}
         if any(sizes.get(channel_of(key), 0) > _LARGE for key in values):
-            encoded = await asyncio.to_thread(self._dump, values)
+            encoded = await asyncio.to_thread(self._dump, values, channel_of)
         else:
-            encoded = self._dump(values)
+            encoded = self._dump(values, channel_of)
         for key, (_, data) in encoded.items():
             sizes[channel_of(key)] = len(data)
         return encoded
 
-    def _dump(self, values: Mapping[Key, Any]) -> dict[Key, Encoded]:
-        return {key: Encoded(*self._serde.dumps_typed(value)) for key, value in values.items()}
+    def _dump(self, values: Mapping[Key, Any], channel_of: Callable[[Key], str]) -> dict[Key, Encoded]:
+        encoded = {}
+        for key, value in values.items():
+            try:
+                encoded[key] = Encoded(*self._serde.dumps_typed(value))
+            except Exception as error:  # a value's own code may raise anything while it is written down
+                raise NotStorable(channel_of(key), value) from error
+        return encoded
 
 
 @dataclass
@@ -210,12 +220,16 @@ def _inline_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_inline(value: Any) -> bool:
     """Whether the value stands in the checkpoint itself, which is JSON. LangGraph's saver puts every text and
-    number there, and fails on those that PostgreSQL's JSON has no way to say."""
-    if isinstance(value, str):
+    number there. It fails on those that PostgreSQL's JSON has no way to say; others come back changed, such as a
+    member of a `StrEnum` without its class, and 1e16 as an integer."""
+    kind: type = type(value)
+    if kind is str:
         return "\0" not in value and _is_unicode(value)
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, bool | int)
+    if kind is float:
+        return math.isfinite(value) and "e" not in (written := repr(value)) and written != "-0.0"
+    if kind is int:
+        return bool(-_INT64 <= value < _INT64)
+    return value is None or kind is bool
 
 
 def _is_unicode(text: str) -> bool:

@@ -7,17 +7,16 @@ from typing import Any
 from langchain_core.messages import BaseMessage, RemoveMessage, convert_to_messages
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from agent_runtime.errors import ThreadUnreadable
 from agent_runtime.graph.conversation import merge_messages
 from agent_runtime.threads import store
+from groundwork.checkpoint_values import StateSerializer
 from groundwork.postgres import Connection
 
-# No module beyond LangGraph's own list of harmless types: what an application has stored comes back as plain
-# data, whatever LANGGRAPH_STRICT_MSGPACK says in this process.
-_STRICT = JsonPlusSerializer(allowed_msgpack_modules=None)
+# No class beyond the harmless ones: what an application has stored comes back as plain data.
+_STRICT = StateSerializer()
 
 
 async def read_conversation(conn: Connection, agent_id: str, thread_id: str) -> list[BaseMessage]:

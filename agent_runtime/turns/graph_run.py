@@ -44,6 +44,7 @@ from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.traced_calls import call_handlers
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.checkpoint_rows import CheckpointRows
+from groundwork.checkpoint_values import NotStorable
 from groundwork.postgres import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -150,6 +151,9 @@ class GraphRun:
             logger.warning("turn %s ran into the recursion limit of its graph", self._turn.turn_id)
             reason = "the agent gave up after too many steps without an answer"
             return self._broken_off(Failed(reason))
+        except NotStorable as error:
+            logger.warning("turn failed, state cannot be stored turn_id=%s error=%s", self._turn.turn_id, error)
+            return self._broken_off(Failed(str(error)))
         except Exception as error:
             if self._answering is None or not is_invalid_resume(error):
                 raise

@@ -22,6 +22,20 @@ SELECT hold_agent_turn(%(turn_id)s, %(attempt)s);
 -- name: store_checkpoints
 SELECT store_turn_checkpoints(%(turn_id)s, %(attempt)s, %(takes_answer)s, %(rows)s, %(bytes)s);
 
+-- name: delete_namespace
+WITH blobs AS (
+    DELETE FROM checkpoint_blobs
+     WHERE thread_id = %(thread_id)s
+       AND right('|' || checkpoint_ns, length(%(namespace)s)) = %(namespace)s
+), writes AS (
+    DELETE FROM checkpoint_writes
+     WHERE thread_id = %(thread_id)s
+       AND right('|' || checkpoint_ns, length(%(namespace)s)) = %(namespace)s
+)
+DELETE FROM checkpoints
+ WHERE thread_id = %(thread_id)s
+   AND right('|' || checkpoint_ns, length(%(namespace)s)) = %(namespace)s;
+
 -- name: delete_turn_of_task
 DELETE FROM agent_turns AS t USING agent_threads AS h
  WHERE t.task_id = %(task_id)s AND h.thread_id = t.thread_id

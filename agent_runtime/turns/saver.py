@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Literal
+from urllib.parse import quote
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -25,12 +26,16 @@ from agent_runtime.turns.recent import Channels, RecentConversations
 from agent_runtime.turns.types import Turn, TurnRows
 from agent_runtime.turns.write_behind import WriteBehind
 from groundwork.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
+from groundwork.checkpoint_values import StateSerializer
 from groundwork.postgres import Pool, database_errors, run_repeatable
 
 Durability = Literal["sync", "async", "exit"]
 
 _RESUME = "__resume__"
 """The channel in which LangGraph keeps what `interrupt()` has returned."""
+
+_NS_SEPARATOR = "|"
+"""Stands between the parts of a checkpoint's namespace."""
 
 _MOST_WAITING = 16 * 1024 * 1024
 """With so many bytes gathered a run waits until they are stored."""
@@ -48,6 +53,9 @@ class TurnSaver(AsyncPostgresSaver):
     thread, or taken over by another process. The write by which the graph takes an answer is noted in that row.
     And its checkpoints come after those it has read, whatever the clocks say.
 
+    A graph that a node calls with a thread id of its own gets a namespace of the turn's thread in its place: its
+    checkpoints belong to that thread, and go when it goes.
+
     Raises `TurnSuperseded` and `DatabaseUnavailable` from the methods that LangGraph calls: with `async`, from one
     that is called later.
     """
@@ -57,13 +65,15 @@ class TurnSaver(AsyncPostgresSaver):
         pool: Pool,
         turn: Turn,
         *,
+        serializer: StateSerializer | None = None,
         answers: bool = False,
         durability: Durability = "async",
         recent: RecentConversations | None = None,
     ) -> None:
-        """`answers` says that the run answers an interrupt; the turn's row is told when the graph took it.
-        `recent` is what this process remembers of its conversations."""
-        super().__init__(pool)
+        """`serializer` knows the classes that the graph's state may hold; by default there are none. `answers`
+        says that the run answers an interrupt; the turn's row is told when the graph took it. `recent` is what
+        this process remembers of its conversations."""
+        super().__init__(pool, serde=serializer or StateSerializer())
         self._pool = pool
         self._turn = turn
         self._answers = answers
@@ -85,6 +95,9 @@ class TurnSaver(AsyncPostgresSaver):
         await self._behind.flush()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        if (placed := self._place(config)) is not config:
+            found = await super().aget_tuple(placed)
+            return found and _as_asked(found, config)
         is_latest = self._is_for_latest(config["configurable"])
         if is_latest and self._has_seen:
             seen, self._seen, self._has_seen = self._seen, None, False
@@ -108,14 +121,38 @@ class TurnSaver(AsyncPostgresSaver):
         if known is not None and known.keys() >= set(channels):
             # Lists of their own: what a turn that fails has done to its state must leave no trace.
             return {channel: DeltaChannelHistory(writes=[], seed=list(known[channel])) for channel in channels}
-        place = config["configurable"]
+        placed = self._place(config)
+        place = placed["configurable"]
         wanted = (place["thread_id"], place.get("checkpoint_ns", ""), place.get("checkpoint_id"), *channels)
         if self._history is not None and self._history[0] == wanted:
             (_, history), self._history = self._history, None
             return history
-        history = await super().aget_delta_channel_history(config=config, channels=channels)
+        history = await super().aget_delta_channel_history(config=placed, channels=channels)
         self._history = None if self._behind.has_begun else (wanted, history)
         return history
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        placed = self._place({"configurable": {"thread_id": thread_id}})["configurable"]
+        if "checkpoint_ns" not in placed:
+            await super().adelete_thread(thread_id)
+            return
+        await self._behind.flush()
+        with database_errors():
+            async with self._pool.connection() as conn, conn.transaction():
+                await store.delete_namespace(conn, self._turn, placed["checkpoint_ns"])
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        config = config or {"configurable": {"thread_id": self._turn.thread_id}}
+        placed = self._place(config)
+        async for found in super().alist(placed, filter=filter, before=before, limit=limit):
+            yield found if placed is config else _as_asked(found, config)
 
     def remember(self, channels: Channels) -> None:
         """Keeps the values that delta channels have at the run's last checkpoint for the thread's next turn."""
@@ -126,6 +163,17 @@ class TurnSaver(AsyncPostgresSaver):
         if self._recent is None or wanted.get("checkpoint_ns") or wanted["thread_id"] != self._turn.thread_id:
             return None
         return self._recent.find(self._turn.thread_id, wanted.get("checkpoint_id") or "")
+
+    def _place(self, config: RunnableConfig) -> RunnableConfig:
+        """Where what is asked for stands: in the turn's own thread, whichever thread is named."""
+        wanted = config["configurable"]
+        if wanted["thread_id"] == self._turn.thread_id:
+            return config
+        # Without a colon, as which it would be the name of a task: then it would be pruned with that task's call.
+        side = f"thread={quote(str(wanted['thread_id']), safe='')}"
+        namespace = _NS_SEPARATOR.join(filter(None, (wanted.get("checkpoint_ns"), side)))
+        placed = {**wanted, "thread_id": self._turn.thread_id, "checkpoint_ns": namespace}
+        return {**config, "configurable": placed}
 
     def _is_for_latest(self, wanted: Mapping[str, Any]) -> bool:
         """Whether what was found with the turn's acceptance is what is wanted, and still the latest."""
@@ -150,7 +198,7 @@ class TurnSaver(AsyncPostgresSaver):
     ) -> RunnableConfig:
         encoded = await self._encoder.encode_values(values_apart(checkpoint, new_versions))
         rows = self._behind.rows()
-        rows.add_checkpoint(config, checkpoint, metadata, encoded)
+        rows.add_checkpoint(self._place(config), checkpoint, metadata, encoded)
         # While the answer is outstanding, a resumed graph stores no checkpoint.
         rows.takes_answer |= self._answers
         await self._added(rows)
@@ -164,7 +212,7 @@ class TurnSaver(AsyncPostgresSaver):
     ) -> None:
         encoded = await self._encoder.encode_writes(writes)
         rows = self._behind.rows()
-        rows.add_writes(config, encoded, task_id, task_path)
+        rows.add_writes(self._place(config), encoded, task_id, task_path)
         rows.takes_answer |= self._answers and any(channel == _RESUME for channel, _ in writes)
         await self._added(rows)
 
@@ -217,6 +265,18 @@ def _copied(found: CheckpointTuple | None) -> CheckpointTuple | None:
     return found and found._replace(
         checkpoint=copy_checkpoint(found.checkpoint), pending_writes=[*(found.pending_writes or ())]
     )
+
+
+def _as_asked(found: CheckpointTuple, config: RunnableConfig) -> CheckpointTuple:
+    """The checkpoint under the names of thread and namespace with which `config` asked for it."""
+    asked = {"checkpoint_ns": "", **config["configurable"]}
+    names = {name: asked[name] for name in ("thread_id", "checkpoint_ns")}
+
+    def renamed(place: RunnableConfig) -> RunnableConfig:
+        return {"configurable": {**place["configurable"], **names}}
+
+    parent = found.parent_config and renamed(found.parent_config)
+    return found._replace(config=renamed(found.config), parent_config=parent)
 
 
 def _stay_ahead_of(checkpoint_id: str) -> None:

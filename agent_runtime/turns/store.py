@@ -100,6 +100,15 @@ async def store_checkpoints(conn: Connection, turn: Turn, rows: TurnRows) -> Non
         await conn.execute(sql.store_checkpoints, parameters)
 
 
+async def delete_namespace(conn: Connection, turn: Turn, namespace: str) -> None:
+    """In a transaction: deletes what a namespace, and others that end with it, hold in the turn's thread.
+
+    Raises `TurnSuperseded` when the turn is not ours any more.
+    """
+    await hold_turn(conn, turn)
+    await conn.execute(sql.delete_namespace, {"thread_id": turn.thread_id, "namespace": f"|{namespace}"})
+
+
 async def delete_turn_of_task(conn: Connection, task_id: str, agent_id: str) -> Turn | None:
     """Takes the task's turn out of the queue, waiting for a write that is under way for it."""
     cursor = await conn.execute(sql.delete_turn_of_task, {"task_id": task_id, "agent_id": agent_id})

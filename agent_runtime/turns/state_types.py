@@ -1,0 +1,65 @@
+"""Which classes the checkpoints of a graph may hold: those that its schemas name."""
+
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
+
+from langgraph._internal import _serde
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel import Pregel
+from pydantic import SecretBytes, SecretStr
+
+from groundwork.checkpoint_values import StateSerializer
+
+
+def serializer_for(graph: Pregel[Any, Any, Any, Any]) -> StateSerializer:
+    """Return a serialiser that rebuilds the classes that the graph and its subgraphs declare.
+
+    LangGraph makes the same list when a graph is compiled, loses it in every copy, and makes none where
+    LANGGRAPH_STRICT_MSGPACK is off.
+    """
+    allowed: set[tuple[str, ...]] = set()
+    for each in (graph, *(subgraph for _, subgraph in graph.get_subgraphs(recurse=True))):
+        if isinstance(each, Pregel):
+            allowed |= _allowed_by(each)
+    return StateSerializer(allowed)
+
+
+def _allowed_by(graph: Pregel[Any, Any, Any, Any]) -> set[tuple[str, ...]]:
+    hints: list[Any] = [graph.context_schema]
+    for channel in graph.channels.values():
+        hints += [getattr(channel, "ValueType", None), getattr(channel, "UpdateType", None)]
+    if isinstance(graph, CompiledStateGraph):
+        # Its state, input and output, and what single nodes and branches take.
+        hints += graph.builder.schemas
+    seen: set[Any] = set()
+    named = [kind for hint in hints for kind in _classes_in(hint, seen)]
+    plain = {(kind.__module__, kind.__name__) for kind in named if _is_plain(kind)}
+    return plain | _serde.build_serde_allowlist(schemas=named)
+
+
+def _classes_in(hint: Any, seen: set[Any]) -> Iterator[type]:
+    """The classes that a type names, at any depth. LangGraph looks into the builtin containers only, not into
+    `Sequence[Item]`, `Mapping[str, Item]`, generic classes and aliases."""
+    try:
+        if hint in seen:
+            return
+        seen.add(hint)
+    except TypeError:  # what cannot be hashed is no type, such as a default in an annotation
+        return
+    inside = [
+        get_origin(hint),
+        *get_args(hint),
+        getattr(hint, "__value__", None),
+        getattr(hint, "__supertype__", None),
+    ]
+    if isinstance(hint, type):
+        yield hint
+        inside += _serde._safe_get_type_hints(hint).values()
+        inside += _serde._pydantic_field_types(hint)
+    for part in inside:
+        yield from _classes_in(part, seen)
+
+
+def _is_plain(kind: type) -> bool:
+    """Whether it is one of the classes without code of their own that LangGraph does not list."""
+    return kind in (SecretStr, SecretBytes) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
