@@ -53,7 +53,8 @@ class CardSpec:
     description: str
     version: str = "0.1.0"
     skills: tuple[Skill, ...] = ()
-    default_input_modes: tuple[str, ...] = _TEXT_MODES
+    default_input_modes: tuple[str, ...] = ()
+    """Empty: what the graph takes."""
     default_output_modes: tuple[str, ...] = _TEXT_MODES
 
 
@@ -145,7 +146,7 @@ def _card(table: Table) -> CardSpec:
         version=table.text("version", "0.1.0"),
         # A card needs at least one skill; an agent that names none can do what its description says.
         skills=skills or (Skill("chat", name, description, ("chat",)),),
-        default_input_modes=_media_types(table, "default_input_modes"),
+        default_input_modes=_media_types(table, "default_input_modes") if table.has("default_input_modes") else (),
         default_output_modes=_media_types(table, "default_output_modes"),
     )
     table.done()
@@ -271,12 +272,6 @@ def _call(project: Project, function: Any) -> Any:
 
 
 def _check_graph(project: Project, graph: Graph) -> None:
-    builder = graph if isinstance(graph, StateGraph) else graph.builder
-    for schema, purpose in ((builder.state_schema, "state"), (builder.input_schema, "input")):
-        if "messages" not in builder.schemas[schema]:
-            raise _bad_graph(
-                f"the {purpose} of {project.graph!r} has no 'messages'; MessagesState is a good start"
-            )
     if isinstance(graph, StateGraph):
         try:
             graph.compile()

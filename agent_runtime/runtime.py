@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,8 +19,11 @@ from agent_runtime.components.opening import Components, open_components
 from agent_runtime.components.snapshot import Snapshot
 from agent_runtime.data import describe_database, open_database
 from agent_runtime.database import check_database_ready, prepare_database
+from agent_runtime.errors import InvalidValue
 from agent_runtime.fleet.settings import LiveSettings, open_settings
 from agent_runtime.graph.context import TurnContext
+from agent_runtime.graph.contexts import ContextBuilder, configurable
+from agent_runtime.graph.inputs import GraphInput
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
@@ -35,7 +38,7 @@ from agent_runtime.tools.connections import open_connections
 from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult, delta_channels
 from agent_runtime.turns.lease import open_lease
-from agent_runtime.turns.outputs import Completed
+from agent_runtime.turns.outputs import Completed, Rejected
 from agent_runtime.turns.recent import RecentConversations
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.state_types import serializer_for
@@ -131,6 +134,9 @@ async def open_runtime(
     `SchemaTooNew`.
     """
     graph = _compiled(load_graph(project))
+    inputs, contexts = GraphInput.of(graph), ContextBuilder(graph)
+    modes = project.card.default_input_modes or inputs.input_modes
+    project = replace(project, card=replace(project.card, default_input_modes=modes))
     memory = LiveMemoryConfig(settings.memory)
     card_url = CardUrl(public_url, env_file)
     metrics = AgentMetrics()
@@ -172,7 +178,18 @@ async def open_runtime(
             await stack.enter_async_context(running("retention-look", retention.look))
             stack.push_async_exit(_draining(retention, grace))
         runner = _GraphRunner(
-            settings, project.card.name, graph, pool, memory, components, recent, summaries, retention, metrics
+            settings,
+            project.card.name,
+            graph,
+            inputs,
+            contexts,
+            pool,
+            memory,
+            components,
+            recent,
+            summaries,
+            retention,
+            metrics,
         )
         turns = Turns(
             pool,
@@ -184,7 +201,7 @@ async def open_runtime(
             most=settings.max_turns,
             longest_seconds=settings.max_turn_seconds,
         )
-        a2a.serve(turns)
+        a2a.serve(turns, inputs, contexts.check)
         metrics.watch_turns(turns)
         metrics.watch_connections(components.status)
         metrics.watch_refusals("a2a", lambda: a2a.load.refused)
@@ -252,6 +269,8 @@ class _GraphRunner:
         settings: AgentSettings,
         agent_name: str,
         graph: Graph,
+        inputs: GraphInput,
+        contexts: ContextBuilder,
         pool: Pool,
         memory: LiveMemoryConfig,
         components: Components,
@@ -263,6 +282,8 @@ class _GraphRunner:
         self._settings = settings
         self._agent_name = agent_name
         self._graph = graph
+        self._inputs = inputs
+        self._contexts = contexts
         self._pool = pool
         self._memory = memory
         self._components = components
@@ -276,11 +297,24 @@ class _GraphRunner:
 
     async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
         with self._components.hold() as snapshot:
-            context = self._context(turn, request, summary, snapshot)
+            turn_context = self._context(turn, request, summary, snapshot)
             durability = self._settings.checkpoint_durability
             saver = self._saver(turn, request, durability) if self._remembers else None
             started = time.monotonic()
-            run = GraphRun(self._graph, turn, context, saver=saver, durability=durability, put=put)
+            try:
+                context = self._contexts.build(turn_context, request.metadata)
+            except InvalidValue as error:
+                return RunResult(Rejected(str(error)), [], [])
+            run = GraphRun(
+                self._graph,
+                turn,
+                context,
+                inputs=self._inputs,
+                configurable=configurable(self._settings.agent_id, request.caller),
+                saver=saver,
+                durability=durability,
+                put=put,
+            )
             try:
                 return await run.run(request)
             finally:

@@ -12,6 +12,7 @@ from a2a.types import (
     Message,
     Part,
     Role,
+    SendMessageRequest,
     Task,
     TaskArtifactUpdateEvent,
     TaskState,
@@ -63,6 +64,12 @@ def _incoming_part(part: Part) -> out.Part:
             return out.File(part.filename, part.media_type or "application/octet-stream", url=part.url)
         case _:
             raise ValueError("a part needs one of text, raw, url and data")
+
+
+def metadata_of(params: SendMessageRequest) -> dict[str, Any]:
+    """What a call says about itself: the request's metadata, and the message's over it."""
+    said: Json = unmarked({**MessageToDict(params.metadata), **MessageToDict(params.message.metadata)})
+    return said
 
 
 def user_message(message: HumanMessage, *, message_id: str, context_id: str, task_id: str) -> Message:

@@ -1,9 +1,9 @@
 """What A2A callers can ask of the agent, answered from durable turns and stored tasks."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from a2a.server.context import ServerCallContext
@@ -60,6 +60,7 @@ from agent_runtime.a2a_server.tasks import (
     state_name,
 )
 from agent_runtime.graph.incoming import human_message
+from agent_runtime.graph.inputs import GraphInput, Values
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.load import Load
 from groundwork.postgres import Pool, database_errors
@@ -94,6 +95,8 @@ class A2AHandler(RequestHandler):
         feed: Feed,
         push_policy: PushPolicy,
         load: Load,
+        inputs: GraphInput,
+        check_metadata: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self.load = load
         self._pool = pool
@@ -103,6 +106,8 @@ class A2AHandler(RequestHandler):
         self._accounts = accounts
         self._feed = feed
         self._push_policy = push_policy
+        self._inputs = inputs
+        self._check_metadata = check_metadata
 
     # Messages
 
@@ -148,7 +153,15 @@ class A2AHandler(RequestHandler):
                 )
             check_answerable(message.task_id, stored, caller, stored.thread_id)
             message.context_id, seen = stored.thread_id, stored.version
-        answers = bool(message.task_id)
+        answers, is_known = bool(message.task_id), bool(message.context_id)
+        values: Values = {}
+        parts = convert.incoming_parts(message)
+        if not answers:
+            values, parts = self._inputs.split(parts)
+            if not is_known:  # else the conversation may have what the message lacks: the run will see
+                self._inputs.check(values)
+        metadata = convert.metadata_of(params)
+        self._check_metadata(metadata)
         message.context_id = message.context_id or str(uuid4())
         message.task_id = message.task_id or str(uuid4())
         push = await self._push_config_of(params.configuration, message.task_id)
@@ -159,7 +172,7 @@ class A2AHandler(RequestHandler):
             caller,
             message.message_id,
             human_message(
-                convert.incoming_parts(message),
+                parts,
                 message_id=message.message_id,
                 context_id=message.context_id,
                 task_id=message.task_id,
@@ -168,6 +181,8 @@ class A2AHandler(RequestHandler):
                 part_metadata=part_metadata,
             ),
             answers=answers,
+            values=values,
+            metadata=metadata,
             original=message,
             push=push,
             told=params.configuration.return_immediately,

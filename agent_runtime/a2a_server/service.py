@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -17,6 +18,7 @@ from agent_runtime.a2a_server.push import PushPolicy, PushSender, open_push_send
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.routes import add_a2a_routes
 from agent_runtime.card_url import CardUrl
+from agent_runtime.graph.inputs import MESSAGES_ONLY, GraphInput
 from agent_runtime.project import Project
 from agent_runtime.settings import AgentSettings
 from groundwork.background import running
@@ -45,8 +47,14 @@ class A2AServer:
         self.feed = Feed(pool, self._accounts.runs_here)
         self.recorder = TaskRecorder(self._accounts, self.feed, pushes)
 
-    def serve(self, engine: TurnEngine) -> None:
-        """Says which engine runs the turns; `add_routes` needs to know."""
+    def serve(
+        self,
+        engine: TurnEngine,
+        inputs: GraphInput = MESSAGES_ONLY,
+        check_metadata: Callable[[Mapping[str, Any]], None] = lambda metadata: None,
+    ) -> None:
+        """Says which engine runs the turns, what its graph takes, and what refuses a message's metadata by raising
+        `InvalidValue`; `add_routes` needs to know."""
         self._handler = A2AHandler(
             self._pool,
             self._settings.agent_id or "",
@@ -56,6 +64,8 @@ class A2AServer:
             self.feed,
             self._pushes.policy,
             self.load,
+            inputs,
+            check_metadata,
         )
 
     def add_routes(self, app: FastAPI) -> None:

@@ -15,9 +15,9 @@ from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
 
-from agent_runtime.errors import TurnSuperseded
+from agent_runtime.errors import InvalidValue, TurnSuperseded
 from agent_runtime.graph.answers import TurnRejected
-from agent_runtime.graph.context import TurnContext
+from agent_runtime.graph.inputs import MESSAGES, MESSAGES_ONLY, GraphInput
 from agent_runtime.turns.answer import AnswerText, ToolLog
 from agent_runtime.turns.final import (
     STRUCTURED,
@@ -80,20 +80,24 @@ class RunResult:
 
 
 class GraphRun:
-    """One turn's run of a graph. `saver` is `None` when the agent keeps no memory."""
+    """One turn's run of a graph. `context` is what nodes find in their runtime, `configurable` in their config;
+    `inputs` makes the graph's input of the message. `saver` is `None` when the agent keeps no memory."""
 
     def __init__(
         self,
         graph: Graph,
         turn: Turn,
-        context: TurnContext,
+        context: Any,
         *,
+        inputs: GraphInput = MESSAGES_ONLY,
+        configurable: Mapping[str, Any] | None = None,
         saver: TurnSaver | None,
         durability: Durability,
         put: Put,
     ) -> None:
         self._graph = graph.copy(update={"checkpointer": saver})
         self._turn = turn
+        self._inputs = inputs
         self._context = context
         self._saver = saver
         self._durability = durability
@@ -116,7 +120,7 @@ class GraphRun:
         # The turn's id goes into the metadata of the checkpoints it writes: that is how a later attempt
         # knows whether its message is in the conversation already.
         self._config: RunnableConfig = {
-            "configurable": {"thread_id": turn.thread_id},
+            "configurable": {"thread_id": turn.thread_id, **(configurable or {})},
             "metadata": {"turn_id": turn.turn_id},
             "callbacks": call_handlers(),
         }
@@ -155,6 +159,9 @@ class GraphRun:
             logger.warning("turn failed, state cannot be stored turn_id=%s error=%s", self._turn.turn_id, error)
             return self._broken_off(Failed(str(error)))
         except Exception as error:
+            if isinstance(error, KeyError) and (missing := self._inputs.explain(error, self._state)):
+                logger.warning("turn failed, a field is missing turn_id=%s error=%s", self._turn.turn_id, missing)
+                return self._broken_off(Failed(missing))
             if self._answering is None or not is_invalid_resume(error):
                 raise
             # Other questions that were answered with it may have been taken.
@@ -186,14 +193,12 @@ class GraphRun:
         """What to start the graph with: the message, the answer to what it waits for, or `None` to go on. Nothing
         is to be started when that is a question again, which is then in `_pause`.
 
-        Raises `AnswerRefused`.
+        Raises `AnswerRefused`, `TurnRejected`.
         """
-        fresh: dict[str, Any] = {"messages": [request.message]}
         if self._saver is None:
-            return fresh
+            return self._fresh(request)
         if self._turn.attempt == 1 and not request.answers:
-            state = await self._graph.aget_state(self._config)
-            return {"messages": [*close_open_calls(state), request.message]}
+            return self._fresh(request, await self._graph.aget_state(self._config))
         state = await self._graph.aget_state(self._config, subgraphs=True)
         self._state = state.values
         if (state.metadata or {}).get("turn_id") == self._turn.turn_id:
@@ -208,7 +213,19 @@ class GraphRun:
         if request.answers and (pause := pause_of(state)):
             self._answering = pause
             return pause.resume(request)
-        return {"messages": [*close_open_calls(state), request.message]}
+        return self._fresh(request, state)
+
+    def _fresh(self, request: TurnRequest, state: StateSnapshot | None = None) -> Any:
+        """What the graph is given for a message, if it has all that it needs. Raises `TurnRejected`."""
+        known = state.values if state is not None and isinstance(state.values, Mapping) else {}
+        try:
+            self._inputs.check(request.values, known)
+            entry = self._inputs.build(request.message, request.values)
+        except InvalidValue as error:
+            raise TurnRejected(str(error)) from error
+        if state is not None and isinstance(entry, dict) and MESSAGES in entry:
+            entry[MESSAGES] = [*close_open_calls(state), *entry[MESSAGES]]
+        return entry
 
     async def _where_it_waits(self) -> Pause | None:
         return pause_of(await self._graph.aget_state(self._config, subgraphs=True))

@@ -1,9 +1,9 @@
 """A turn, and who is told about it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from langchain_core.messages import HumanMessage
@@ -57,7 +57,8 @@ class TurnRows(CheckpointRows):
 @dataclass(frozen=True)
 class TurnRequest:
     """A message on its way into a thread. `message_id` is the sender's name for it; `answers` says that it
-    continues a task that waits for input instead of opening a new one."""
+    continues a task that waits for input instead of opening a new one. `values` are the fields of the graph's
+    input that the message gives, and `metadata` is what it says about the call; both are JSON."""
 
     thread_id: str
     task_id: str
@@ -67,6 +68,8 @@ class TurnRequest:
     answers: bool = False
     origin: Origin = field(default_factory=origin)
     """The request that it began with."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def as_turn(self, turn_id: int, owner_key: int, attempt: int, latest: LatestCheckpoint | None = None) -> Turn:
         """The turn that this has become."""
@@ -80,6 +83,8 @@ class TurnRequest:
             "message": message_to_dict(self.message),
             "answers": self.answers,
             "origin": dict(self.origin),
+            "values": self.values,
+            "metadata": self.metadata,
         }
         return json.dumps(content).encode()
 
@@ -97,6 +102,8 @@ class TurnRequest:
             message,
             answers=content["answers"],
             origin=content.get("origin", {}),
+            values=content.get("values", {}),
+            metadata=content.get("metadata", {}),
         )
 
 
