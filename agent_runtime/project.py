@@ -53,8 +53,8 @@ class CardSpec:
     description: str
     version: str = "0.1.0"
     skills: tuple[Skill, ...] = ()
-    default_input_modes: tuple[str, ...] = ()
-    """Empty: what the graph takes."""
+    default_input_modes: tuple[str, ...] = _TEXT_MODES
+    """None in a project that does not say: then they are what its graph takes."""
     default_output_modes: tuple[str, ...] = _TEXT_MODES
 
 
