@@ -35,6 +35,7 @@ from agent_runtime.retention.service import Retention
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import open_connections
+from agent_runtime.turns.containment import install_containment
 from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult, delta_channels
 from agent_runtime.turns.lease import open_lease
@@ -133,6 +134,7 @@ async def open_runtime(
     Raises `BadProject`, `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaNotReady`,
     `SchemaTooNew`.
     """
+    install_containment(asyncio.get_running_loop())
     graph = _compiled(load_graph(project))
     inputs, contexts = GraphInput.of(graph), ContextBuilder(graph)
     modes = project.card.default_input_modes or inputs.input_modes

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg
@@ -14,10 +13,12 @@ from psycopg_pool import PoolTimeout
 from agent_runtime.errors import AgentBusy, AgentStopping, ThreadWaitsForInput, TurnSuperseded
 from agent_runtime.memory.store import find_summary
 from agent_runtime.turns import store
+from agent_runtime.turns.containment import contained
 from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
 from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
-from agent_runtime.turns.types import Accepted, Turn, TurnRecorder, TurnRequest
+from agent_runtime.turns.suspects import SUSPECT_RUNS, Suspects
+from agent_runtime.turns.types import Accepted, HeldTurn, Turn, TurnRecorder, TurnRequest
 from groundwork.background import let_end
 from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.each_row import EachRow
@@ -29,25 +30,20 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-MAX_ATTEMPTS = 5
-"""A turn whose processes have died this often is given up: it is likely to be what kills them."""
+MAX_RUNS = 5
+"""A turn that was running when its process died, this often, is given up: it is likely to be what kills them."""
+
+MAX_TAKEOVERS = 20
+"""A queued turn that was taken over this often without running is given up: something keeps it from starting."""
 
 _POLL_SECONDS = 0.1
 _SHORTEST_DRAIN_SECONDS = 1.0
 
 _COULD_NOT_FINISH = Failed("the agent could not finish this turn")
+_COULD_NOT_START = Failed(f"the agent could not start this turn in {MAX_TAKEOVERS} attempts")
 
 RunGraph = Callable[[Turn, TurnRequest, str | None, Put], Awaitable[RunResult]]
 """Runs the user's graph for a turn, given the thread's long-term summary and where outputs go."""
-
-
-@dataclass(frozen=True)
-class HeldTurn:
-    """A turn that this process has to bring to an end; without a request it can only be failed."""
-
-    turn: Turn
-    request: TurnRequest | None
-    since: float = field(default_factory=time.monotonic)
 
 
 class Turns:
@@ -90,14 +86,15 @@ class Turns:
         self._running: dict[int, tuple[HeldTurn, asyncio.Task[None]]] = {}
         self._unfinished: set[asyncio.Task[Any]] = set()
         self._ending: set[int] = set()
-        self._suspects: set[int] = set()
+        self._maybe_lost: set[int] = set()
+        self._suspects = Suspects()
         self._wake = asyncio.Event()
         self._stopping = False
 
     @property
     def in_flight(self) -> int:
         """How many turns this process runs or has queued."""
-        return len(self._running) + len(self._queued)
+        return len(self._running) + len(self._queued) + len(self._suspects)
 
     @property
     def queued(self) -> int:
@@ -143,7 +140,7 @@ class Turns:
     def forget(self, thread_ids: Iterable[str]) -> None:
         """Stops what this process does for threads that were deleted; their rows are gone already."""
         gone = set(thread_ids)
-        for turn_id in [*self._queued, *self._running]:
+        for turn_id in self._held_ids():
             if self._held(turn_id).turn.thread_id in gone:
                 self._drop(turn_id)
 
@@ -151,10 +148,13 @@ class Turns:
         """The loop that starts queued turns when their time has come."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS if self._queued else None)
+                waits = self._queued or self._suspects
+                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS if waits else None)
             self._wake.clear()
             if self._queued and not self._stopping:
                 await self._logged(self._start_ready(), "starting queued turns")
+            if self._suspects and not self._stopping:
+                await self._logged(self._start_suspect(), "starting a suspect turn")
 
     async def sweep(self) -> None:
         """The loop that takes over turns of dead processes and lets go of turns that are no longer ours."""
@@ -180,6 +180,7 @@ class Turns:
             logger.info("waiting up to %.0f s for %d running turns", seconds, len(tasks))
         await let_end(tasks, max(0.0, ends_at - asyncio.get_running_loop().time()))
         self._queued.clear()
+        self._suspects.clear()
 
     # Accepting and cancelling
 
@@ -251,8 +252,8 @@ class Turns:
 
     async def _outcome(self, held: HeldTurn, summary: str | None) -> RunResult:
         turn = held.turn
-        if turn.attempt > MAX_ATTEMPTS:
-            return RunResult(_died_too_often(), [], [])
+        if turn.runs >= MAX_RUNS:
+            return RunResult(Failed(f"the agent died {MAX_RUNS} times while it worked on this"), [], [])
         if held.request is None:
             return RunResult(Failed("the agent cannot read the message that it had accepted"), [], [])
 
@@ -264,17 +265,20 @@ class Turns:
 
         limit = asyncio.timeout(self._longest_seconds)
         try:
-            async with limit:
-                return await self._run_graph(turn, held.request, summary, put)
+            with contained():
+                async with limit:
+                    return await self._run_graph(turn, held.request, summary, put)
         except (TurnSuperseded, DatabaseUnavailable):
             raise
-        except Exception:  # the user's graph may raise anything; its turn must still end
+        except BaseException as error:  # the user's graph may raise anything; its turn must still end
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
             if limit.expired():
                 seconds = f"{self._longest_seconds:g} seconds"
                 logger.warning("turn %s of thread %s was stopped after %s", turn.turn_id, turn.thread_id, seconds)
                 return RunResult(Failed(f"the agent did not finish this turn within {seconds}"), [], [])
             logger.exception("turn %s of thread %s failed", turn.turn_id, turn.thread_id)
-            return RunResult(_COULD_NOT_FINISH, [], [])
+            return RunResult(_failure(error), [], [])
 
     async def _end_somehow(self, turn: Turn, result: RunResult) -> None:
         """The end of a turn whose last checkpoints may be such that the database does not take them."""
@@ -333,8 +337,8 @@ class Turns:
     async def _start(self, held: HeldTurn) -> None:
         turn = held.turn
         try:
-            if turn.attempt > MAX_ATTEMPTS:
-                await self._end(turn, _died_too_often(), [])
+            if turn.attempt - turn.runs > MAX_TAKEOVERS:
+                await self._end(turn, _COULD_NOT_START, [])
                 self._wake.set()
                 return
             with database_errors():
@@ -355,27 +359,42 @@ class Turns:
 
     async def _reconcile(self) -> None:
         """Brings what this process does in line with what the database says it should be doing."""
-        known = {turn_id: self._held(turn_id).turn for turn_id in [*self._queued, *self._running]}
+        known = set(self._held_ids())
         with database_errors():
             async with self._pool.connection() as conn:
                 ours = await store.list_held_turns(conn, self._lease.process_id)
-                for turn_id in known.keys() - ours.keys() - self._ending:
+                for turn_id in known - ours.keys() - self._ending:
                     self._drop(turn_id)
                 if self._stopping:
                     return
                 # Seen once is not enough to call a turn lost: it may be about to be started, or just ended.
                 unknown = {turn_id for turn_id, is_new in ours.items() if not (is_new or self._knows(turn_id))}
-                lost, self._suspects = unknown & self._suspects, unknown
+                lost, self._maybe_lost = unknown & self._maybe_lost, unknown
                 async with conn.transaction():
                     orphans = await store.take_over_turns(
                         conn, self._lease.process_id, self._lease.agent_id, list(lost)
                     )
+                    # What was running when two processes died is run alone; see `Suspects`.
+                    suspects = {
+                        orphan.turn.turn_id
+                        for orphan in orphans
+                        if SUSPECT_RUNS <= orphan.turn.runs < MAX_RUNS and orphan.turn.turn_id not in lost
+                    }
+                    begun = [
+                        orphan.turn
+                        for orphan in orphans
+                        if not orphan.queued and orphan.turn.turn_id not in suspects
+                    ]
+                    await store.count_runs(conn, begun)
         for orphan in orphans:
             summary = await self._find_summary(orphan.turn)
             logger.warning("resuming turn %s of thread %s", orphan.turn.turn_id, orphan.turn.thread_id)
             held = HeldTurn(orphan.turn, orphan.request)
             if orphan.queued:
                 self._enqueue(held)
+            elif orphan.turn.turn_id in suspects:
+                self._suspects.add(held)
+                self._wake.set()
             else:
                 self._begin(held, summary)
 
@@ -389,14 +408,35 @@ class Turns:
                 logger.warning("turn resumed without its summary task_id=%s", turn.task_id)
         return None
 
+    async def _start_suspect(self) -> None:
+        held = self._suspects.take(self._running.keys())
+        if held is None:
+            return
+        try:
+            with database_errors():
+                async with self._pool.connection() as conn, conn.transaction():
+                    summary = await _summary_of(conn, held.turn)
+                    counted = await store.count_runs(conn, [held.turn])
+        except DatabaseUnavailable:
+            self._suspects.add(held)
+            raise
+        if counted:
+            self._begin(held, summary)
+        else:
+            self._lost(held.turn.task_id)
+
+    def _held_ids(self) -> list[int]:
+        return [*self._queued, *self._running, *self._suspects]
+
     def _held(self, turn_id: int) -> HeldTurn:
-        return self._queued[turn_id] if turn_id in self._queued else self._running[turn_id][0]
+        waiting = self._queued.get(turn_id) or self._suspects.find(turn_id)
+        return waiting or self._running[turn_id][0]
 
     def _knows(self, turn_id: int) -> bool:
-        return turn_id in self._queued or turn_id in self._running
+        return turn_id in self._queued or turn_id in self._running or turn_id in self._suspects
 
     def _drop(self, turn_id: int) -> None:
-        if (held := self._queued.pop(turn_id, None)) is not None:
+        if (held := self._queued.pop(turn_id, None) or self._suspects.pop(turn_id)) is not None:
             self._lost(held.turn.task_id)
         elif (entry := self._running.get(turn_id)) is not None:
             held, task = entry
@@ -414,8 +454,19 @@ class Turns:
             await asyncio.sleep(_POLL_SECONDS)
 
 
-def _died_too_often() -> Failed:
-    return Failed(f"the agent died {MAX_ATTEMPTS} times while it worked on this")
+def _is_cancelled() -> bool:
+    """Whether this turn is told to stop; a graph can also raise a CancelledError of its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _failure(error: BaseException) -> Failed:
+    """What the caller is told: the text of an error may hold anything, the name of one that is no failure of the
+    work, but an attempt to end the process or the task, explains it."""
+    for raised in (error, error.__cause__):
+        if raised is not None and not isinstance(raised, Exception):
+            return Failed(f"{_COULD_NOT_FINISH.reason}: its code raised {type(raised).__name__}")
+    return _COULD_NOT_FINISH
 
 
 async def _summary_of(conn: Connection, turn: Turn) -> str | None:

@@ -68,7 +68,14 @@ WITH orphans AS (
 UPDATE agent_turns AS t SET process_id = %(process_id)s, attempt = t.attempt + 1
   FROM orphans WHERE t.turn_id = orphans.turn_id
 RETURNING t.turn_id, t.thread_id, t.task_id, t.attempt, t.answered, t.status, t.request,
+          CASE t.status WHEN 'running' THEN t.runs ELSE 0 END AS runs,
           orphans.owner_key, orphans.caller;
+
+-- name: count_runs
+-- A takeover alone is no run: who waits for a suspect to end was not running when that ended the process.
+UPDATE agent_turns AS t SET runs = t.runs + 1
+  FROM unnest(%(turn_ids)s::bigint[], %(attempts)s::int[]) AS begun (turn_id, attempt)
+ WHERE t.turn_id = begun.turn_id AND t.attempt = begun.attempt;
 
 -- name: renew_lease
 INSERT INTO agent_processes (process_id, agent_id, lease_until)

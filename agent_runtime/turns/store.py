@@ -137,6 +137,18 @@ async def take_over_turns(
     return orphans
 
 
+async def count_runs(conn: Connection, turns: Sequence[Turn]) -> int:
+    """Notes that the turns, running ones that were taken over, are run once more from here. Returns how many of
+    them are still ours."""
+    if not turns:
+        return 0
+    parameters = {
+        "turn_ids": [turn.turn_id for turn in turns],
+        "attempts": [turn.attempt for turn in turns],
+    }
+    return (await conn.execute(sql.count_runs, parameters)).rowcount
+
+
 def _read_request(data: bytes, thread_id: str, task_id: str) -> TurnRequest | None:
     try:
         return TurnRequest.from_bytes(data, thread_id, task_id)

@@ -1,6 +1,7 @@
 """A turn, and who is told about it."""
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -33,8 +34,9 @@ class LatestCheckpoint:
 @dataclass(frozen=True)
 class Turn:
     """A turn as this process holds it. `attempt` is its fence: a write under an older one is refused. `answered`
-    says that an earlier attempt has stored what the graph made of the answer that this turn brings. `latest` is
-    what was there when the turn began, where that was found out with its acceptance."""
+    says that an earlier attempt has stored what the graph made of the answer that this turn brings. `runs` is how
+    often a process has begun to run it. `latest` is what was there when the turn began, where that was found out
+    with its acceptance."""
 
     turn_id: int
     thread_id: str
@@ -43,6 +45,7 @@ class Turn:
     caller: str
     attempt: int
     answered: bool = False
+    runs: int = 0
     latest: LatestCheckpoint | None = field(default=None, repr=False, compare=False)
 
 
@@ -105,6 +108,15 @@ class TurnRequest:
             values=content.get("values", {}),
             metadata=content.get("metadata", {}),
         )
+
+
+@dataclass(frozen=True)
+class HeldTurn:
+    """A turn that this process has to bring to an end; without a request it can only be failed."""
+
+    turn: Turn
+    request: TurnRequest | None
+    since: float = field(default_factory=time.monotonic)
 
 
 Announce = Callable[[], None]

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from agent_runtime.turns.engine import MAX_ATTEMPTS
+from agent_runtime.turns.engine import MAX_RUNS
 from groundwork.postgres import Pool
 from tests.agents import SCRIPTED, text_message, write_project
 from tests.processes import ServiceProcess, agent_process
@@ -130,7 +130,7 @@ async def test_a_turn_that_keeps_killing_its_process_is_given_up(
         await asyncio.to_thread(agent.process.wait)
     async with pool.connection() as conn:
         # As if four more processes had died of it, which takes long to act out.
-        await conn.execute("UPDATE agent_turns SET attempt = %s", (MAX_ATTEMPTS,))
+        await conn.execute("UPDATE agent_turns SET runs = %s", (MAX_RUNS,))
     async with agent_process(directory, postgres_dsn=database_url) as agent:
         task = await outcome(agent, task_id)
     assert task["status"]["state"] == "TASK_STATE_FAILED"
