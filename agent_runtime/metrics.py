@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.outputs import Completed, Failed, NeedsInput, Outcome, Rejected, Replied
+from groundwork.loop_watch import LoopWatch
 from groundwork.pool_metrics import watch_pool
 from groundwork.postgres import Pool
 from groundwork.watched_metrics import WatchedCounter
@@ -103,6 +104,14 @@ class AgentMetrics:
             lambda: turns.longest_wait,
         )
         self.watch_refusals("turn", lambda: turns.refused)
+
+    def watch_loop(self, watch: LoopWatch) -> None:
+        self._watch(
+            "agent_event_loop_stalls",
+            "How often code of a graph, most likely, has blocked the event loop for a second or more.",
+            lambda: watch.stalls,
+        )
+        self._watch("agent_event_loop_stalled_seconds", "For how long altogether.", lambda: watch.stalled_seconds)
 
     def watch_connections(self, status: Callable[[], States]) -> None:
         """`status` is asked for the states of MCP servers and peers, under `mcp` and `a2a`."""

@@ -48,6 +48,7 @@ from groundwork.background import running
 from groundwork.bounded_http import OpenTransport
 from groundwork.fetch import CheckingTransport, OutgoingPolicy
 from groundwork.grace import Grace
+from groundwork.loop_watch import LoopWatch
 from groundwork.postgres import Pool, check_database, mask_password, open_pool
 
 logger = logging.getLogger(__name__)
@@ -152,6 +153,7 @@ async def open_runtime(
                 name="agent",
                 max_size=settings.postgres_pool_size,
                 prepare_threshold=settings.prepare_threshold,
+                beside=1,  # on which the lease is renewed
             )
         )
         if migrate:
@@ -159,7 +161,17 @@ async def open_runtime(
         else:
             await check_database_ready(pool, settings)
         agent_id = settings.agent_id or ""
-        lease = await stack.enter_async_context(open_lease(pool, agent_id, settings.turn_lease_seconds))
+        watch = LoopWatch(project.directory)
+        metrics.watch_loop(watch)
+        lease = await stack.enter_async_context(
+            open_lease(
+                pool,
+                agent_id,
+                settings.turn_lease_seconds,
+                watch=watch,
+                longest_seconds=settings.max_turn_seconds,
+            )
+        )
         live_settings = await stack.enter_async_context(open_settings(pool, settings.agent_id, memory, card_url))
         connections = await stack.enter_async_context(
             open_connections(open_transport=_guarded_transport(settings, project))

@@ -23,7 +23,7 @@ async def running(name: str, loop: Loop) -> AsyncIterator[None]:
     logged with its traceback. It does not stop the block, because a process that lacks one background job for a
     while serves its callers better than one that is gone. One that returns has done what it was there for.
     """
-    task = asyncio.create_task(_again_and_again(name, loop), name=name)
+    task = asyncio.create_task(run_again(name, loop), name=name)
     try:
         yield
     finally:
@@ -46,7 +46,8 @@ async def let_end(tasks: Collection[asyncio.Task[Any]], seconds: float) -> int:
     return len(late)
 
 
-async def _again_and_again(name: str, loop: Loop) -> None:
+async def run_again(name: str, loop: Loop) -> None:
+    """Run the loop until it returns, and begin it again whenever it crashes; see `running`."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
         began = time.monotonic()

@@ -93,6 +93,13 @@ async def open_pool(
         yield pool
 
 
+async def connect_beside(pool: Pool) -> Connection:
+    """Return a connection that is opened like those of the pool and is not of it; the caller closes it."""
+    assert isinstance(pool.conninfo, str)
+    assert isinstance(pool.kwargs, dict)
+    return await AsyncConnection[DictRow].connect(pool.conninfo, **pool.kwargs)
+
+
 async def run_repeatable(pool: Pool, work: Callable[[Connection], Awaitable[Result]]) -> Result:
     """Does `work` on a connection that is not checked before, and once more on one that is, when the first turns
     out to be broken. A check is a round trip, which next to a small statement is half of all there is to do.

@@ -33,7 +33,7 @@ async def open_registry_pool(
                 name=name,
                 max_size=settings.postgres_pool_size,
                 prepare_threshold=settings.prepare_threshold,
-                beside=1,  # on which workers hear of new jobs
+                beside=2,  # on which workers hear of new jobs, and renew their lease
             )
         )
 

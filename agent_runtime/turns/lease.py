@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID, uuid4
 
-import psycopg
-
 from agent_runtime.fleet.store import begin
 from agent_runtime.turns import store
-from groundwork.background import running
-from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+from groundwork.lease_thread import renewing
+from groundwork.loop_watch import LoopWatch
+from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +30,26 @@ class ProcessLease:
 
 
 @asynccontextmanager
-async def open_lease(pool: Pool, agent_id: str, seconds: float) -> AsyncIterator[ProcessLease]:
-    """Takes a lease for this process, renews it three times per term, and gives it up with the block."""
+async def open_lease(
+    pool: Pool, agent_id: str, seconds: float, *, watch: LoopWatch, longest_seconds: float
+) -> AsyncIterator[ProcessLease]:
+    """Takes a lease for this process, renews it three times per term, and gives it up with the block.
+
+    It is renewed while a graph blocks the event loop, too, but no longer than `longest_seconds`; see `renewing`.
+    """
     lease = ProcessLease(uuid4(), agent_id, seconds)
     with database_errors():
         async with pool.connection() as conn, conn.transaction():
             await begin(conn, agent_id, lease.process_id)
             await store.renew_lease(conn, lease.process_id, agent_id, seconds)
-    async with running("process-lease", partial(_keep, pool, lease)):
+    async with renewing(
+        "process lease",
+        pool,
+        partial(_renew, lease),
+        seconds=seconds,
+        watch=watch,
+        longest_seconds=longest_seconds,
+    ):
         yield lease
     try:
         async with asyncio.timeout(_LAST_SECONDS):
@@ -49,17 +60,6 @@ async def open_lease(pool: Pool, agent_id: str, seconds: float) -> AsyncIterator
         logger.warning("the process lease runs out by itself in %s seconds: %r", seconds, error)
 
 
-async def _keep(pool: Pool, lease: ProcessLease) -> None:
-    while True:
-        await asyncio.sleep(lease.seconds / 3)
-        try:
-            await _renew(pool, lease)
-        except (DatabaseUnavailable, psycopg.Error) as error:
-            logger.warning("the process lease could not be renewed: %s", error)
-
-
-async def _renew(pool: Pool, lease: ProcessLease) -> None:
-    with database_errors():
-        async with pool.connection() as conn:
-            await store.renew_lease(conn, lease.process_id, lease.agent_id, lease.seconds)
-            await store.forget_old_processes(conn)
+async def _renew(lease: ProcessLease, conn: Connection) -> None:
+    await store.renew_lease(conn, lease.process_id, lease.agent_id, lease.seconds)
+    await store.forget_old_processes(conn)

@@ -7,14 +7,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import psycopg
-
-from groundwork.background import running
-from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+from groundwork.lease_thread import renewing
+from groundwork.loop_watch import LoopWatch
+from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
 from registry.workers import store
 from registry.workers.models import WorkerStatus
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_BLOCKED_SECONDS = 600.0
+"""A worker whose event loop stands still for longer is taken for dead."""
 
 _LAST_SECONDS = 2.0
 """For taking it off the list; others do it when the lease is over."""
@@ -34,30 +36,19 @@ class WorkerLease:
     in_hand: set[str] = field(default_factory=set)
     started_at: datetime | None = None
 
-    async def renew(self) -> None:
-        """Raises `DatabaseUnavailable`."""
-        with database_errors():
-            async with self.pool.connection() as conn, conn.transaction():
-                self.started_at = await store.put_worker(
-                    conn,
-                    tenant_id=self.tenant_id,
-                    worker_id=self.worker_id,
-                    queue_types=self.queue_types,
-                    status=self.status,
-                    in_hand=sorted(self.in_hand),
-                    started_at=self.started_at,
-                    seconds=self.seconds,
-                )
-                await store.forget_dead_workers(conn)
-
-    async def keep(self) -> None:
-        """Renews the lease three times per term, for ever."""
-        while True:
-            await asyncio.sleep(self.seconds / 3)
-            try:
-                await self.renew()
-            except (DatabaseUnavailable, psycopg.Error) as error:
-                logger.warning("the lease of worker %s could not be renewed: %s", self.worker_id, error)
+    async def renew(self, conn: Connection) -> None:
+        async with conn.transaction():
+            self.started_at = await store.put_worker(
+                conn,
+                tenant_id=self.tenant_id,
+                worker_id=self.worker_id,
+                queue_types=self.queue_types,
+                status=self.status,
+                in_hand=sorted(self.in_hand.copy()),
+                started_at=self.started_at,
+                seconds=self.seconds,
+            )
+            await store.forget_dead_workers(conn)
 
     async def end(self) -> None:
         try:
@@ -79,7 +70,16 @@ async def open_worker_lease(
     tenants. Raises `DatabaseUnavailable` when it cannot be announced.
     """
     lease = WorkerLease(pool, tenant_id, worker_id, queue_types, seconds)
-    await lease.renew()
-    async with running("worker-lease", lease.keep):
+    with database_errors():
+        async with pool.connection() as conn:
+            await lease.renew(conn)
+    async with renewing(
+        "worker lease",
+        pool,
+        lease.renew,
+        seconds=seconds,
+        watch=LoopWatch(),
+        longest_seconds=_LONGEST_BLOCKED_SECONDS,
+    ):
         yield lease
     await lease.end()

@@ -70,12 +70,12 @@ async def test_a_worker_that_died_is_gone_after_a_term_and_forgotten_after_an_ho
     ):
         await conn.execute("UPDATE workers SET lease_until = now() WHERE worker_id = 'dead'")
         assert [worker["worker_id"] for worker in await workers(registry)] == ["other"]
-        await other.renew()
+        await other.renew(conn)
         assert await rows(registry_pool) == 2
         await conn.execute(
             "UPDATE workers SET lease_until = now() - interval '61 minutes' WHERE worker_id = 'dead'"
         )
-        await other.renew()
+        await other.renew(conn)
         assert await rows(registry_pool) == 1
 
 
@@ -84,7 +84,7 @@ async def test_a_lease_that_was_forgotten_comes_back_as_it_was(registry, registr
         (before,) = await workers(registry)
         async with registry_pool.connection() as conn:
             await conn.execute("DELETE FROM workers")
-        await lease.renew()
+            await lease.renew(conn)
         (after,) = await workers(registry)
     assert after["started_at"] == before["started_at"]
 
