@@ -29,6 +29,7 @@ PROGRAM = "agent-runtime"
 def serve(
     context: typer.Context,
     migrate: Annotated[bool, typer.Option(help="Bring the database schema to this release first.")] = True,
+    graph: Annotated[str | None, typer.Option(help="Which of the graphs in agent.toml to serve.")] = None,
 ) -> None:
     """Serve the agent of this directory until Ctrl-C."""
     from groundwork.quick_start import hurry
@@ -36,7 +37,7 @@ def serve(
     hurry()
     # What the environment itself says wins over `.env` at the next start, so a change written there would be lost.
     env_file = None if "PUBLIC_AGENT_URL" in context.obj else Path.cwd() / ".env"
-    _run(_serve(_settings(), env_file, migrate), serves=True)
+    _run(_serve(_settings(), env_file, migrate, graph), serves=True)
 
 
 @app.command()
@@ -108,14 +109,16 @@ def main() -> None:
     app(obj=outer)
 
 
-async def _serve(settings: "AgentSettings", env_file: Path | None, migrate: bool) -> None:
+async def _serve(settings: "AgentSettings", env_file: Path | None, migrate: bool, graph: str | None) -> None:
     """The embedded server comes up while the rest is imported."""
     from agent_runtime.data import open_database
     from groundwork.overlap import imported, opening
 
     async with opening(open_database(settings, Path.cwd())) as database:
         server = await imported("agent_runtime.serve")
-        await server.serve_agent(settings, Path.cwd(), env_file=env_file, migrate=migrate, database=database)
+        await server.serve_agent(
+            settings, Path.cwd(), env_file=env_file, migrate=migrate, database=database, graph=graph
+        )
 
 
 def _settings() -> "AgentSettings":

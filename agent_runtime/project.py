@@ -1,20 +1,12 @@
-"""The project directory as its author wrote it: `agent.toml`, and the graph that it names."""
+"""The project directory as its author wrote it, in `agent.toml`."""
 
-import importlib
-import importlib.machinery
-import inspect
-import logging
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dotenv import dotenv_values
-from langgraph.graph import StateGraph
-from langgraph.graph.state import CompiledStateGraph
 
 from agent_runtime.components.slots import Kind, Prompt, Slot
 from agent_runtime.components.template import BadTemplate, parse_template
@@ -23,13 +15,10 @@ from agent_runtime.outside import OutsideReader, Peer, check_source_name
 from agent_runtime.toml_tables import Table, read_table
 from groundwork.mcp_server import McpServer
 
-logger = logging.getLogger(__name__)
-
 PROJECT_FILE = "agent.toml"
-Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
 
 _TEXT_MODES = ("text/plain",)
-_GRAPH_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_GRAPH_NAME = re.compile(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|[^:\x00]+\.py):[A-Za-z_]\w*")
 _PROMPT_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _COMPONENT_ID = re.compile(r"[^\s/\\\x00-\x1f\x7f]{1,255}")
 
@@ -66,6 +55,7 @@ class Project:
     directory: Path
     graph: str
     card: CardSpec
+    recursion_limit: int | None = None
     slots: tuple[Slot, ...] = (Slot("model", "model"),)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -84,17 +74,21 @@ class Project:
         return _environment(self.directory)
 
 
-def load_project(directory: Path, environment: Mapping[str, str] | None = None) -> Project:
+def load_project(
+    directory: Path, environment: Mapping[str, str] | None = None, *, graph: str | None = None
+) -> Project:
     """Reads `agent.toml`. Raises `BadProject` naming the file, the field and what is accepted.
 
     `${NAME}` takes its value from `environment`: by default the process's own, over the project's `.env`.
+    `graph` is the name of the one to serve, where there are several.
     """
     directory = directory.resolve()
     known = _environment(directory) if environment is None else environment
     root = read_table(directory / PROJECT_FILE)
-    graph = root.text("graph")
-    if not _GRAPH_NAME.fullmatch(graph):
-        root.refuse("graph", f'{graph!r} is not module:attribute, such as "graph:graph"')
+    serve = root.table("serve")
+    chosen = _graph(root, serve, graph)
+    recursion_limit = serve.integer("recursion_limit", 1, 1_000_000)
+    serve.done()
     card = _card(root.table("card"))
     reader = OutsideReader(directory, known)
     slots = (
@@ -105,34 +99,34 @@ def load_project(directory: Path, environment: Mapping[str, str] | None = None) 
     )
     root.done()
     _refuse_taken_twice(slots)
-    return Project(directory, graph, card, slots, tuple(dict.fromkeys(reader.secrets)))
-
-
-def load_graph(project: Project) -> Graph:
-    """Imports the graph that the project names; a function without arguments is called for it.
-
-    Raises `BadProject` when that fails, or when what it finds cannot hold a conversation.
-    """
-    module_name, _, attribute = project.graph.partition(":")
-    module = _import(project, module_name)
-    try:
-        found = getattr(module, attribute)
-    except AttributeError:
-        raise _bad_graph(f"module {module_name!r} has no {attribute!r}") from None
-    if not isinstance(found, StateGraph | CompiledStateGraph) and callable(found):
-        found = _call(project, found)
-    if not isinstance(found, StateGraph | CompiledStateGraph):
-        raise _bad_graph(
-            f"{project.graph!r} is a {type(found).__name__}; accepted are a LangGraph StateGraph,"
-            " compiled or not, or a function without arguments that returns one"
-        )
-    _check_graph(project, found)
-    return found
+    return Project(directory, chosen, card, recursion_limit, slots, tuple(dict.fromkeys(reader.secrets)))
 
 
 def _environment(directory: Path) -> dict[str, str]:
     from_file = {name: value for name, value in dotenv_values(directory / ".env").items() if value is not None}
     return {**from_file, **os.environ}
+
+
+def _graph(root: Table, serve: Table, name: str | None) -> str:
+    """The one graph of the project, or of its `[graphs]` the one that is chosen."""
+    graphs = root.text_map("graphs")
+    if not graphs:
+        graphs = {"": root.text("graph")}
+    elif root.has("graph"):
+        root.refuse("graph", "is one graph, and [graphs] are several; keep one of them")
+    for key, spec in graphs.items():
+        if not _GRAPH_NAME.fullmatch(spec):
+            root.refuse(
+                f"graphs.{key}" if key else "graph",
+                f'{spec!r} is not module:attribute or file:attribute, such as "graph:graph"',
+            )
+    written = serve.text("graph", "")
+    name = name or written or (next(iter(graphs)) if len(graphs) == 1 else "")
+    if name not in graphs:
+        names = ", ".join(graphs)
+        accepted = f"accepted are {names}" if names else "this project has one graph, without a name"
+        serve.refuse("graph", f"{name!r} is not in [graphs]; {accepted}" if name else f"say which one; {accepted}")
+    return graphs[name]
 
 
 def _card(table: Table) -> CardSpec:
@@ -229,61 +223,3 @@ def _refuse_taken_twice(slots: tuple[Slot, ...]) -> None:
                 what = f"the {slot.kind} {slot.component_id!r} of the registry"
                 raise BadProject(f"{PROJECT_FILE}: {what} is named twice; once is enough")
             taken.add((slot.kind, slot.component_id))
-
-
-def _import(project: Project, name: str) -> Any:
-    directory = str(project.directory)
-    if sys.path[:1] != [directory]:
-        sys.path[:] = [directory, *(entry for entry in sys.path if entry != directory)]
-    importlib.invalidate_caches()
-    _forget_namesake(directory, name.partition(".")[0])
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        logger.debug("importing the graph failed", exc_info=True)
-        if error.name == name:
-            raise _bad_graph(f"there is no module {name!r} in {directory}") from error
-        raise _bad_graph(f"module {name!r} needs {error.name!r}, which is not installed") from error
-    except (Exception, SystemExit) as error:
-        raise _broken(f"importing module {name!r} failed", error) from error
-
-
-def _forget_namesake(directory: str, name: str) -> None:
-    """Two projects may both have a `graph.py`; the one that Python imported before is not this project's."""
-    loaded = sys.modules.get(name)
-    here = importlib.machinery.PathFinder.find_spec(name, [directory])
-    if loaded is None or here is None or getattr(loaded, "__file__", None) == here.origin:
-        return
-    for known in [known for known in sys.modules if known == name or known.startswith(f"{name}.")]:
-        del sys.modules[known]
-
-
-def _call(project: Project, function: Any) -> Any:
-    try:
-        inspect.signature(function).bind()
-    except (TypeError, ValueError):
-        raise _bad_graph(f"{project.graph!r} needs arguments; accepted is a function without any") from None
-    if inspect.iscoroutinefunction(function):
-        raise _bad_graph(f"{project.graph!r} is an async function; accepted is an ordinary one")
-    try:
-        return function()
-    except (Exception, SystemExit) as error:
-        raise _broken(f"calling {project.graph!r} failed", error) from error
-
-
-def _check_graph(project: Project, graph: Graph) -> None:
-    if isinstance(graph, StateGraph):
-        try:
-            graph.compile()
-        except (ValueError, TypeError) as error:
-            raise _broken(f"{project.graph!r} does not compile", error) from error
-
-
-def _broken(what: str, error: BaseException) -> BadProject:
-    logger.debug(what, exc_info=error)
-    cause = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-    return _bad_graph(f"{what}: {cause}")
-
-
-def _bad_graph(message: str) -> BadProject:
-    return BadProject(f"{PROJECT_FILE}: graph: {message}")

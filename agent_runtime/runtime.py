@@ -8,10 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import httpx
-from langgraph.graph import StateGraph
 
 from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
 from agent_runtime.card_url import CardUrl
@@ -22,13 +21,13 @@ from agent_runtime.database import check_database_ready, prepare_database
 from agent_runtime.errors import InvalidValue
 from agent_runtime.fleet.settings import LiveSettings, open_settings
 from agent_runtime.graph.context import TurnContext
-from agent_runtime.graph.contexts import ContextBuilder, configurable
-from agent_runtime.graph.inputs import GraphInput
+from agent_runtime.graph.contexts import configurable
+from agent_runtime.graph_source import GraphSource, open_graph
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
 from agent_runtime.outside import REGISTRY_NAME
-from agent_runtime.project import Project, load_graph
+from agent_runtime.project import Project
 from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
 from agent_runtime.retention.service import Retention
@@ -136,15 +135,15 @@ async def open_runtime(
     `SchemaTooNew`.
     """
     install_containment(asyncio.get_running_loop())
-    graph = _compiled(load_graph(project))
-    inputs, contexts = GraphInput.of(graph), ContextBuilder(graph)
-    modes = project.card.default_input_modes or inputs.input_modes
-    project = replace(project, card=replace(project.card, default_input_modes=modes))
     memory = LiveMemoryConfig(settings.memory)
     card_url = CardUrl(public_url, env_file)
     metrics = AgentMetrics()
     grace = Grace(settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
+        graphs = await stack.enter_async_context(open_graph(project))
+        graph = graphs.graph
+        modes = project.card.default_input_modes or graphs.inputs.input_modes
+        project = replace(project, card=replace(project.card, default_input_modes=modes))
         opened = database or stack.enter_async_context(open_database(settings, project.directory))
         dsn = await opened
         pool = await stack.enter_async_context(
@@ -192,18 +191,7 @@ async def open_runtime(
             await stack.enter_async_context(running("retention-look", retention.look))
             stack.push_async_exit(_draining(retention, grace))
         runner = _GraphRunner(
-            settings,
-            project.card.name,
-            graph,
-            inputs,
-            contexts,
-            pool,
-            memory,
-            components,
-            recent,
-            summaries,
-            retention,
-            metrics,
+            settings, project.card.name, graphs, pool, memory, components, recent, summaries, retention, metrics
         )
         turns = Turns(
             pool,
@@ -215,7 +203,7 @@ async def open_runtime(
             most=settings.max_turns,
             longest_seconds=settings.max_turn_seconds,
         )
-        a2a.serve(turns, inputs, contexts.check)
+        a2a.serve(turns, graphs.inputs, graphs.contexts.check)
         metrics.watch_turns(turns)
         metrics.watch_connections(components.status)
         metrics.watch_refusals("a2a", lambda: a2a.load.refused)
@@ -282,9 +270,7 @@ class _GraphRunner:
         self,
         settings: AgentSettings,
         agent_name: str,
-        graph: Graph,
-        inputs: GraphInput,
-        contexts: ContextBuilder,
+        graphs: GraphSource,
         pool: Pool,
         memory: LiveMemoryConfig,
         components: Components,
@@ -295,9 +281,7 @@ class _GraphRunner:
     ) -> None:
         self._settings = settings
         self._agent_name = agent_name
-        self._graph = graph
-        self._inputs = inputs
-        self._contexts = contexts
+        self._graphs = graphs
         self._pool = pool
         self._memory = memory
         self._components = components
@@ -307,30 +291,33 @@ class _GraphRunner:
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
         self._recent = recent
-        self._serializer = serializer_for(graph)
+        self._serializer = serializer_for(graphs.graph)
 
     async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
         with self._components.hold() as snapshot:
             turn_context = self._context(turn, request, summary, snapshot)
             durability = self._settings.checkpoint_durability
             saver = self._saver(turn, request, durability) if self._remembers else None
+            given = configurable(self._settings.agent_id, request.caller)
             started = time.monotonic()
             try:
-                context = self._contexts.build(turn_context, request.metadata)
+                context = self._graphs.contexts.build(turn_context, request.metadata)
             except InvalidValue as error:
                 return RunResult(Rejected(str(error)), [], [])
-            run = GraphRun(
-                self._graph,
-                turn,
-                context,
-                inputs=self._inputs,
-                configurable=configurable(self._settings.agent_id, request.caller),
-                saver=saver,
-                durability=durability,
-                put=put,
-            )
             try:
-                return await run.run(request)
+                place = {"thread_id": turn.thread_id, **given}
+                async with self._graphs.opened(place, turn.caller, context) as graph:
+                    run = GraphRun(
+                        graph,
+                        turn,
+                        context,
+                        inputs=self._graphs.inputs,
+                        configurable=given,
+                        saver=saver,
+                        durability=durability,
+                        put=put,
+                    )
+                    return await run.run(request)
             finally:
                 self._metrics.turn_ran(time.monotonic() - started)
 
@@ -365,10 +352,6 @@ class _GraphRunner:
             self._summaries.consider(turn.thread_id, turn.owner_key, result.messages)
         if self._retention is not None:
             self._retention.consider(turn.thread_id)
-
-
-def _compiled(graph: StateGraph[Any, Any, Any, Any] | Graph) -> Graph:
-    return graph.compile() if isinstance(graph, StateGraph) else graph
 
 
 def _retention(settings: AgentSettings, graph: Graph, pool: Pool, metrics: AgentMetrics) -> Retention | None:

@@ -31,13 +31,14 @@ async def serve_agent(
     env_file: Path | None = None,
     migrate: bool = True,
     database: Awaitable[str] | None = None,
+    graph: str | None = None,
 ) -> None:
     """Serves the project in `directory` until a signal; a changed card URL is written to `env_file`. `database` is
-    that of `open_runtime`.
+    that of `open_runtime`, `graph` that of `load_project`.
 
     Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
     """
-    project = load_project(directory)
+    project = load_project(directory, graph=graph)
     given, settings = settings, settings.named_after(directory)
     configure_logging(
         settings.log_level, settings.log_format, [*settings.secrets, *project.secrets, *secrets_in(os.environ)]

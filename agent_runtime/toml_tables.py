@@ -72,6 +72,15 @@ class Table:
             self.refuse(name, f"must be {accepted}")
         return None if value is None else float(value)
 
+    def integer(self, name: str, least: int, most: int) -> int | None:
+        """A whole number within the bounds; None where there is none."""
+        value = self._take(name, int, "an integer")
+        if value is None:
+            return None
+        if isinstance(value, bool) or not least <= value <= most:
+            self.refuse(name, f"must be an integer from {least} to {most}")
+        return int(value)
+
     def text_map(self, name: str) -> dict[str, str]:
         """A table of strings."""
         value = self._take(name, dict, "a table of strings") or {}

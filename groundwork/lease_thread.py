@@ -1,4 +1,4 @@
-"""Renews a lease from a thread and on a connection of its own, so that code that blocks the event loop does not lose it."""
+"""Renews a lease from a thread, on a connection of its own: code that blocks the event loop does not lose it."""
 
 import asyncio
 import logging

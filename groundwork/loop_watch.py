@@ -20,8 +20,8 @@ _NOT_THE_USERS = ("site-packages", "dist-packages")
 class LoopWatch:
     """A watch over the event loop that it was made on, kept by `look` in another thread.
 
-    Nothing else of a process is done while code blocks its loop: `time.sleep`, a request without `await`. `code` is
-    the directory of the code that is suspected of it.
+    Nothing else of a process is done while code blocks its loop: `time.sleep`, a request without `await`. `code`
+    is the directory of the code that is suspected of it.
     """
 
     def __init__(self, code: Path | None = None) -> None:
@@ -57,7 +57,7 @@ class LoopWatch:
         self.stalls, self._is_stalled = self.stalls + 1, True
         seconds = time.monotonic() - since
         logger.warning("event loop blocked seconds=%.1f %s; nothing else runs meanwhile", seconds, self._where())
-        while self._asked_at is not None:
+        while self._asked_at is not None:  # noqa: ASYNC110  # an Event belongs to one of the two loops
             await asyncio.sleep(_WAIT_SECONDS)
         logger.warning("event loop runs again after seconds=%.1f", time.monotonic() - since)
 

@@ -33,8 +33,9 @@ def contained() -> Iterator[None]:
 def install_containment(loop: asyncio.AbstractEventLoop) -> None:
     """Make the loop's tasks respect `contained`, until it is closed.
 
-    An event loop stops when a task ends in SystemExit or KeyboardInterrupt, and the process ends with it. LangGraph
-    runs nodes, and nodes run tools, in tasks of their own, so the place to catch it is where tasks are made.
+    An event loop stops when a task ends in SystemExit or KeyboardInterrupt, and the process ends with it.
+    LangGraph runs nodes, and nodes run tools, in tasks of their own, so the place to catch it is where tasks
+    are made.
     """
     make = loop.get_task_factory()
     if not isinstance(make, _TaskFactory):

@@ -1,16 +1,18 @@
 """`agent.toml` and the graph it names: what is read, and that every mistake is one line that helps."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
-from langgraph.graph import StateGraph
-from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel import Pregel
 
 from agent_runtime.errors import BadProject
-from agent_runtime.project import Project, Skill, load_graph, load_project
+from agent_runtime.graph_source import open_graph
+from agent_runtime.project import Project, Skill, load_project
 
 SMALLEST = """
 graph = "graph:graph"
@@ -57,6 +59,14 @@ def mistake(directory: Path, more: str = "", **environment: str) -> str:
     assert "\n" not in message
     assert message.startswith("agent.toml: ")
     return message.removeprefix("agent.toml: ")
+
+
+def load_graph(project: Project) -> Pregel[Any, Any, Any, Any]:
+    async def opened() -> Pregel[Any, Any, Any, Any]:
+        async with open_graph(project) as source:
+            return source.graph
+
+    return asyncio.run(opened())
 
 
 def graph_mistake(directory: Path, graph: str, name: str = "graph:graph") -> str:
@@ -205,20 +215,6 @@ def test_a_missing_or_broken_file_is_said_in_one_line(tmp_path: Path) -> None:
         load_project(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("more", "kind"),
-    [
-        ("", StateGraph),
-        ("graph = graph.compile()", CompiledStateGraph),
-        ("built = graph\ndef graph(): return built", StateGraph),
-        ("built = graph\ngraph = lambda: built.compile()", CompiledStateGraph),
-    ],
-)
-def test_a_graph_may_be_compiled_or_made_by_a_function(tmp_path: Path, more: str, kind: type) -> None:
-    graph = load_graph(load_project(write(tmp_path, graph=f"{dedent(GRAPH)}\n{more}\n")))
-    assert isinstance(graph, kind)
-
-
 def test_a_graph_in_a_package_imports_its_neighbours(tmp_path: Path) -> None:
     write(tmp_path, SMALLEST.replace("graph:graph", "agent_package.flow:graph"))
     package = tmp_path / "agent_package"
@@ -226,29 +222,52 @@ def test_a_graph_in_a_package_imports_its_neighbours(tmp_path: Path) -> None:
     (package / "__init__.py").touch()
     (package / "flow.py").write_text("from .parts import graph\n")
     (package / "parts.py").write_text(GRAPH)
-    assert isinstance(load_graph(load_project(tmp_path)), StateGraph)
+    assert "answer" in load_graph(load_project(tmp_path)).nodes
 
 
 def test_two_projects_with_modules_of_one_name_are_kept_apart(tmp_path: Path) -> None:
-    first, second = (
-        write(tmp_path / "first"),
-        write(tmp_path / "second", graph=f"{GRAPH}\ngraph = graph.compile()"),
-    )
-    assert isinstance(load_graph(load_project(first)), StateGraph)
-    assert isinstance(load_graph(load_project(second)), CompiledStateGraph)
+    first, second = write(tmp_path / "first"), write(tmp_path / "second", graph=GRAPH.replace("answer", "reply"))
+    assert "answer" in load_graph(load_project(first)).nodes
+    assert "reply" in load_graph(load_project(second)).nodes
+
+
+def test_what_a_project_lacks_is_named_with_the_command_that_installs_it(tmp_path: Path) -> None:
+    write(tmp_path, graph="import helper")
+    (tmp_path / "helper.py").write_text("\nimport react_agent.tools\n")
+    (tmp_path / "pyproject.toml").touch()
+    found = graph_mistake(tmp_path, "import helper")
+    assert "needs 'react_agent', which is not installed (helper.py:2); pip install -e . installs" in found
+
+
+@pytest.mark.parametrize("line", ["1/0", "from json import nothing", "def x(:"])
+def test_a_mistake_in_a_helper_module_is_named_with_its_file_and_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "helper.py").write_text(f"import json\n{line}\n")
+    assert graph_mistake(tmp_path, "import helper").endswith(" (helper.py:2)")
+
+
+def test_of_several_graphs_one_is_served(tmp_path: Path) -> None:
+    several = SMALLEST.replace('graph = "graph:graph"', "") + '\n[graphs]\na = "graph:a"\nb = "./src/b.py:b"\n'
+    write(tmp_path, several + '[serve]\ngraph = "b"\nrecursion_limit = 9\n')
+    assert load_project(tmp_path).graph == "./src/b.py:b"
+    assert load_project(tmp_path, graph="a").graph == "graph:a"
+    assert load_project(tmp_path).recursion_limit == 9
+    write(tmp_path, several)
+    with pytest.raises(BadProject, match=r"serve\.graph: say which one; accepted are a, b"):
+        load_project(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
-        ("graph = 5", "is a int; accepted are a LangGraph StateGraph"),
+        ("graph = 5", "is a int; accepted are a LangGraph graph, compiled or not"),
         ("other = 5", "module 'graph' has no 'graph'"),
         ("1/0", "importing module 'graph' failed: ZeroDivisionError: division by zero"),
         ("raise SystemExit(3)", "importing module 'graph' failed: SystemExit: 3"),
         ("def x(:", "importing module 'graph' failed: SyntaxError"),
         ("import no_such_package", "module 'graph' needs 'no_such_package', which is not installed"),
-        ("def graph(a): pass", "needs arguments"),
-        ("async def graph(): pass", "is an async function"),
+        ("def graph(a): pass", "needs the argument 'a'; accepted are config and runtime"),
+        ("async def graph(): pass", "is a NoneType"),
+        ("async def graph(): yield 1", "is a async_generator"),
         ("def graph(): return 5", "is a int"),
         ("def graph(): raise ValueError('oops')", "calling 'graph:graph' failed: ValueError: oops"),
         ("from langgraph.graph import *\ngraph = StateGraph(MessagesState)", "does not compile: ValueError"),
