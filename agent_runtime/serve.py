@@ -85,7 +85,7 @@ def _announce(runtime: AgentRuntime, given: AgentSettings, agent: socket, admin:
     logger.info("card       %s, advertised as %s", url_of(agent), runtime.card_url.url)
     logger.info("admin API  %s/api/v1/status", url_of(admin))
     logger.info("data       %s", runtime.database)
-    logger.info("model      %s", runtime.settings.model or "built-in offline model (MODEL is not set)")
+    logger.info("model      %s", runtime.settings.model or "built-in offline model (AGENT_MODEL is not set)")
 
 
 async def _announce_registry(runtime: AgentRuntime) -> None:

@@ -2,16 +2,50 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from agent_runtime.memory.config import MemoryConfig
 from groundwork.postgres import is_dsn, passwords_in
 
 _HOST = re.compile(r"\[[0-9a-fA-F:.]+\](:\d{1,5})?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|[^:\[\]/@?#\\\s]+(:\d{1,5})?")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+PREFIXED = ("host", "port", "model")
+"""Settings whose names projects use for themselves. The variable with `AGENT_` before the name is read first."""
+
+
+class _Prefixed(PydanticBaseSettingsSource):
+    """What `AGENT_HOST`, `AGENT_PORT` and `AGENT_MODEL` say: it holds also where it stands in `.env`, and the name
+    without the prefix in the environment."""
+
+    def __init__(self, kind: type[BaseSettings], *sources: PydanticBaseSettingsSource) -> None:
+        super().__init__(kind)
+        self._sources = [source for source in sources if isinstance(source, EnvSettingsSource)]
+
+    def __call__(self) -> dict[str, Any]:
+        values = {name: self.find(f"agent_{name}") for name in PREFIXED}
+        # An empty AGENT_MODEL says that no model is wanted, whatever MODEL is; the others say nothing then.
+        return {name: value for name, value in values.items() if value or (value == "" and name == "model")}
+
+    def find(self, variable: str) -> str | None:
+        """Return what the environment says, or else the file."""
+        found = (source.env_vars[variable] for source in self._sources if variable in source.env_vars)
+        return next(found, None)
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
 
 
 class AgentSettings(BaseSettings):
@@ -61,6 +95,27 @@ class AgentSettings(BaseSettings):
     deny_private_networks: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        prefixed = _Prefixed(settings_cls, env_settings, dotenv_settings)
+        return init_settings, prefixed, env_settings, dotenv_settings, file_secret_settings
+
+    @classmethod
+    def variable_of(cls, name: str) -> str:
+        """Return the name of the variable that the setting is taken from, or would be."""
+        if name not in PREFIXED:
+            return name.upper()
+        prefixed = _Prefixed(cls, EnvSettingsSource(cls), DotEnvSettingsSource(cls))
+        is_plain = name not in prefixed() and prefixed.find(name) is not None
+        return name.upper() if is_plain else f"AGENT_{name.upper()}"
 
     @field_validator("agent_id", "admin_port", mode="before")
     @classmethod
@@ -127,7 +182,10 @@ class AgentSettings(BaseSettings):
     @classmethod
     def _provider_and_name(cls, value: str) -> str:
         if value and not all(value.partition(":")[::2]):
-            raise ValueError("provider:name, such as openai:gpt-4.1-mini, or empty for the offline model")
+            raise ValueError(
+                "provider:name, such as openai:gpt-4.1-mini, or empty for the offline model;"
+                " AGENT_MODEL is read before MODEL"
+            )
         return value
 
     @field_validator("a2a_tokens")
@@ -141,7 +199,7 @@ class AgentSettings(BaseSettings):
         address = self.admin_address[0]
         if address in LOOPBACK_HOSTS or self.admin_token.get_secret_value() or self.admin_allow_unauthenticated:
             return self
-        variable = "ADMIN_HOST" if self.admin_host else "HOST"
+        variable = "ADMIN_HOST" if self.admin_host else self.variable_of("host")
         raise ValueError(
             f"{variable}={address!r}: the admin API would be open to everybody there; set ADMIN_TOKEN, or bind to"
             " 127.0.0.1, or say ADMIN_ALLOW_UNAUTHENTICATED=true"

@@ -23,7 +23,7 @@ ANSWER_SECONDS = 60
 
 # What a project's own settings must not bring into its tests: a paid model, a real database, other people.
 _ON_ITS_OWN = {
-    "HOST": "127.0.0.1",
+    "AGENT_HOST": "127.0.0.1",
     "ADMIN_HOST": "",
     "ADMIN_PORT": "",
     "ADMIN_TOKEN": "",
@@ -31,7 +31,7 @@ _ON_ITS_OWN = {
     "PUBLIC_AGENT_URL": "",
     "POSTGRES_DSN": "",
     "MEMORY_BACKEND": "memory",
-    "MODEL": "",
+    "AGENT_MODEL": "",
     "MODEL_BASE_URL": "",
     "REGISTRY_URL": "",
     "LOG_LEVEL": "warning",
@@ -57,11 +57,30 @@ class Answer:
     data: list[Any] = field(default_factory=list)
 
 
+class _Log:
+    """What the agent prints. It goes on to stderr, where pytest shows it with the test that has failed."""
+
+    def __init__(self, output: IO[bytes]) -> None:
+        self._output = output
+        self._shown = 0
+
+    def read(self) -> str:
+        self._output.seek(0)
+        return self._output.read().decode(errors="replace")
+
+    def show(self) -> None:
+        """Prints what is new since the last time."""
+        text = self.read()
+        sys.stderr.write(text[self._shown :])
+        self._shown = len(text)
+
+
 @dataclass(frozen=True)
 class AgentUnderTest:
-    """A running agent at `url`."""
+    """A running agent at `url`. What it logs while it works on a call is shown by pytest when the test fails."""
 
     url: str
+    _log: _Log = field(repr=False)
 
     def ask(self, text: str, context_id: str | None = None, task_id: str | None = None) -> Answer:
         """Sends `text` over A2A and waits for the answer: in a new conversation, or in the one named.
@@ -77,7 +96,10 @@ class AgentUnderTest:
         """The result of any A2A method over JSON-RPC. Raises `AgentRefused`."""
         request = {"jsonrpc": "2.0", "id": uuid4().hex, "method": method, "params": params}
         headers = {"A2A-Version": "1.0"}
-        response = httpx.post(self.url, json=request, headers=headers, timeout=ANSWER_SECONDS)
+        try:
+            response = httpx.post(self.url, json=request, headers=headers, timeout=ANSWER_SECONDS)
+        finally:
+            self._log.show()
         answer = response.raise_for_status().json()
         if "error" in answer:
             raise AgentRefused(f"{method}: {answer['error']['message']} ({answer['error']['code']})")
@@ -90,7 +112,7 @@ def running_agent(directory: Path | str = ".", **settings: str) -> Iterator[Agen
     """Runs the project in `directory` on a free port, with the offline model and a memory of its own that is
     gone at the end. `settings` are environment variables that say otherwise. Raises `AgentDidNotStart`."""
     port = _free_port()
-    environment = {**os.environ, **_ON_ITS_OWN, "PORT": str(port), **settings}
+    environment = {**os.environ, **_ON_ITS_OWN, "AGENT_PORT": str(port), **settings}
     command = [sys.executable, "-m", "agent_runtime.cli", "serve"]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(  # noqa: S603  # this interpreter, and arguments of our own
@@ -102,9 +124,11 @@ def running_agent(directory: Path | str = ".", **settings: str) -> Iterator[Agen
             stderr=subprocess.STDOUT,
         )
         try:
-            agent = AgentUnderTest(f"http://127.0.0.1:{port}")
-            _wait_until_ready(agent.url, process, output)
+            log = _Log(output)
+            agent = AgentUnderTest(f"http://127.0.0.1:{port}", log)
+            _wait_until_ready(agent.url, process, log)
             yield agent
+            log.show()
         finally:
             _stop(process)
 
@@ -116,15 +140,14 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: _Log) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if _is_ready(url):
             return
         time.sleep(0.05)
     happened = "is not ready" if process.returncode is None else f"ended with status {process.returncode}"
-    output.seek(0)
-    raise AgentDidNotStart(f"the agent {happened}; it printed:\n{output.read().decode(errors='replace')}")
+    raise AgentDidNotStart(f"the agent {happened}; it printed:\n{log.read()}")
 
 
 def _is_ready(url: str) -> bool:

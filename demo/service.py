@@ -52,7 +52,7 @@ class Program:
     """Where it keeps everything in its directory, when nobody names a PostgreSQL."""
 
 
-AGENT = Program("agent", "agent-runtime", 8000, "PORT", Path(".data/postgres"))
+AGENT = Program("agent", "agent-runtime", 8000, "AGENT_PORT", Path(".data/postgres"))
 REGISTRY = Program("registry", "registry", 7700, "JAMJET_PORT", Path(".jamjet/postgres"))
 
 

@@ -1,7 +1,7 @@
 """Reading settings so that a mistake costs one clear line, not a traceback."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -25,7 +25,7 @@ def load_settings(kind: type[_Settings]) -> _Settings:
     try:
         return kind()
     except ValidationError as error:
-        raise BadSetting(_explain(error)) from None
+        raise BadSetting(_explain(error, getattr(kind, "variable_of", str.upper))) from None
 
 
 def secrets_in(environment: Mapping[str, str]) -> list[str]:
@@ -40,14 +40,14 @@ def secrets_in(environment: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, variable_of: Callable[[str], str]) -> str:
     errors = error.errors(include_url=False)
     first = errors[0]
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ")
     # A value that may be of several kinds has an error for each.
     same = [_message(other["type"], other["msg"]) for other in errors if other["loc"][:1] == first["loc"][:1]]
-    variable = str(first["loc"][0]).upper()
+    variable = variable_of(str(first["loc"][0]))
     shown = "(hidden)" if any(word in variable for word in _SECRET_WORDS) else redact(repr(first["input"]))
     return f"{variable}={shown}: {', or '.join(dict.fromkeys(same))}"
 

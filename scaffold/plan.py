@@ -70,7 +70,9 @@ def build_plan(answers: Answers) -> dict[str, str]:
 
 
 def _fill_in(text: str, answers: Answers) -> str:
-    return text.replace("{{ name }}", answers.name).replace("{{ registry_url }}", answers.registry_url)
+    # A variable that is set to nothing would still hide one of the same name.
+    registry = f"REGISTRY_URL={answers.registry_url}" if answers.registry_url else "# REGISTRY_URL="
+    return text.replace("{{ name }}", answers.name).replace("{{ registry_setting }}", registry)
 
 
 def _texts(directory: Traversable) -> dict[str, str]:

@@ -13,7 +13,7 @@ from tests.contract.agent_who import WHO as AGENTS_WHO
 from tests.registry.who import WHO as REGISTRYS_WHO
 
 ROOT = Path(__file__).resolve().parent.parent
-AGENT = {name.upper() for name in AgentSettings.model_fields}
+AGENT = {AgentSettings.variable_of(name) for name in AgentSettings.model_fields}
 REGISTRY = {name.upper() for name in RegistrySettings.model_fields}
 SETTINGS = sorted(AGENT | REGISTRY)
 SECTIONS = {"An agent": AGENT - REGISTRY, "A registry": REGISTRY - AGENT, "Both": AGENT & REGISTRY}

@@ -23,7 +23,7 @@ async def check_card(settings: AgentSettings, directory: Path) -> list[str]:
     """
     url = settings.public_agent_url or f"http://{settings.host}:{settings.port}"
     if settings.port == 0 and not settings.public_agent_url:
-        raise BadProject("PORT=0 takes another port at each start; set PUBLIC_AGENT_URL to check the card")
+        raise BadProject("AGENT_PORT=0 takes another port at each start; set PUBLIC_AGENT_URL to check the card")
     expected = build_card(load_project(directory).card, url, bearer=bool(settings.a2a_callers))
     problems = []
     async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:

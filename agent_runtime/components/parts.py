@@ -63,4 +63,4 @@ class Parts:
         except BadProject as error:
             raise ComponentUnusable(str(error)) from error
         except Exception as error:  # whatever the package of a provider raises for its parameters
-            raise ComponentUnusable(f"MODEL={model.spec!r}: {mask.error(error)}") from error
+            raise ComponentUnusable(f"AGENT_MODEL={model.spec!r}: {mask.error(error)}") from error

@@ -1,4 +1,4 @@
-"""The chat model that `MODEL` names."""
+"""The chat model that `AGENT_MODEL` names."""
 
 from typing import Any
 
@@ -19,10 +19,12 @@ def build_model(spec: str, base_url: str = "", **parameters: Any) -> BaseChatMod
         return OfflineChatModel(**parameters)
     provider, separator, name = spec.partition(":")
     if not (provider and separator and name):
-        raise BadProject(f"MODEL={spec!r}: must be provider:name, such as openai:gpt-4.1-mini, or empty")
+        raise BadProject(f"AGENT_MODEL={spec!r}: must be provider:name, such as openai:gpt-4.1-mini, or empty")
     try:
         return build_chat_model(provider, name, base_url, **parameters)
     except KeyMissing as error:
-        raise BadProject(f"MODEL={spec!r}: {error}, or MODEL_BASE_URL to a server that needs no key") from error
+        raise BadProject(
+            f"AGENT_MODEL={spec!r}: {error}, or MODEL_BASE_URL to a server that needs no key"
+        ) from error
     except ModelUnusable as error:
-        raise BadProject(f"MODEL={spec!r}: {error}") from error
+        raise BadProject(f"AGENT_MODEL={spec!r}: {error}") from error

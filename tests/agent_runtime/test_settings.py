@@ -13,6 +13,7 @@ from groundwork.settings import BadSetting, load_settings
     [
         ("AGENT_ID", "a b", "1 to 255 printable characters without blanks or slashes"),
         ("PORT", "70000", "less than or equal to 65535"),
+        ("AGENT_PORT", "70000", "less than or equal to 65535"),
         ("PUBLIC_AGENT_URL", "example.com", "absolute http or https URL"),
         ("PUBLIC_AGENT_URL", "https://user:pw@example.com", "must not contain credentials"),
         ("POSTGRES_DSN", "foo://bar", "postgresql://user:password@host:port/database"),
@@ -20,7 +21,8 @@ from groundwork.settings import BadSetting, load_settings
         ("MEMORY_ENABLED", "maybe", "accepted are true and false"),
         ("MEMORY_BACKEND", "redis", "'postgres' or 'memory'"),
         ("MEMORY_WINDOW_SIZE", "0", "greater than or equal to 1"),
-        ("MODEL", "gpt", "provider:name"),
+        ("MODEL", "openai/gpt-4o", "provider:name"),
+        ("AGENT_MODEL", "gpt", "provider:name"),
         ("MODEL_BASE_URL", "localhost", "absolute http or https URL"),
         ("REGISTRY_URL", "zzz", "absolute http or https URL"),
         ("REGISTRY_URL", "http://h/?tenant=a", "must not have a query"),
@@ -51,7 +53,7 @@ def test_only_an_agent_id_that_is_not_set_is_the_name_of_the_directory(monkeypat
         assert load_settings(AgentSettings).named_after(Path("/srv/agent")).agent_id == agent_id
 
 
-@pytest.mark.parametrize("variable", ["HOST", "ADMIN_HOST"])
+@pytest.mark.parametrize("variable", ["HOST", "AGENT_HOST", "ADMIN_HOST"])
 def test_an_open_admin_api_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "0.0.0.0")
     with pytest.raises(
@@ -85,3 +87,16 @@ def test_the_secrets_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGISTRY_TOKEN", "canary-3")
     monkeypatch.setenv("POSTGRES_DSN", "postgresql://ann:canary-4@localhost/db")
     assert {"canary-1", "canary-2", "canary-3", "canary-4"} <= set(load_settings(AgentSettings).secrets)
+
+
+def test_what_the_agents_own_names_say_holds_wherever_they_stand(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MODEL", "openai/gpt-4o")
+    monkeypatch.setenv("PORT", "not ours")
+    monkeypatch.setenv("HOST", "web-1.internal")
+    (tmp_path / ".env").write_text("AGENT_MODEL=openai:gpt-4o\nAGENT_PORT=8123\nAGENT_HOST=127.0.0.1\n")
+    settings = AgentSettings(_env_file=tmp_path / ".env")
+    assert (settings.model, settings.port, settings.host) == ("openai:gpt-4o", 8123, "127.0.0.1")
+    monkeypatch.setenv("AGENT_MODEL", "")
+    assert AgentSettings(_env_file=tmp_path / ".env").model == ""

@@ -32,7 +32,7 @@ def test_the_name_stands_where_a_name_goes_and_no_placeholder_is_left(template: 
     assert [path for path, text in plan.items() if "{{" in text] == []
     assert plan["README.md"].startswith("# my-agent\n")
     assert "\nAGENT_ID=my-agent\n" in plan[".env"]
-    assert "\nREGISTRY_URL=http://127.0.0.1:7700\nREGISTRY_TOKEN=\n" in plan[".env"]
+    assert "\nREGISTRY_URL=http://127.0.0.1:7700\n# REGISTRY_TOKEN=\n" in plan[".env"]
     assert tomllib.loads(plan["agent.toml"])["card"]["name"] == "my-agent"
 
 
@@ -64,11 +64,12 @@ def test_the_commented_examples_are_understood_too(tmp_path: Path):
     assert (set(project.mcp), set(project.peers)) == ({"weather", "files"}, {"researcher"})
 
 
-def test_every_setting_is_one_the_agent_knows_and_none_is_a_secret(tmp_path: Path):
+def test_every_setting_is_one_the_agent_knows_and_none_is_a_secret_or_empty(tmp_path: Path):
     file = tmp_path / ".env"
     file.write_text(build_plan(Answers("my-agent"))[".env"])
     values = dotenv_values(file)
     assert {name.lower() for name in values} - set(AgentSettings.model_fields) == {"langgraph_strict_msgpack"}
+    assert all(values.values())
     assert values["LANGGRAPH_STRICT_MSGPACK"] == "true"
     assert not any(value for name, value in values.items() if "TOKEN" in name or "DSN" in name)
     assert AgentSettings(_env_file=file).agent_id == "my-agent"
@@ -78,7 +79,7 @@ def test_containers_take_their_secrets_from_the_environment_alone():
     compose = yaml.safe_load(build_plan(Answers("my-agent"))["compose.yaml"])
     agent = compose["services"]["agent"]["environment"]
     database = compose["services"]["postgres"]["environment"]
-    assert agent["HOST"] == "0.0.0.0"
+    assert agent["AGENT_HOST"] == "0.0.0.0"
     assert agent["ADMIN_TOKEN"].startswith("${ADMIN_TOKEN:?")
     assert "${POSTGRES_PASSWORD:?" in agent["POSTGRES_DSN"]
     assert database["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")

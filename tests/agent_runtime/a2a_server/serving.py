@@ -36,6 +36,7 @@ from agent_runtime.turns.outputs import (
 )
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.background import running
+from groundwork.loop_watch import LoopWatch
 from groundwork.postgres import Pool
 from tests.servers import run_server
 
@@ -194,7 +195,9 @@ async def serving(
     card_url = CardUrl("http://agent.test", None)
     app = FastAPI()
     async with (
-        open_lease(pool, agent_id, given.turn_lease_seconds) as lease,
+        open_lease(
+            pool, agent_id, given.turn_lease_seconds, watch=LoopWatch(), longest_seconds=given.max_turn_seconds
+        ) as lease,
         open_a2a_server(given, project, pool, card_url) as a2a,
     ):
         turns = Turns(pool, lease, a2a.recorder, script.run, lost=a2a.turn_lost)

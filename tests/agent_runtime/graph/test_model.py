@@ -106,7 +106,7 @@ def test_a_missing_key_names_the_variable(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("spec", ["nosuch:model", "gpt-4.1-mini", "openai:", ":x"])
 def test_what_is_no_provider_and_name_is_refused(spec: str):
-    with pytest.raises(BadProject, match=f"MODEL='{spec}'"):
+    with pytest.raises(BadProject, match=f"AGENT_MODEL='{spec}'"):
         build_model(spec)
 
 
