@@ -6,7 +6,8 @@ from agent_runtime.card_url import CardUrl
 from agent_runtime.fleet.settings import OwnSettings
 from agent_runtime.memory.config import LiveMemoryConfig, MemoryConfig
 from agent_runtime.threads.service import Threads
-from groundwork.postgres import Pool, mask_password
+from groundwork.dsn import mask_password
+from groundwork.postgres import Pool
 
 
 @dataclass(frozen=True)

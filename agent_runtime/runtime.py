@@ -45,10 +45,11 @@ from agent_runtime.turns.state_types import serializer_for
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.background import running
 from groundwork.bounded_http import OpenTransport
+from groundwork.dsn import mask_password
 from groundwork.fetch import CheckingTransport, OutgoingPolicy
 from groundwork.grace import Grace
 from groundwork.loop_watch import LoopWatch
-from groundwork.postgres import Pool, check_database, mask_password, open_pool
+from groundwork.postgres import Pool, check_database, open_pool
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 
 from agent_runtime.memory.config import MemoryConfig
-from groundwork.postgres import is_dsn, passwords_in
+from groundwork.dsn import check_dsn, passwords_in
 
 _HOST = re.compile(r"\[[0-9a-fA-F:.]+\](:\d{1,5})?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|[^:\[\]/@?#\\\s]+(:\d{1,5})?")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -174,8 +174,7 @@ class AgentSettings(BaseSettings):
     @field_validator("postgres_dsn")
     @classmethod
     def _dsn_can_be_read(cls, value: SecretStr) -> SecretStr:
-        if not is_dsn(value.get_secret_value()):
-            raise ValueError("accepted: postgresql://user:password@host:port/database, or key=value pairs")
+        check_dsn(value.get_secret_value())
         return value
 
     @field_validator("model")

@@ -4,6 +4,7 @@ import logging
 
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
+from groundwork.migrations import unhurried
 from groundwork.postgres import Pool
 
 logger = logging.getLogger(__name__)
@@ -20,8 +21,8 @@ SELECT i.indexrelid::regclass::text AS name
 
 async def prepare_checkpoint_tables(pool: Pool) -> None:
     """Brings the tables to the library's release; the caller holds `groundwork.migrations.schema_lock`."""
-    async with pool.connection() as conn:
+    async with unhurried(pool) as conn:
         for row in await (await conn.execute(_INVALID_INDEXES)).fetchall():
             logger.warning("dropping the unfinished index %s", row["name"])
             await conn.execute(f"DROP INDEX CONCURRENTLY {row['name']}")
-    await AsyncPostgresSaver(pool).setup()
+        await AsyncPostgresSaver(conn).setup()

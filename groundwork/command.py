@@ -1,11 +1,16 @@
 """What our command lines have in common: how they end, and what they say when they cannot."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import typer
+
+from groundwork.signals import Cancelling
+
+logger = logging.getLogger(__name__)
 
 CANNOT = 2
 """Exit status when the settings, the address, the database or the like make a command impossible."""
@@ -26,9 +31,12 @@ def run(
     """Runs a command to its end, one that `serves` on the quickest event loop there is. What makes it impossible,
     `impossible` and what every service of ours can run into, is said in one line, without a traceback. Raises
     `typer.Exit`."""
+    from psycopg import Error as PostgresError
+
+    from groundwork.dsn import without_names
     from groundwork.embedded import EmbeddedPostgresFailed
     from groundwork.migrations import SchemaLockTimeout, SchemaNotReady, SchemaTooNew
-    from groundwork.postgres import DatabaseUnavailable
+    from groundwork.postgres import DatabaseUnavailable, refusal_of
     from groundwork.serving import AddressInUse
 
     everywhere: tuple[type[Exception], ...] = (
@@ -39,14 +47,24 @@ def run(
         SchemaNotReady,
         SchemaTooNew,
     )
+    cancelling = Cancelling()
+
+    async def watched() -> Any:
+        cancelling.watch()
+        return await work
+
     try:
         with asyncio.Runner(loop_factory=_quickest_loop() if serves else None) as runner:
-            return runner.run(work)
+            return runner.run(watched())
     except impossible + everywhere as error:
         complain(program, str(error))
         raise typer.Exit(CANNOT) from None
+    except PostgresError as error:
+        logger.debug("refused by PostgreSQL", exc_info=error)
+        complain(program, without_names(refusal_of(error)))
+        raise typer.Exit(CANNOT) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Exit(130) from None
+        raise typer.Exit(cancelling.status(serves=serves)) from None
 
 
 def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
 
-from groundwork.postgres import Connection, Pool
+from groundwork.postgres import Connection, Pool, is_pooled
 
 _FILENAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 
@@ -15,6 +15,13 @@ _FILENAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 # the text because a parameter would leave a portal open, and with it a snapshot, for which `CREATE INDEX
 # CONCURRENTLY` on another connection waits until the transaction ends.
 _TRY_SCHEMA_LOCK = "SELECT pg_try_advisory_xact_lock(1548630529) AS held"
+
+# The lock's transaction is idle while others work under it, for as long as they need. A release that does not know
+# a setting does not list it; and no parameters, as above.
+_WAIT_FOR_EVER = (
+    "SELECT set_config(name, '0', true) FROM pg_settings"
+    " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
 
 
 class SchemaLockTimeout(Exception):
@@ -64,6 +71,7 @@ async def schema_lock(pool: Pool, timeout: float = 30.0) -> AsyncIterator[None]:
         async with pool.connection() as conn, conn.transaction():
             row = await (await conn.execute(_TRY_SCHEMA_LOCK)).fetchone()
             if row is not None and row["held"]:
+                await conn.execute(_WAIT_FOR_EVER)
                 yield
                 return
         if asyncio.get_running_loop().time() > deadline:
@@ -89,6 +97,7 @@ async def migrate(pool: Pool, package: str, table: str) -> list[str]:
             if migration.number in done:
                 continue
             async with conn.transaction():
+                await conn.execute("SET LOCAL statement_timeout = 0")
                 await conn.execute(migration.sql)
                 await conn.execute(
                     f"INSERT INTO {table} (number, name) VALUES (%s, %s)",  # noqa: S608 - a name of ours
@@ -96,6 +105,24 @@ async def migrate(pool: Pool, package: str, table: str) -> list[str]:
                 )
             applied.append(migration.name)
     return applied
+
+
+@asynccontextmanager
+async def unhurried(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection whose statements may take as long as they need, though they are in no transaction of ours.
+
+    Behind a pooler it is one like any other: nobody knows on which of the server's connections a setting stays.
+    """
+    async with pool.connection() as conn:
+        if await is_pooled(conn):
+            yield conn
+            return
+        await conn.execute("SET statement_timeout = 0")
+        try:
+            yield conn
+        finally:
+            if not conn.broken:
+                await conn.execute("RESET statement_timeout")
 
 
 async def check_schema(pool: Pool, package: str, table: str, place: str, remedy: str) -> None:

@@ -1,8 +1,9 @@
 """Things that take time to come up, while others do."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from importlib import import_module
 from types import ModuleType
 from typing import TypeVar
@@ -25,5 +26,29 @@ async def opening(resource: AbstractAsyncContextManager[Opened]) -> AsyncIterato
 
 
 async def imported(name: str) -> ModuleType:
-    """The module. The event loop goes on meanwhile, so that what else has begun does too."""
-    return await asyncio.to_thread(import_module, name)
+    """Return the module. The event loop goes on meanwhile, so that what else has begun does too.
+
+    The thread is a daemon: a process that is told to stop meanwhile does not wait for the import to end.
+    """
+    loop = asyncio.get_running_loop()
+    module: asyncio.Future[ModuleType] = loop.create_future()
+
+    def tell(result: ModuleType | None, error: BaseException | None) -> None:
+        if module.done():  # cancelled meanwhile
+            return
+        if error is not None:
+            module.set_exception(error)
+        elif result is not None:
+            module.set_result(result)
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = import_module(name)
+        except BaseException as failed:  # raised again where the module is awaited
+            error = failed
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, result, error)
+
+    threading.Thread(target=work, name=f"import-{name}", daemon=True).start()
+    return await module

@@ -1,19 +1,19 @@
 """The process's one connection pool, and what its errors mean to us."""
 
 import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.conninfo import make_conninfo
-from psycopg.rows import DictRow, dict_row
+from psycopg import AsyncConnection, IsolationLevel
+from psycopg.rows import DictRow, dict_row, scalar_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from groundwork.budget import TooFewConnections, check_budget, name_of_connections
+from groundwork.dsn import describe, without_names
 from groundwork.tracing import connection_options
 
 logger = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ async def open_pool(
         max_idle=300,
         reconnect_timeout=5,
         check=_check_unless_trusted,
+        configure=partial(configure, pooled=pooled),
         name=name,
         open=False,
     )
@@ -139,27 +140,80 @@ def connection_kwargs(prepare_threshold: int | None) -> dict[str, Any]:
         "autocommit": True,
         "row_factory": dict_row,
         "prepare_threshold": prepare_threshold,
+        "client_encoding": "utf8",
         **_SOCKET_OPTIONS,
     }
 
 
-async def _first_connection(dsn: str, name: str, size: int) -> bool:
-    """Tries the server once and finds out whether a pooler stands in between; if not, whether there is room.
+# What the driver reads and our statements mean must not hang on what is set for the database or the role. These a
+# pooler carries from one connection of the server to the next.
+_FORMATS = {"TimeZone": "UTC", "DateStyle": "ISO, MDY", "standard_conforming_strings": "on"}
 
-    A pooler hands out a backend id of its own making at connection time, the server answers with the
-    real one; PgBouncer is recognised by that difference without asking it anything of its own.
+# A statement outside a transaction block has no other place to take these from. Timeouts of statements, locks and
+# idle transactions stay what the operator has made them.
+_DEFAULTS = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "idle_session_timeout": "0",
+    "IntervalStyle": "postgres",
+}
+
+
+async def configure(conn: AsyncConnection[Any], *, pooled: bool) -> None:
+    """Make a new connection independent of the defaults of its database and role.
+
+    Behind a pooler (`pooled`) nothing is set that would stay behind on a connection of the server, for whoever
+    gets it next; `_first_connection` has seen that there is no need.
     """
+    await conn.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    await conn.set_read_only(False)
+    await conn.set_deferrable(False)
+    wanted = _FORMATS if pooled else {**_FORMATS, **_DEFAULTS}
+    query = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted (name, value)"
+    await conn.execute(query, [list(wanted), list(wanted.values())], prepare=False)
+
+
+async def is_pooled(conn: AsyncConnection[Any]) -> bool:
+    """Whether a pooler stands in between.
+
+    It hands out a backend id of its own making at connection time, the server answers with the real one; PgBouncer
+    is recognised by that difference without asking it anything of its own.
+    """
+    cursor = conn.cursor(row_factory=scalar_row)
+    row = await (await cursor.execute("SELECT pg_backend_pid()", prepare=False)).fetchone()
+    return bool(row != conn.info.backend_pid)
+
+
+async def _first_connection(dsn: str, name: str, size: int) -> bool:
+    """Try the server once and find out whether a pooler stands in between; if not, whether there is room."""
     try:
         async with await AsyncConnection.connect(dsn, autocommit=True, **_SOCKET_OPTIONS) as conn:
-            row = await (await conn.execute("SELECT pg_backend_pid()", prepare=False)).fetchone()
-            if row is not None and row[0] == conn.info.backend_pid:
+            if pooled := await is_pooled(conn):
+                await _check_defaults(conn)
+            else:
                 await check_budget(conn, name, size)
-                return False
-    except TooFewConnections as error:
+            return pooled
+    except (TooFewConnections, _UnfitDefaults) as error:
         raise DatabaseNotReachable(f"PostgreSQL at {describe(dsn)}: {error}") from None
     except psycopg.Error as error:
-        raise DatabaseNotReachable(f"cannot connect to PostgreSQL at {describe(dsn)}: {error}") from error
-    return True
+        reason = without_names(str(error), dsn)
+        raise DatabaseNotReachable(f"cannot connect to PostgreSQL at {describe(dsn)}: {reason}") from error
+
+
+class _UnfitDefaults(Exception):
+    """The connections that a pooler hands out begin with settings that nobody can change for one client alone."""
+
+
+async def _check_defaults(conn: AsyncConnection[Any]) -> None:
+    cursor = conn.cursor(row_factory=scalar_row)
+    for setting in ("default_transaction_isolation", "default_transaction_read_only"):
+        value = await (await cursor.execute("SELECT current_setting(%s)", [setting], prepare=False)).fetchone()
+        if value != _DEFAULTS[setting]:
+            raise _UnfitDefaults(
+                f"behind a pooler, {setting} has to be {_DEFAULTS[setting]!r} and is {value!r}; change it with"
+                " ALTER ROLE … SET for the role that the pooler connects as, or connect without the pooler"
+            )
 
 
 def _default_threshold(pooled: bool) -> int | None:
@@ -176,56 +230,21 @@ async def check_database(pool: Pool, timeout: float = 2.0) -> None:
             await conn.execute("SELECT 1")
 
 
-def describe(dsn: str) -> str:
-    """The address in a DSN, without user, password or options, for messages and logs."""
-    try:
-        parts = psycopg.conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        return "an address that cannot be parsed"
-    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', 'postgres')}"
+_REFUSALS: dict[type[psycopg.Error], str] = {
+    psycopg.errors.ReadOnlySqlTransaction: "a standby for example; name the server that takes writes",
+    psycopg.errors.InsufficientPrivilege: "the role needs that right, or one that has it runs `migrate`",
+    psycopg.errors.InvalidSchemaName: "the first schema in search_path has to exist before the start",
+    psycopg.errors.UndefinedTable: "its schema is not this release's; run `migrate`",
+    psycopg.errors.UndefinedColumn: "its schema is not this release's; run `migrate`",
+    psycopg.errors.UndefinedFunction: "its schema is not this release's; run `migrate`",
+}
 
 
-def mask_password(dsn: str) -> str:
-    """The DSN with its passwords replaced by `***`; `""` stays empty.
-
-    When a password may still be in it, `***` is all that is returned.
-    """
-    try:
-        secrets = _passwords(dsn)
-        if not secrets:
-            return dsn
-        if "://" in dsn:
-            masked = re.sub(r"^([^:]+://[^:@/]*):[^@/]*@", r"\1:***@", dsn)
-            masked = re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", masked)
-        else:
-            masked = make_conninfo(dsn, **dict.fromkeys(secrets, "***"))
-        hidden = set(_passwords(masked).values()) == {"***"}
-    except psycopg.ProgrammingError:
-        return "***"
-    return masked if hidden else "***"
-
-
-def _passwords(dsn: str) -> dict[str, str]:
-    parts = psycopg.conninfo.conninfo_to_dict(dsn)
-    return {name: str(parts[name]) for name in ("password", "sslpassword") if parts.get(name)}
-
-
-def is_dsn(text: str) -> bool:
-    """Whether the text can be read as a connection string; nothing is connected to."""
-    try:
-        psycopg.conninfo.conninfo_to_dict(text)
-    except psycopg.ProgrammingError:
-        return False
-    return True
-
-
-def passwords_in(dsn: str) -> list[str]:
-    """The password of a DSN, if it has one."""
-    try:
-        password = psycopg.conninfo.conninfo_to_dict(dsn).get("password")
-    except psycopg.ProgrammingError:
-        return []
-    return [str(password)] if password else []
+def refusal_of(error: psycopg.Error) -> str:
+    """Why PostgreSQL does not let a command do its work, with what helps where that is known."""
+    said = error.diag.message_primary or str(error) or type(error).__name__
+    hint = next((text for kind, text in _REFUSALS.items() if isinstance(error, kind)), None)
+    return f"PostgreSQL refuses: {said}" + (f" ({hint})" if hint else "")
 
 
 @contextmanager

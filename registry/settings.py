@@ -8,8 +8,9 @@ from urllib.parse import unquote
 from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from groundwork.dsn import check_dsn, passwords_in
 from groundwork.hosts import is_loopback
-from groundwork.postgres import PrepareThreshold, is_dsn, passwords_in
+from groundwork.postgres import PrepareThreshold
 from groundwork.serving import http_url
 
 # What libpq reads: a URL, or key=value pairs. Whatever begins like one and is none is a mistake, and no path.
@@ -142,10 +143,7 @@ class RegistrySettings(BaseSettings):
     def _database_can_be_told(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value().strip()
         if _POSTGRES.match(text):
-            if not is_dsn(text):
-                raise ValueError(
-                    "accepted: postgresql://user:password@host:port/database, key=value pairs, or a path"
-                )
+            check_dsn(text)
         elif "://" in text and not text.startswith("sqlite:"):
             raise ValueError(
                 "accepted: postgresql://user:password@host:port/database, a path, or sqlite: and a path"

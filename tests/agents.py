@@ -142,7 +142,12 @@ class Agent:
 
 @asynccontextmanager
 async def running_agent(
-    directory: Path, database_url: str, agent_id: str | None = "test-agent", **settings: Any
+    directory: Path,
+    database_url: str,
+    agent_id: str | None = "test-agent",
+    *,
+    migrate: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[Agent]:
     """Opens and serves the project in `directory`; settings are given by their names in `AgentSettings`."""
     given = AgentSettings(
@@ -154,7 +159,7 @@ async def running_agent(
     project = load_project(directory)
     async with (
         open_runtime(
-            given, project, public_url="http://agent.test", env_file=directory / ".env", migrate=False
+            given, project, public_url="http://agent.test", env_file=directory / ".env", migrate=migrate
         ) as runtime,
         run_server(create_app(runtime, [_admin(runtime)])) as url,
         httpx.AsyncClient(base_url=url, timeout=30, verify=False) as http,

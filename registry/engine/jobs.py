@@ -17,7 +17,7 @@ from psycopg.errors import ForeignKeyViolation, RaiseException
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import PoolClosed
 
-from groundwork.postgres import Connection, DatabaseUnavailable, Pool
+from groundwork.postgres import Connection, DatabaseUnavailable, Pool, configure, is_pooled
 from groundwork.tracing import origin, spanned, take_over
 from registry.executions import store
 from registry.executions.models import StalledJob
@@ -70,6 +70,7 @@ class _Connector(PsycopgConnector):
         while True:
             try:
                 async with await AsyncConnection.connect(conninfo, **options) as conn:
+                    await configure(conn, pooled=await is_pooled(conn))
                     for channel in channels:
                         await conn.execute(SQL("LISTEN {}").format(Identifier(channel)))
                     async for heard in conn.notifies():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from groundwork.postgres import mask_password
+from groundwork.dsn import mask_password
 
 
 @pytest.mark.parametrize(
