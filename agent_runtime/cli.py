@@ -10,7 +10,7 @@ import typer
 from dotenv import load_dotenv
 
 from agent_runtime.errors import AgentError
-from groundwork.command import CANNOT, busy, complain, run
+from groundwork.command import CANNOT, busy, complain, run, run_with
 
 if TYPE_CHECKING:
     from agent_runtime.settings import AgentSettings
@@ -52,6 +52,19 @@ def migrate() -> None:
         _say("The schema is up to date.")
 
     _run(work())
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def with_database(command: Annotated[list[str], typer.Argument(help="What to run, with its arguments.")]) -> None:
+    """Run a command, such as pg_restore, while the embedded PostgreSQL of this directory runs."""
+
+    async def work() -> int:
+        from agent_runtime.data import open_embedded_database
+
+        async with open_embedded_database(_settings(), Path.cwd()) as dsn:
+            return await run_with(dsn, command)
+
+    raise typer.Exit(_run(work()))
 
 
 @threads_app.command()

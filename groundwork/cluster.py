@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import socket
-import stat
 import subprocess
 import tempfile
 import time
@@ -19,9 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from groundwork.programs import NotReadable, readable_programs
+
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 60.0
+_HERE = Path("/proc/self/cwd")
 _PORT = 5432  # names the socket file, and nothing else
 _SOCKET_PATH_BYTES = 103  # what fits into sockaddr_un everywhere
 
@@ -90,6 +92,8 @@ def _find_postmaster(directory: Path) -> Postmaster | None:
         return None
     lines += [""] * (8 - len(lines))  # a server that starts writes them one by one
     socket_directory = Path(lines[4].strip()) if lines[4].strip() else None
+    if socket_directory == _HERE:
+        socket_directory = directory
     return Postmaster(abs(int(lines[0])), socket_directory, lines[7].strip() == "ready")
 
 
@@ -99,6 +103,16 @@ class _Programs:
 
     directory: Path
     user: pwd.struct_passwd | None = field(default=None)
+
+    @property
+    def data(self) -> Path:
+        """The working directory, as the programs are told of it.
+
+        PostgreSQL makes an absolute path of what it is given and walks to it, which the user who runs it for root
+        may not be able to do: root's own directories are closed to others, and stay so. That user stands in the
+        data directory already, and to get there by this name needs no right on the way.
+        """
+        return _HERE if self.user and _HERE.exists() else Path()
 
     def run(self, command: str, *arguments: str, cwd: Path) -> None:
         """Raises `EmbeddedPostgresFailed` with what the program said.
@@ -152,22 +166,10 @@ def _find_programs(directory: Path) -> _Programs:
         return _Programs(server.bin_path)
     owner = (directory / "PG_VERSION").stat().st_uid if (directory / "PG_VERSION").exists() else 0
     user = pwd.getpwuid(owner) if owner else pwd.getpwnam(server.system_user)
-    return _Programs(server.bin_path, user)
-
-
-def _let_in(programs: Path, directory: Path) -> None:
-    """Lets the system user walk to both directories, no more, and read the programs."""
-    for path in {*programs.parents, *directory.parents}:
-        _grant(path, stat.S_IXOTH)
-    for path in [programs, *programs.rglob("*")]:
-        if not path.is_symlink():
-            _grant(path, stat.S_IROTH | (stat.S_IXOTH if path.stat().st_mode & stat.S_IXUSR else 0))
-
-
-def _grant(path: Path, permission: int) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & permission != permission:
-        path.chmod(mode | permission)
+    try:
+        return _Programs(readable_programs(server.bin_path, user), user)
+    except NotReadable as error:
+        raise EmbeddedPostgresFailed(str(error)) from error
 
 
 def start_server(directory: Path, move_here: Callable[[Path], None], *, durable: bool) -> Postmaster:
@@ -177,8 +179,6 @@ def start_server(directory: Path, move_here: Callable[[Path], None], *, durable:
     """
     programs = _find_programs(directory)
     try:
-        if programs.user:
-            _let_in(programs.directory.parent, directory)
         if not (directory / "PG_VERSION").exists():
             _create_cluster(programs, directory, move_here, () if durable else ("--no-sync",))
         return _ensure_running(programs, directory, () if durable else _NOT_DURABLE)
@@ -195,7 +195,7 @@ def _create_cluster(
         raise EmbeddedPostgresFailed(f"{directory} is not empty and holds no PostgreSQL data; name another one")
     if directory.is_mount() or not os.access(directory.parent, os.W_OK):
         programs.own(directory)
-        programs.run("initdb", *_INITDB_OPTIONS, *options, "--pgdata=.", cwd=directory)
+        programs.run("initdb", *_INITDB_OPTIONS, *options, f"--pgdata={programs.data}", cwd=directory)
         return
     prefix = f".{directory.name}-new-"
     for leftover in directory.parent.glob(f"{glob.escape(prefix)}*"):
@@ -203,7 +203,7 @@ def _create_cluster(
     staging = Path(tempfile.mkdtemp(prefix=prefix, dir=directory.parent))
     try:
         programs.own(staging)
-        programs.run("initdb", *_INITDB_OPTIONS, *options, "--pgdata=.", cwd=staging)
+        programs.run("initdb", *_INITDB_OPTIONS, *options, f"--pgdata={programs.data}", cwd=staging)
         move_here(staging)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -237,10 +237,11 @@ def _try_to_start(programs: _Programs, directory: Path, options: tuple[str, ...]
     log = directory / "log"
     log_size = log.stat().st_size if log.exists() else 0
     socket_directory = _socket_directory(programs, directory)
-    arguments = ["-h", "", "-p", str(_PORT), "-k", str(socket_directory), "-c", "unix_socket_permissions=0700"]
+    named = _HERE if socket_directory == directory and programs.data == _HERE else socket_directory
+    arguments = ["-h", "", "-p", str(_PORT), "-k", str(named), "-c", "unix_socket_permissions=0700"]
     try:
         programs.run(
-            *("pg_ctl", "start", "--wait", "--timeout=60", "--silent", "--log=log", "--pgdata=."),
+            *("pg_ctl", "start", "--wait", "--timeout=60", "--silent", "--log=log", f"--pgdata={programs.data}"),
             f"--options={shlex.join([*arguments, *options])}",
             cwd=directory,
         )

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import typer
@@ -43,6 +45,7 @@ def run(
         AddressInUse,
         DatabaseUnavailable,
         EmbeddedPostgresFailed,
+        NoSuchCommand,
         SchemaLockTimeout,
         SchemaNotReady,
         SchemaTooNew,
@@ -64,7 +67,19 @@ def run(
         complain(program, without_names(refusal_of(error)))
         raise typer.Exit(CANNOT) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Exit(cancelling.status(serves=serves)) from None
+        status = cancelling.status(serves=serves)
+        if serves:
+            _leave(status)
+        raise typer.Exit(status) from None
+
+
+def _leave(status: int) -> None:
+    """End the process at once. All is closed, and an import may still go on in a thread (`overlap.imported`): the
+    interpreter's own end would cut that off in the middle of foreign code, which aborts then."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -74,6 +89,33 @@ def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return new_event_loop
+
+
+class NoSuchCommand(Exception):
+    """The command that was to be run cannot be started; the message says why."""
+
+
+async def run_with(dsn: str, command: Sequence[str]) -> int:
+    """Run another program, for which libpq's variables name the database. Returns its exit status.
+
+    Raises `NoSuchCommand`.
+    """
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(dsn)
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname"}
+    given = {variable: str(parts[name]) for variable, name in names.items() if name in parts}
+    try:
+        process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **given})
+    except OSError as error:
+        raise NoSuchCommand(f"cannot run {command[0]}: {error.strerror}") from error
+    try:
+        return await process.wait()
+    except asyncio.CancelledError:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+        raise
 
 
 def busy(what: str) -> AbstractContextManager[object]:

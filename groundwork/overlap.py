@@ -28,7 +28,7 @@ async def opening(resource: AbstractAsyncContextManager[Opened]) -> AsyncIterato
 async def imported(name: str) -> ModuleType:
     """Return the module. The event loop goes on meanwhile, so that what else has begun does too.
 
-    The thread is a daemon: a process that is told to stop meanwhile does not wait for the import to end.
+    A process that is told to stop meanwhile does not wait for the import to end (see `command.run`).
     """
     loop = asyncio.get_running_loop()
     module: asyncio.Future[ModuleType] = loop.create_future()
@@ -45,7 +45,7 @@ async def imported(name: str) -> ModuleType:
         result, error = None, None
         try:
             result = import_module(name)
-        except BaseException as failed:  # raised again where the module is awaited
+        except BaseException as failed:  # noqa: BLE001  # raised again where the module is awaited
             error = failed
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(tell, result, error)

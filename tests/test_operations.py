@@ -58,16 +58,17 @@ async def test_a_backup_made_while_a_registry_runs_lets_its_executions_go_on_els
         async with httpx.AsyncClient(base_url=registry.url, headers=bearer, timeout=30) as http:
             execution_id = await start(http, REVIEW, amount=7)
             await until(http, execution_id, "paused")
-            *_, verified = follow([*commands("The embedded server"), *commands("Backup of a registry")], first)
+            follow([*commands("The embedded server"), *commands("Backup of a registry")], first)
             await decide(http, execution_id, "rejected")
         *_, verified_since = follow(["registry audit verify"], first)
     second = data_directory / "second"
     second.mkdir()
-    shutil.copy(first / "backup.dump", second)
+    for name in ("backup.dump", "backup.head"):
+        shutil.copy(first / name, second)
     *restoring, serve = commands("Restore of a registry")
     assert serve == "registry serve"
     *_, restored = follow([*commands("The embedded server"), *restoring], second)
-    assert restored == verified
+    assert head(restored) == (second / "backup.head").read_text().strip()
     async with (
         registry_process(second) as registry,
         httpx.AsyncClient(base_url=registry.url, headers=bearer, timeout=30) as http,
@@ -75,7 +76,6 @@ async def test_a_backup_made_while_a_registry_runs_lets_its_executions_go_on_els
         [lost] = in_shell([f"registry audit verify --expect {head(verified_since)}"], second)
         assert (await until(http, execution_id, "paused"))["status"] == "paused"
         assert (await decide(http, execution_id, "approved"))["status"] == "completed"
-        follow([f"registry audit verify --expect {head(verified)}"], second)
     assert (lost.status, "BROKEN" in lost.text) == (1, True)
 
 
@@ -107,8 +107,6 @@ def commands(title: str) -> list[str]:
 
 def follow(steps: Sequence[str], directory: Path, **settings: str) -> list[Answer]:
     """Raises `AssertionError` with those that did not end with 0."""
-    if os.geteuid() == 0:
-        steps = [step.replace("$BIN/pg_ctl", "runuser -u pgserver -- $BIN/pg_ctl") for step in steps]
     answers = in_shell(steps, directory, **settings)
     failed = [(step, answer) for step, answer in zip(steps, answers, strict=True) if answer.status != 0]
     assert not failed

@@ -18,6 +18,9 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
 app.command("migrate")(serve.migrate)
+app.command("with-database", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
+    serve.with_database
+)
 app.command("run")(executions.run)
 app.command("inspect")(executions.inspect)
 app.command("events")(executions.events)

@@ -58,6 +58,19 @@ def migrate() -> None:
     run(work())
 
 
+def with_database(command: Annotated[list[str], typer.Argument(help="What to run, with its arguments.")]) -> None:
+    """Run a command, such as pg_restore, while the embedded PostgreSQL of this directory runs."""
+    from groundwork.command import run_with
+
+    async def work() -> int:
+        from registry.data import open_embedded_database
+
+        async with open_embedded_database(load()) as dsn:
+            return await run_with(dsn, command)
+
+    raise typer.Exit(run(work()))
+
+
 # The embedded server comes up while the rest is imported.
 
 
