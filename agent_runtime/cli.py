@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from dotenv import load_dotenv
 
 from agent_runtime.errors import AgentError
 from groundwork.command import CANNOT, busy, complain, run, run_with
@@ -114,8 +113,14 @@ def card() -> None:
 
 def main() -> None:
     """Entry point. `.env` comes first: what it sets decides how some libraries behave when imported."""
+    from groundwork.settings import BadSetting, read_env_file
+
     outer = frozenset(os.environ)
-    load_dotenv(Path.cwd() / ".env")
+    try:
+        read_env_file()
+    except BadSetting as error:
+        _complain(str(error))
+        raise SystemExit(CANNOT) from None
     if not any(name.startswith("OTEL_") for name in os.environ):
         # The A2A SDK traces every call for OpenTelemetry, also where nobody has set it up.
         os.environ["OTEL_INSTRUMENTATION_A2A_SDK_ENABLED"] = "false"

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from agent_runtime.toml_tables import Table, expand
 from groundwork.mcp_server import McpServer
+from groundwork.urls import split_url
 
 REGISTRY_NAME = "registry"
 """What `/status` shows the agent's registry as, among the peers, none of which can have the name."""
@@ -103,14 +103,10 @@ class OutsideReader:
         written = table.text("url")
         url, values = self._values_in(table, "url", written)
         url = url.strip()
-        accepted = "must be an absolute http or https URL with a host"
         try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            table.refuse("url", accepted)
-        if not usable or not url.isprintable() or " " in url:
-            table.refuse("url", accepted)
+            parts = split_url(url)
+        except ValueError as error:
+            table.refuse("url", str(error))
         if parts.fragment:
             table.refuse("url", "must not have a fragment (#...)")
         # The host may come from the environment and is no secret; a key in the path or the query is.

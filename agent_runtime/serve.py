@@ -18,7 +18,7 @@ from groundwork.background import running
 from groundwork.load import Load
 from groundwork.logs import configure_logging
 from groundwork.serving import Listener, bind, serve, url_of
-from groundwork.settings import secrets_in
+from groundwork.settings import near_misses, secrets_in
 from groundwork.tracing import open_tracing
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ async def serve_agent(
     configure_logging(
         settings.log_level, settings.log_format, [*settings.secrets, *project.secrets, *secrets_in(os.environ)]
     )
+    for line in near_misses(AgentSettings):
+        logger.warning("%s", line)
     with bind(settings.host, settings.port) as agent_socket:
         public_url = settings.public_agent_url or url_of(agent_socket)
         async with (

@@ -1,6 +1,7 @@
 """Connection strings of PostgreSQL: whether one can be used, and how it may be shown."""
 
 import re
+from collections.abc import Mapping
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -38,7 +39,7 @@ def check_dsn(text: str) -> None:
         raise ValueError("@, /, : and % in a user or password are written %40, %2F, %3A and %25")
 
 
-def _is_cut_in_the_wrong_place(url: str, parts: dict[str, object]) -> bool:
+def _is_cut_in_the_wrong_place(url: str, parts: Mapping[str, object]) -> bool:
     """Whether a character of a password was taken for the end of it."""
     address = url.partition("://")[2].partition("?")[0]
     ports = str(parts.get("port", "")).split(",")

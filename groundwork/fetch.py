@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from groundwork.urls import split_url
+
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Where another address is wrapped into an IPv6 one: the network, and how far from the right its 32 bits are.
@@ -215,9 +217,12 @@ class CheckingTransport(httpx.AsyncBaseTransport):
 def check_url(url: str) -> httpx.URL:
     """Raises `InvalidUrl`."""
     try:
+        split_url(url)
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError):
         raise InvalidUrl("not a valid URL") from None
+    except ValueError as error:
+        raise InvalidUrl(f"a URL {error}") from None
     return _check_parts(parsed)
 
 

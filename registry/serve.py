@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from groundwork.grace import Grace
 from groundwork.logs import configure_logging
 from groundwork.serving import Listener, bind, serve, until_signal, url_of
-from groundwork.settings import secrets_in
+from groundwork.settings import near_misses, secrets_in
 from groundwork.tracing import open_tracing
 from registry.app import create_app
 from registry.data import describe_database
@@ -36,7 +36,7 @@ async def serve_registry(
 
     Raises what makes a start impossible: `AddressInUse`, and what `open_registry` raises.
     """
-    configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *secrets_in(os.environ)])
+    _begin_logging(settings)
     with bind(settings.jamjet_bind, settings.jamjet_port) as listening:
         public_url = settings.jamjet_public_url or url_of(listening)
         async with (
@@ -53,7 +53,7 @@ async def serve_registry(
 
 async def work(settings: RegistrySettings, *, database: Awaitable[str] | None = None) -> None:
     """`registry worker`: runs executions until a signal, and serves nothing."""
-    configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *secrets_in(os.environ)])
+    _begin_logging(settings)
     async with open_tracing("registry-worker"), open_registry_pool(settings, "worker", database) as pool:
         await check_database_ready(pool, settings, _PATIENCE_SECONDS)
         jobs, grace = Jobs(), Grace(settings.shutdown_grace_seconds)
@@ -62,6 +62,12 @@ async def work(settings: RegistrySettings, *, database: Awaitable[str] | None = 
             logger.info("worker     takes executions, %d at a time", settings.jamjet_worker_concurrency)
             logger.info("data       %s", describe_database(settings))
             await until_signal(grace.begin)
+
+
+def _begin_logging(settings: RegistrySettings) -> None:
+    configure_logging(settings.log_level, settings.log_format, [*settings.secrets, *secrets_in(os.environ)])
+    for line in near_misses(RegistrySettings):
+        logger.warning("%s", line)
 
 
 def _announce(registry: Registry, address: str) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import AnyHttpUrl, Field, SecretStr, TypeAdapter, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from groundwork.dsn import check_dsn, passwords_in
 from groundwork.hosts import is_loopback
 from groundwork.postgres import PrepareThreshold
 from groundwork.serving import http_url
+from groundwork.urls import has_credentials, split_url
 
 # What libpq reads: a URL, or key=value pairs. Whatever begins like one and is none is a mistake, and no path.
 _POSTGRES = re.compile(r"postgres(ql)?:|\w+\s*=")
@@ -87,14 +88,8 @@ class RegistrySettings(BaseSettings):
     def _absolute_url(cls, value: str) -> str:
         if not value:
             return value
-        try:
-            parts = TypeAdapter(AnyHttpUrl).validate_python(value)
-        except ValueError:
-            raise ValueError("must be an absolute http or https URL with a host") from None
-        if parts.username or parts.password or parts.query or parts.fragment:
+        if has_credentials(split_url(value)) or "?" in value or "#" in value:
             raise ValueError("must not contain credentials, a query or a fragment")
-        if not value.isprintable() or " " in value:
-            raise ValueError("must not contain blanks or control characters")
         return value.rstrip("/")
 
     @field_validator("jamjet_model")

@@ -17,7 +17,7 @@ from a2a.utils.errors import (
 )
 
 from agent_runtime.a2a_server.feed import FeedClosed
-from agent_runtime.a2a_server.limits import Overloaded
+from agent_runtime.a2a_server.limits import Overloaded, Stopping
 from agent_runtime.errors import (
     AgentBusy,
     AgentError,
@@ -38,7 +38,6 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 ANSWERS: dict[type[AgentError], type[A2AError]] = {
     AgentError: InternalError,
-    AgentStopping: InternalError,
     InvalidValue: InvalidParamsError,
     ThreadNotFound: TaskNotFoundError,
     ThreadNotOurs: InvalidParamsError,
@@ -82,7 +81,9 @@ def answer_for(error: Exception) -> A2AError:
         logger.warning("an A2A call failed: %s", error)
         return InternalError("the database cannot be used right now")
     if isinstance(error, FeedClosed):
-        return InternalError("the agent is shutting down; the turn goes on, get the task in a moment")
+        return Stopping("the agent is shutting down; the turn goes on, get the task in a moment")
+    if isinstance(error, AgentStopping):
+        return Stopping(str(error))
     if isinstance(error, Busy | AgentBusy):
         return Overloaded(str(error))
     if isinstance(error, AgentError):
@@ -94,6 +95,11 @@ def answer_for(error: Exception) -> A2AError:
 def _known(error: AgentError) -> A2AError:
     kind = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
     data = None
+    if type(error) is ThreadNotOurs:
+        return kind(
+            f"context id {error.thread_id!r} is taken: it belongs to another agent with the same database; send"
+            " the message without a contextId, or with another one"
+        )
     if isinstance(error, ThreadWaitsForInput):
         data = {"taskId": error.task_id, "contextId": error.thread_id}
     return kind(str(error), data)

@@ -41,11 +41,18 @@ class Overloaded(A2AError):
         super().__init__(message, {"retryAfterSeconds": str(RETRY_SECONDS)})
 
 
+class Stopping(Overloaded):
+    """The process is on its way out; another one, or the next, answers."""
+
+    message = "The agent is shutting down"
+
+
 # The SDK looks up here what an error is in each of the bindings.
-JSON_RPC_ERROR_CODE_MAP[Overloaded] = -32000
-EXCEPTION_MAP[Overloaded] = JSONRPCError
-A2A_ERROR_MAPPING[Overloaded] = ErrorMapping(503, "UNAVAILABLE", "OVERLOADED")
-A2A_ERROR_REASONS[Overloaded] = "OVERLOADED"
+for _kind, _reason in ((Overloaded, "OVERLOADED"), (Stopping, "STOPPING")):
+    JSON_RPC_ERROR_CODE_MAP[_kind] = -32000
+    EXCEPTION_MAP[_kind] = JSONRPCError
+    A2A_ERROR_MAPPING[_kind] = ErrorMapping(503, "UNAVAILABLE", _reason)
+    A2A_ERROR_REASONS[_kind] = _reason
 
 
 def brief(method: Method) -> Method:

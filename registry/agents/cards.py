@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from groundwork.json_body import BadJson, parse_json
+from groundwork.urls import is_url
 from registry.checks import Body, check_value, is_id
 from registry.errors import InvalidRequest
 
@@ -103,14 +104,7 @@ def describe_card(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_agent_uri(text: str) -> bool:
     """Whether an agent can be said to be there: an absolute URL with a host and without credentials."""
-    if len(text) > _LONGEST_URI or not _URI_CHARACTERS.fullmatch(text):
-        return False
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in _SCHEMES and bool(parts.hostname) and "@" not in parts.netloc and port != 0
+    return len(text) <= _LONGEST_URI and bool(_URI_CHARACTERS.fullmatch(text)) and is_url(text, _SCHEMES)
 
 
 def origin_of(uri: str) -> tuple[str, str | None, int | None]:

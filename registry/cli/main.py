@@ -1,12 +1,12 @@
 """The command `registry`. Modules that take time to import are imported where they are needed."""
 
 import sys
-from pathlib import Path
 
 import typer
-from dotenv import load_dotenv
 
+from groundwork.command import CANNOT, complain
 from registry.cli import agents, audit, components, executions, serve, tenants, tokens, workflows
+from registry.cli.common import PROGRAM
 
 app = typer.Typer(
     help="Run the central registry of agents, and look after it.",
@@ -36,11 +36,21 @@ app.add_typer(workflows.app, name="workflows")
 
 def main() -> None:
     """Entry point."""
-    load_dotenv(Path.cwd() / ".env")
+    _read_env_file()
     app()
 
 
 def serve_for_jamjet() -> None:
     """Entry point of `jamjet-server`, which `jamjet dev` starts, with settings and no arguments."""
-    load_dotenv(Path.cwd() / ".env")
+    _read_env_file()
     app(["serve", *sys.argv[1:]])
+
+
+def _read_env_file() -> None:
+    from groundwork.settings import BadSetting, read_env_file
+
+    try:
+        read_env_file()
+    except BadSetting as error:
+        complain(PROGRAM, str(error))
+        raise SystemExit(CANNOT) from None

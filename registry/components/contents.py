@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter
 
+from groundwork.urls import split_url
 from registry.checks import Body, check_value
 from registry.components.models import StoredKind
 from registry.components.secrecy import hide_secrets, secrets_in
@@ -62,13 +62,7 @@ def _check_model(text: str) -> str:
 
 
 def _check_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not text.isprintable() or " " in text:
-        raise ValueError("accepted: an absolute http or https URL with a host")
+    split_url(text)
     return text
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from groundwork import urls
 from registry.engine.expressions import BadExpression, parse_expression
 
 LONGEST_NAME = 255
@@ -108,13 +108,7 @@ def _check_expression(text: str) -> str:
 
 def is_url(text: str) -> bool:
     """Whether something can be reached there: an absolute URL with a host, and without credentials."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    known = parts.scheme in ("http", "https", "ws", "wss")
-    return known and bool(parts.hostname) and port != 0 and "@" not in parts.netloc and text.isprintable()
+    return urls.is_url(text, ("http", "https", "ws", "wss"))
 
 
 def _check_url(text: str) -> str:
