@@ -10,7 +10,7 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-newest fuzz bench soak lint format lock clean
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-newest fuzz bench soak wheel lint format lock clean
 
 # What follows the word `bench` says what to measure, and is no target of its own.
 ifeq (bench,$(firstword $(MAKECMDGOALS)))
@@ -57,6 +57,11 @@ bench: venv  ## measure what the software costs; `make bench turns` measures one
 
 soak: venv  ## break things under load, and look what holds; ARGS="--minutes 5 --seed 1"
 	@$(python) -m tests.faults $(ARGS)
+
+wheel: venv  ## build the wheel into dist/, for projects and containers elsewhere
+	@rm -rf build
+	@$(python) -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/agent_sidecar-*.whl
 
 lint: venv  ## ruff and mypy --strict on everything
 	@$(python) -m ruff check .

@@ -14,6 +14,7 @@ from admin_api.errors import MethodNotAllowed, RouteNotFound, Unauthorized
 from admin_api.openapi import failures
 from admin_api.routes import ASKED_METHOD, METHODS_HERE, AdminRoute, RemainingRoute
 from admin_api.security import Admission
+from groundwork.known_tokens import KnownTokens
 from groundwork.load import Load
 
 _MOST_REQUESTS = 200
@@ -24,15 +25,15 @@ LEGACY_PATHS = ("/status", "/internal/runtime-metadata", "/internal/reload")
 def admin_router(
     agent: AdministeredAgent,
     *,
-    token: str = "",
+    token: str | KnownTokens = "",
     allowed_hosts: Sequence[str] = (),
     max_body_bytes: int = 1024 * 1024,
     load: Load | None = None,
 ) -> APIRouter:
     """Every route of the admin API, for `app.include_router(...)`; the app's exception handlers are left alone.
 
-    With a `token`, each request needs it as a bearer token. Without one, only requests that name a loopback
-    address or one of `allowed_hosts` are answered (see `admin_api.security`).
+    With a `token`, or several with names, each request needs one as a bearer token. Without one, only requests
+    that name a loopback address or one of `allowed_hosts` are answered (see `admin_api.security`).
 
     So many requests are answered at a time as `load` allows, by default 200; the others are told to come again.
 

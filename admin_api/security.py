@@ -1,6 +1,6 @@
 """Who may use the admin API: whoever has the token, or, without one, whoever is on this machine."""
 
-import hmac
+import logging
 from collections.abc import Iterable
 
 from starlette.requests import Request
@@ -8,6 +8,12 @@ from starlette.requests import Request
 from admin_api.errors import Unauthorized
 from groundwork.bearer import bearer_token
 from groundwork.hosts import OwnHosts
+from groundwork.known_tokens import KnownTokens
+from groundwork.logs import field_of
+
+logger = logging.getLogger(__name__)
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Admission:
@@ -17,16 +23,17 @@ class Admission:
     request has to be one that no other site's page could have made (see `groundwork.hosts`).
     """
 
-    def __init__(self, token: str, allowed_hosts: Iterable[str]) -> None:
-        self._token = token.encode()
+    def __init__(self, token: str | KnownTokens, allowed_hosts: Iterable[str]) -> None:
+        given = {token: "ADMIN_TOKEN"} if isinstance(token, str) and token else {}
+        self._tokens = token if isinstance(token, KnownTokens) else KnownTokens(given)
         self._own_hosts = OwnHosts(allowed_hosts, setting="ADMIN_ALLOWED_HOSTS")
 
     @property
     def needs_token(self) -> bool:
-        return bool(self._token)
+        return bool(self._tokens)
 
     def check(self, request: Request) -> None:
-        if self._token:
+        if self._tokens:
             self._check_token(request)
         else:
             self._own_hosts.check(request)
@@ -35,5 +42,8 @@ class Admission:
         given = bearer_token(request)
         if given is None:
             raise Unauthorized("this API needs the header Authorization: Bearer <ADMIN_TOKEN>")
-        if not hmac.compare_digest(given, self._token):
-            raise Unauthorized("the bearer token is not the one this agent was given as ADMIN_TOKEN")
+        if (name := self._tokens.find_name(given)) is None:
+            raise Unauthorized("the bearer token is not one that this agent was given as ADMIN_TOKEN")
+        if request.method not in _READING:
+            path = field_of("path", request.url.path)
+            logger.info("admin call admitted %s method=%s %s", field_of("token", name), request.method, path)

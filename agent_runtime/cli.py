@@ -1,7 +1,7 @@
 """The command `agent-runtime`. Modules that take time to import are imported where they are needed."""
 
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +36,15 @@ def serve(
     hurry()
     # What the environment itself says wins over `.env` at the next start, so a change written there would be lost.
     env_file = None if "PUBLIC_AGENT_URL" in context.obj else Path.cwd() / ".env"
-    _run(_serve(_settings(), env_file, migrate, graph), serves=True)
+
+    def read_again() -> "AgentSettings":
+        from agent_runtime.settings import AgentSettings
+        from groundwork.settings import load_settings, read_env_file
+
+        read_env_file(keep=context.obj)
+        return load_settings(AgentSettings)
+
+    _run(_serve(_settings(), env_file, migrate, graph, read_again), serves=True)
 
 
 @app.command()
@@ -127,7 +135,13 @@ def main() -> None:
     app(obj=outer)
 
 
-async def _serve(settings: "AgentSettings", env_file: Path | None, migrate: bool, graph: str | None) -> None:
+async def _serve(
+    settings: "AgentSettings",
+    env_file: Path | None,
+    migrate: bool,
+    graph: str | None,
+    read_settings: Callable[[], "AgentSettings"],
+) -> None:
     """The embedded server comes up while the rest is imported."""
     from agent_runtime.data import open_database
     from groundwork.overlap import imported, opening
@@ -135,7 +149,13 @@ async def _serve(settings: "AgentSettings", env_file: Path | None, migrate: bool
     async with opening(open_database(settings, Path.cwd())) as database:
         server = await imported("agent_runtime.serve")
         await server.serve_agent(
-            settings, Path.cwd(), env_file=env_file, migrate=migrate, database=database, graph=graph
+            settings,
+            Path.cwd(),
+            env_file=env_file,
+            migrate=migrate,
+            database=database,
+            graph=graph,
+            read_settings=read_settings,
         )
 
 

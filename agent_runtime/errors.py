@@ -106,6 +106,16 @@ class AgentStopping(AgentError):
         super().__init__("the agent is shutting down; send the message again in a moment")
 
 
+class AgentPaused(AgentError):
+    """Somebody has paused or deactivated the agent in its registry."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"the agent is {status} in its registry and takes no new messages; what runs is finished, and answers"
+            " to its questions are taken. Activated there, it goes on"
+        )
+
+
 class AgentBusy(AgentError):
     """The process has as many turns in hand as it may, or as it can."""
 

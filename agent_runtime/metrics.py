@@ -59,8 +59,11 @@ class AgentMetrics:
     def watch_refusals(self, what: str, count: Callable[[], float]) -> None:
         self._refusals.watch(what, count)
 
-    def turn_ended(self, outcome: Outcome) -> None:
-        self._turns.labels(_OUTCOMES[type(outcome)]).inc()
+    def turn_ended(self, outcome: Outcome) -> str:
+        """Count the end of a turn. Returns the outcome's name."""
+        name = _OUTCOMES[type(outcome)]
+        self._turns.labels(name).inc()
+        return name
 
     def turn_ran(self, seconds: float) -> None:
         """A turn ran for so long in this process, whether it has ended or goes on elsewhere."""

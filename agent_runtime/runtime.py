@@ -23,6 +23,7 @@ from agent_runtime.fleet.settings import LiveSettings, open_settings
 from agent_runtime.graph.context import TurnContext
 from agent_runtime.graph.contexts import configurable
 from agent_runtime.graph_source import GraphSource, open_graph
+from agent_runtime.live_secrets import LiveSecrets
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
@@ -40,6 +41,7 @@ from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult, delta
 from agent_runtime.turns.lease import open_lease
 from agent_runtime.turns.outputs import Completed, Rejected
 from agent_runtime.turns.recent import RecentConversations
+from agent_runtime.turns.reports import report_end, reporting
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.state_types import serializer_for
 from agent_runtime.turns.types import Turn, TurnRequest
@@ -76,6 +78,7 @@ class AgentRuntime:
     registry: RegistryLink | None
     """Whether the agent is registered, and where; `None` when it has no registry."""
     grace: Grace
+    secrets: LiveSecrets
 
     @property
     def agent_id(self) -> str | None:
@@ -127,15 +130,18 @@ async def open_runtime(
     env_file: Path | None = None,
     migrate: bool = True,
     database: Awaitable[str] | None = None,
+    read_settings: Callable[[], AgentSettings] | None = None,
 ) -> AsyncIterator[AgentRuntime]:
     """Opens an agent and closes it in reverse: it leaves its registry, turns are drained, the database goes last.
 
     `database` is the DSN of one that the caller has opened already, or is opening, and closes later.
+    `read_settings` builds the settings anew, for tokens that were exchanged.
 
     Raises `BadProject`, `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaNotReady`,
     `SchemaTooNew`.
     """
     install_containment(asyncio.get_running_loop())
+    secrets = LiveSecrets(settings, read_settings)
     memory = LiveMemoryConfig(settings.memory)
     card_url = CardUrl(public_url, env_file)
     metrics = AgentMetrics()
@@ -176,7 +182,7 @@ async def open_runtime(
         connections = await stack.enter_async_context(
             open_connections(open_transport=_guarded_transport(settings, project))
         )
-        client = await stack.enter_async_context(open_registry_client(settings))
+        client = await stack.enter_async_context(open_registry_client(settings, secrets))
         components = await stack.enter_async_context(
             open_components(
                 settings, project, pool=pool, connections=connections, registry=client, metrics=metrics
@@ -184,7 +190,7 @@ async def open_runtime(
         )
         summaries = Summaries(pool, lambda: components.live.current.model, memory)
         stack.push_async_exit(_draining(summaries, grace))
-        a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url))
+        a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url, secrets.callers))
         recent = RecentConversations(settings.conversation_cache_mb * 1024 * 1024)
         retention = _retention(settings, graph, pool, metrics)
         if retention is not None:
@@ -192,7 +198,17 @@ async def open_runtime(
             await stack.enter_async_context(running("retention-look", retention.look))
             stack.push_async_exit(_draining(retention, grace))
         runner = _GraphRunner(
-            settings, project.card.name, graphs, pool, memory, components, recent, summaries, retention, metrics
+            settings,
+            project.card.name,
+            project.directory,
+            graphs,
+            pool,
+            memory,
+            components,
+            recent,
+            summaries,
+            retention,
+            metrics,
         )
         turns = Turns(
             pool,
@@ -222,6 +238,7 @@ async def open_runtime(
                 card_url=card_url,
                 check_ready=partial(check_database, pool),
                 metrics=metrics,
+                hold=turns,
             )
         )
         yield AgentRuntime(
@@ -241,6 +258,7 @@ async def open_runtime(
             metrics,
             registry,
             grace,
+            secrets,
         )
 
 
@@ -271,6 +289,7 @@ class _GraphRunner:
         self,
         settings: AgentSettings,
         agent_name: str,
+        directory: Path,
         graphs: GraphSource,
         pool: Pool,
         memory: LiveMemoryConfig,
@@ -289,6 +308,7 @@ class _GraphRunner:
         self._summaries = summaries
         self._retention = retention
         self._metrics = metrics
+        self._directory = directory
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
         self._recent = recent
@@ -307,18 +327,19 @@ class _GraphRunner:
                 return RunResult(Rejected(str(error)), [], [])
             try:
                 place = {"thread_id": turn.thread_id, **given}
-                async with self._graphs.opened(place, turn.caller, context) as graph:
-                    run = GraphRun(
-                        graph,
-                        turn,
-                        context,
-                        inputs=self._graphs.inputs,
-                        configurable=given,
-                        saver=saver,
-                        durability=durability,
-                        put=put,
-                    )
-                    return await run.run(request)
+                with reporting(self._settings.model or "offline", self._directory):
+                    async with self._graphs.opened(place, turn.caller, context) as graph:
+                        run = GraphRun(
+                            graph,
+                            turn,
+                            context,
+                            inputs=self._graphs.inputs,
+                            configurable=given,
+                            saver=saver,
+                            durability=durability,
+                            put=put,
+                        )
+                        return await run.run(request)
             finally:
                 self._metrics.turn_ran(time.monotonic() - started)
 
@@ -348,7 +369,7 @@ class _GraphRunner:
         )
 
     def after(self, turn: Turn, result: RunResult) -> None:
-        self._metrics.turn_ended(result.outcome)
+        report_end(turn, result.outcome, self._metrics.turn_ended(result.outcome))
         if self._remembers and isinstance(result.outcome, Completed):
             self._summaries.consider(turn.thread_id, turn.owner_key, result.messages)
         if self._retention is not None:

@@ -1,8 +1,10 @@
 """`agent-runtime serve`: settings and a directory in, a running process out."""
 
+import asyncio
 import logging
 import os
-from collections.abc import Awaitable
+import signal
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -32,9 +34,10 @@ async def serve_agent(
     migrate: bool = True,
     database: Awaitable[str] | None = None,
     graph: str | None = None,
+    read_settings: Callable[[], AgentSettings] | None = None,
 ) -> None:
-    """Serves the project in `directory` until a signal; a changed card URL is written to `env_file`. `database` is
-    that of `open_runtime`, `graph` that of `load_project`.
+    """Serve the project in `directory` until a signal; a changed card URL is written to `env_file`. `database` and
+    `read_settings` are those of `open_runtime`, `graph` that of `load_project`; at SIGHUP tokens are read again.
 
     Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
     """
@@ -50,10 +53,17 @@ async def serve_agent(
         async with (
             open_tracing(settings.agent_id or project.card.name),
             open_runtime(
-                settings, project, public_url=public_url, env_file=env_file, migrate=migrate, database=database
+                settings,
+                project,
+                public_url=public_url,
+                env_file=env_file,
+                migrate=migrate,
+                database=database,
+                read_settings=read_settings,
             ) as runtime,
             running("announce-registry", partial(_announce_registry, runtime)),
         ):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, runtime.secrets.read_again)
             if settings.admin_has_own_listener:
                 with bind(*settings.admin_address) as admin_socket:
                     admin = Listener(create_admin_app(runtime, [_admin(runtime)]), admin_socket)
@@ -72,7 +82,7 @@ def _admin(runtime: AgentRuntime) -> APIRouter:
     runtime.metrics.watch_refusals("admin", lambda: load.refused)
     return admin_router(
         runtime,
-        token=settings.admin_token.get_secret_value(),
+        token=runtime.secrets.admin,
         allowed_hosts=[*settings.admin_allowed_hosts, settings.admin_address[0]],
         max_body_bytes=settings.admin_max_body_bytes,
         load=load,

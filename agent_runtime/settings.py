@@ -78,6 +78,7 @@ class AgentSettings(BaseSettings):
     component_commands_enabled: bool = True
     internal_runtime_control_enabled: bool = False
     admin_token: SecretStr = SecretStr("")
+    admin_tokens: SecretStr = SecretStr("")
     admin_allow_unauthenticated: bool = False
     admin_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     admin_host: str = ""
@@ -188,7 +189,7 @@ class AgentSettings(BaseSettings):
             )
         return value
 
-    @field_validator("a2a_tokens")
+    @field_validator("a2a_tokens", "admin_tokens")
     @classmethod
     def _users_and_tokens(cls, value: SecretStr) -> SecretStr:
         parse_tokens(value.get_secret_value())
@@ -197,7 +198,7 @@ class AgentSettings(BaseSettings):
     @model_validator(mode="after")
     def _no_open_admin_api(self) -> Self:
         address = self.admin_address[0]
-        if address in LOOPBACK_HOSTS or self.admin_token.get_secret_value() or self.admin_allow_unauthenticated:
+        if address in LOOPBACK_HOSTS or self.admin_names or self.admin_allow_unauthenticated:
             return self
         variable = "ADMIN_HOST" if self.admin_host else self.variable_of("host")
         raise ValueError(
@@ -238,11 +239,16 @@ class AgentSettings(BaseSettings):
         return parse_tokens(self.a2a_tokens.get_secret_value())
 
     @property
+    def admin_names(self) -> dict[str, str]:
+        """Admin token to its name; empty when the admin API asks for none."""
+        alone = self.admin_token.get_secret_value()
+        return parse_tokens(self.admin_tokens.get_secret_value()) | ({alone: "ADMIN_TOKEN"} if alone else {})
+
+    @property
     def secrets(self) -> list[str]:
         """Every configured value that may appear in no answer, log line or error."""
-        given = [self.admin_token, self.registry_token]
-        tokens = [secret.get_secret_value() for secret in given if secret.get_secret_value()]
-        return [*tokens, *self.a2a_callers, *passwords_in(self.postgres_dsn.get_secret_value())]
+        tokens = filter(None, [self.registry_token.get_secret_value()])
+        return [*tokens, *self.admin_names, *self.a2a_callers, *passwords_in(self.postgres_dsn.get_secret_value())]
 
 
 def is_identifier(value: str) -> bool:

@@ -98,6 +98,13 @@ def hide(secrets: Iterable[str]) -> None:
         _redactor = _Redactor(_redactor.secrets | new)
 
 
+def field_of(name: str, value: object) -> str:
+    """Return `name=value` as it stands in a line of the log, quoted where a blank would end the value."""
+    text = str(value)
+    plain = text and text.isprintable() and not any(character in text for character in ' ="')
+    return f"{name}={text}" if plain else f"{name}={json.dumps(text, ensure_ascii=False)}"
+
+
 def redact(text: str) -> str:
     """`text` with `***` in place of the secrets given to `configure_logging`, and of what looks like one."""
     return _redactor.redact(text)

@@ -1,6 +1,7 @@
 """From answers to the files of a project. Nothing is written here."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -39,12 +40,24 @@ def check_name(name: str) -> str:
     """Returns a name that can be an agent id and a directory; raises `BadAnswer` for others."""
     if _NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
         return name
-    suggestion = _NOT_IN_A_NAME.sub("-", name).strip("-_0123456789")[:LONGEST_NAME]
+    suggestion = _NOT_IN_A_NAME.sub("-", _in_ascii(name)).strip("-_0123456789")[:LONGEST_NAME]
     hint = f"; how about {suggestion}?" if suggestion else ""
     raise BadAnswer(
         f"{name!r} cannot be an agent's name: a letter, then letters, digits, - or _,"
         f" {LONGEST_NAME} characters at most{hint}"
     )
+
+
+_SPELLED = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe", "å": "aa", "œ": "oe", "đ": "d", "ł": "l"}
+)
+
+
+def _in_ascii(name: str) -> str:
+    """The name as those spell it who have no such letters; what has no spelling stays as it is."""
+    lower = unicodedata.normalize("NFC", name).lower() if not name.isascii() else name
+    letters = unicodedata.normalize("NFKD", lower.translate(_SPELLED))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def check_registry_url(url: str) -> str:
@@ -77,8 +90,13 @@ def _fill_in(text: str, answers: Answers) -> str:
 
 def _texts(directory: Traversable) -> dict[str, str]:
     # Hidden files are kept as dot-name: under their own names git and packagers would obey them.
-    found = (entry for entry in directory.iterdir() if entry.is_file())
-    return {re.sub(r"^dot-", ".", file.name): file.read_text(encoding="utf-8") for file in found}
+    texts = {}
+    for entry in directory.iterdir():
+        if entry.is_file():
+            texts[re.sub(r"^dot-", ".", entry.name)] = entry.read_text(encoding="utf-8")
+        elif entry.name != "__pycache__":
+            texts |= {f"{entry.name}/{path}": text for path, text in _texts(entry).items()}
+    return texts
 
 
 def _is_web_address(url: str) -> bool:

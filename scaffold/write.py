@@ -7,6 +7,9 @@ from pathlib import Path
 
 from scaffold.errors import CannotWrite, DirectoryTaken
 
+_SECRET = 0o600
+"""The mode of a file that tokens and keys are going to be written into."""
+
 
 def write_project(plan: Mapping[str, str], directory: Path) -> None:
     """Writes the files into `directory`, which may be there if it is empty.
@@ -79,4 +82,5 @@ def _write_files(plan: Mapping[str, str], directory: Path) -> None:
     for path, text in plan.items():
         file = directory / path
         file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=_SECRET if file.name == ".env" else 0o666)
         file.write_text(text, encoding="utf-8", newline="\n")

@@ -1,25 +1,24 @@
 """Who calls: nobody in particular, or the user whose token the request carries."""
 
-import hmac
-from collections.abc import Mapping
-
 from starlette.authentication import SimpleUser
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from groundwork.known_tokens import KnownTokens
+
 _UNAUTHORIZED = "a bearer token of this agent is needed: Authorization: Bearer <token>"
 
 
 class CallerTokens:
-    """Lets through who has a token of `callers` (token to user), under that user's name.
+    """Lets through who has a token of `callers`, under that user's name.
 
     Without any tokens everybody is let through, without a name.
     """
 
-    def __init__(self, app: ASGIApp, callers: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, callers: KnownTokens) -> None:
         self._app = app
-        self._callers = [(token.encode(), user) for token, user in callers.items()]
+        self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not self._callers:
@@ -39,8 +38,5 @@ class CallerTokens:
         scheme, _, given = header.partition(" ")
         if scheme.lower() != "bearer":
             return None
-        # Header values arrive as latin-1, and tokens may be any text. Every token is compared, so that the
-        # time says nothing about which one came close.
-        token = given.strip().encode("latin-1")
-        found = [user for known, user in self._callers if hmac.compare_digest(known, token)]
-        return found[0] if found else None
+        # Header values arrive as latin-1, and tokens may be any text.
+        return self._callers.find_name(given.strip().encode("latin-1"))

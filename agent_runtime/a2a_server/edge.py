@@ -17,10 +17,11 @@ from a2a.utils.errors import (
 )
 
 from agent_runtime.a2a_server.feed import FeedClosed
-from agent_runtime.a2a_server.limits import Overloaded, Stopping
+from agent_runtime.a2a_server.limits import Overloaded, Paused, Stopping
 from agent_runtime.errors import (
     AgentBusy,
     AgentError,
+    AgentPaused,
     AgentStopping,
     InvalidValue,
     ThreadNotFound,
@@ -82,6 +83,8 @@ def answer_for(error: Exception) -> A2AError:
         return InternalError("the database cannot be used right now")
     if isinstance(error, FeedClosed):
         return Stopping("the agent is shutting down; the turn goes on, get the task in a moment")
+    if isinstance(error, AgentPaused):
+        return Paused(str(error))
     if isinstance(error, AgentStopping):
         return Stopping(str(error))
     if isinstance(error, Busy | AgentBusy):

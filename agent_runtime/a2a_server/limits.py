@@ -47,8 +47,14 @@ class Stopping(Overloaded):
     message = "The agent is shutting down"
 
 
+class Paused(Overloaded):
+    """The agent's operators have paused it."""
+
+    message = "The agent is paused"
+
+
 # The SDK looks up here what an error is in each of the bindings.
-for _kind, _reason in ((Overloaded, "OVERLOADED"), (Stopping, "STOPPING")):
+for _kind, _reason in ((Overloaded, "OVERLOADED"), (Stopping, "STOPPING"), (Paused, "PAUSED")):
     JSON_RPC_ERROR_CODE_MAP[_kind] = -32000
     EXCEPTION_MAP[_kind] = JSONRPCError
     A2A_ERROR_MAPPING[_kind] = ErrorMapping(503, "UNAVAILABLE", _reason)

@@ -20,6 +20,7 @@ from agent_runtime.a2a_server.guard import JsonGuard, Refused, answer_to
 from agent_runtime.a2a_server.limits import RetryAfter
 from agent_runtime.a2a_server.protocol_03 import Protocol03
 from groundwork.asgi import BodyLimit
+from groundwork.known_tokens import KnownTokens
 
 RPC_PATH = "/"
 
@@ -35,7 +36,7 @@ def add_a2a_routes(
     card: AgentCard,
     *,
     current_url: Callable[[], str],
-    callers: Mapping[str, str],
+    callers: KnownTokens | Mapping[str, str],
     max_body_bytes: int,
     shutdown_grace_seconds: float = 0,
 ) -> None:
@@ -44,19 +45,20 @@ def add_a2a_routes(
     `current_url` is asked at each request for the card. `callers` are tokens and whose they are; the card is
     public in any case. Streams get `shutdown_grace_seconds` to end by themselves when the server stops.
     """
+    known = callers if isinstance(callers, KnownTokens) else KnownTokens(callers)
     # First of all routes, because it is what most requests are for and routes are tried in their order.
-    app.router.routes[:0] = _rpc_routes(handler, _door(callers, max_body_bytes, rpc=True), shutdown_grace_seconds)
+    app.router.routes[:0] = _rpc_routes(handler, _door(known, max_body_bytes, rpc=True), shutdown_grace_seconds)
     app.router.routes.extend(
         [
             *_card_routes(card, current_url),
-            *_rest_routes(handler, _door(callers, max_body_bytes, rpc=False), shutdown_grace_seconds),
+            *_rest_routes(handler, _door(known, max_body_bytes, rpc=False), shutdown_grace_seconds),
         ]
     )
     # A redirect from /x/ to /x would repeat a POST without its body's guarantees, and hides typing errors.
     app.router.redirect_slashes = False
 
 
-def _door(callers: Mapping[str, str], max_body_bytes: int, *, rpc: bool) -> list[Middleware]:
+def _door(callers: KnownTokens, max_body_bytes: int, *, rpc: bool) -> list[Middleware]:
     """What stands before the protocol, from the outside in."""
 
     def refuse(scope: Scope, limit: int) -> Response:

@@ -22,6 +22,7 @@ from agent_runtime.graph.inputs import MESSAGES_ONLY, GraphInput
 from agent_runtime.project import Project
 from agent_runtime.settings import AgentSettings
 from groundwork.background import running
+from groundwork.known_tokens import KnownTokens
 from groundwork.load import Load
 from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
 
@@ -34,8 +35,15 @@ class A2AServer:
     """What A2A needs beside the turns. `recorder` is what the turn engine writes to."""
 
     def __init__(
-        self, settings: AgentSettings, project: Project, pool: Pool, card_url: CardUrl, pushes: PushSender
+        self,
+        settings: AgentSettings,
+        project: Project,
+        pool: Pool,
+        card_url: CardUrl,
+        pushes: PushSender,
+        callers: KnownTokens,
     ) -> None:
+        self._callers = callers
         self._settings = settings
         self._project = project
         self._pool = pool
@@ -72,13 +80,12 @@ class A2AServer:
         """Adds JSON-RPC, HTTP+JSON and the card to `app`. Raises `RuntimeError` before `serve`."""
         if self._handler is None:
             raise RuntimeError("serve(engine) comes first: there is nobody yet to run turns")
-        callers = self._settings.a2a_callers
         add_a2a_routes(
             app,
             self._handler,
-            build_card(self._project.card, self._card_url.url, bearer=bool(callers)),
+            build_card(self._project.card, self._card_url.url, bearer=bool(self._callers)),
             current_url=lambda: self._card_url.url,
-            callers=callers,
+            callers=self._callers,
             max_body_bytes=self._settings.a2a_max_body_bytes,
             shutdown_grace_seconds=self._settings.shutdown_grace_seconds,
         )
@@ -90,15 +97,21 @@ class A2AServer:
 
 @asynccontextmanager
 async def open_a2a_server(
-    settings: AgentSettings, project: Project, pool: Pool, card_url: CardUrl
+    settings: AgentSettings,
+    project: Project,
+    pool: Pool,
+    card_url: CardUrl,
+    callers: KnownTokens | None = None,
 ) -> AsyncIterator[A2AServer]:
-    """Opens the A2A side. At the end followers are let go, and waiting notifications get a moment.
+    """Opens the A2A side, for `callers` or those of the settings. At the end followers are let go, and waiting
+    notifications get a moment.
 
     Open it before the turn engine and close it after: turns that end while the engine drains are announced.
     """
     policy = PushPolicy(deny_private_networks=settings.deny_private_networks)
     async with open_push_sender(pool, policy) as pushes:
-        server = A2AServer(settings, project, pool, card_url, pushes)
+        known = KnownTokens(settings.a2a_callers) if callers is None else callers
+        server = A2AServer(settings, project, pool, card_url, pushes, known)
         async with running("a2a-feed", server.feed.poll), running("a2a-tidy", partial(_prune, pool)):
             try:
                 yield server

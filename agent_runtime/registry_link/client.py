@@ -12,6 +12,7 @@ import httpx
 from pydantic import BaseModel, ValidationError, model_validator
 
 from agent_runtime.components.slots import Kind
+from agent_runtime.live_secrets import LiveSecrets
 from agent_runtime.registry_link.errors import (
     AgentForgotten,
     InstanceExpired,
@@ -37,10 +38,14 @@ class Registered(BaseModel):
 
     agent_id: str
     created: bool = False
+    status: str | None = None
     component_generation: int | None = None
 
 
-class _Beaten(BaseModel):
+class Beaten(BaseModel):
+    """The answer to a heartbeat. JamJet's own runtime says nothing in it."""
+
+    status: str | None = None
     component_generation: int | None = None
 
 
@@ -95,13 +100,12 @@ class RegistryClient:
     """One registry, at a URL that may have a path. A call is one request, bounded in time and size and never
     redirected, so that the token goes nowhere else; it raises a `RegistryError`."""
 
-    def __init__(self, url: str, token: str, *, timeout_seconds: float) -> None:
+    def __init__(self, url: str, secrets: LiveSecrets, *, timeout_seconds: float) -> None:
         self._timeout = timeout_seconds
-        self._mask = Mask([token])
+        self._secrets = secrets
         self._http = BoundedClient(
             longest=_LONGEST_ANSWER,
             base_url=url,
-            headers={"Authorization": f"Bearer {token}"} if token else None,
             timeout=timeout_seconds,
             # Calls are seconds apart: a connection that was kept would be one that the other side has given up.
             limits=httpx.Limits(max_keepalive_connections=0),
@@ -129,9 +133,8 @@ class RegistryClient:
 
     async def beat(
         self, agent_id: str, incarnation: str, heartbeat_seconds: float, failing: str | None = None
-    ) -> int | None:
-        """A sign of life; `failing` is why the agent cannot work at the moment. Returns the generation of the
-        registry's components, when it has any.
+    ) -> Beaten:
+        """A sign of life; `failing` is why the agent cannot work at the moment.
 
         Raises `AgentForgotten` and `InstanceExpired` too.
         """
@@ -139,7 +142,7 @@ class RegistryClient:
         if failing is not None:
             body |= {"health": "failing", "reason": failing}
         answer = await self._call("POST", _path(agent_id, "heartbeat"), body)
-        return _read(_Beaten, answer, "the answer to the heartbeat").component_generation
+        return _read(Beaten, answer, "the answer to the heartbeat")
 
     async def resolve(self, wanted: Sequence[WantedComponent]) -> Resolution:
         """What the registry has for each of them. Raises `NoComponents` too."""
@@ -171,19 +174,32 @@ class RegistryClient:
         await self._call("POST", _path(agent_id, "deactivate"), {"incarnation": incarnation})
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        token = self._secrets.registry_token
+        response = await self._send(method, path, body, token)
+        if response.status_code == 401:
+            self._secrets.refresh()
+            if self._secrets.registry_token != token:  # it was exchanged meanwhile
+                response = await self._send(method, path, body, self._secrets.registry_token)
+        if response.is_success:
+            return _object_in(response)
+        raise self._failure(response)
+
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None, token: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else None
         try:
             # httpx bounds each wait for the network, and not the whole.
             async with asyncio.timeout(self._timeout):
-                response = await self._http.request(method, path, json=body)
+                return await self._http.request(method, path, json=body, headers=headers)
         except TimeoutError as error:
             raise RegistryUnavailable(f"no answer within {self._timeout:g} seconds") from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise RegistryUnavailable(f"cannot connect: {self._mask.error(error)}") from error
         except httpx.HTTPError as error:
             raise RegistryUnavailable(self._mask.error(error)) from error
-        if response.is_success:
-            return _object_in(response)
-        raise self._failure(response)
+
+    @property
+    def _mask(self) -> Mask:
+        return Mask([self._secrets.registry_token])
 
     def _failure(self, response: httpx.Response) -> RegistryFailed | RegistryRefused:
         said = f"answered {response.status_code} {response.reason_phrase}".rstrip()
@@ -229,13 +245,15 @@ def _reason_in(response: httpx.Response) -> str:
 
 
 @asynccontextmanager
-async def open_registry_client(settings: AgentSettings) -> AsyncIterator[RegistryClient | None]:
+async def open_registry_client(
+    settings: AgentSettings, secrets: LiveSecrets | None = None
+) -> AsyncIterator[RegistryClient | None]:
     """The agent's registry, if it has one. Nothing is sent before somebody asks for it."""
     if not settings.registry_url:
         yield None
         return
     # A call that takes longer than a heartbeat's interval would cost the next one.
     timeout = min(_LONGEST_CALL_SECONDS, max(1.0, settings.registry_heartbeat_seconds))
-    token = settings.registry_token.get_secret_value()
-    async with RegistryClient(settings.registry_url, token, timeout_seconds=timeout) as client:
+    known = secrets or LiveSecrets(settings)
+    async with RegistryClient(settings.registry_url, known, timeout_seconds=timeout) as client:
         yield client

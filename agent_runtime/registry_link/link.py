@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from agent_runtime.card_url import CardUrl
 from agent_runtime.metrics import AgentMetrics
@@ -14,7 +14,7 @@ from agent_runtime.project import Project
 from agent_runtime.registry_link.card import build_registry_card
 from agent_runtime.registry_link.client import RegistryClient
 from agent_runtime.registry_link.health import HealthWatch
-from agent_runtime.registry_link.registration import ComponentsNews, Registration
+from agent_runtime.registry_link.registration import HELD, ComponentsNews, Registration
 from agent_runtime.settings import AgentSettings
 from agent_runtime.tools.standing import Standing
 from groundwork.background import running
@@ -32,9 +32,11 @@ class RegistryLink:
     url: str
     standing: Standing
     registration: Registration | None
+    held: Callable[[], str | None] = lambda: None
+    """What the registry calls the agent while it is to take no new turns; the last that was heard of it."""
 
     def state(self) -> dict[str, Any]:
-        return self.standing.as_json(url=self.url)
+        return self.standing.as_json(url=self.url, agent_status=self.held())
 
     def leave(self) -> None:
         """The process is told to stop, and tells the registry at once, not when its last turn has ended."""
@@ -54,6 +56,30 @@ class RegistryLink:
         return f"not reached yet: {problem}; the agent serves meanwhile and tries again"
 
 
+class Holding(Protocol):
+    """What takes no new turns while `paused` says why."""
+
+    paused: str | None
+
+
+@dataclass
+class _Nobody:
+    paused: str | None = None
+
+
+class _Held:
+    """Passes on to the turns what the registry calls the agent."""
+
+    def __init__(self, turns: Holding) -> None:
+        self.turns = turns
+
+    def become(self, status: str) -> None:
+        paused = status if status in HELD else None
+        if paused != self.turns.paused:
+            logger.warning("agent status changed in the registry status=%s", status)
+        self.turns.paused = paused
+
+
 @asynccontextmanager
 async def open_registry_link(
     settings: AgentSettings,
@@ -64,6 +90,7 @@ async def open_registry_link(
     card_url: CardUrl,
     check_ready: Callable[[], Awaitable[None]],
     metrics: AgentMetrics,
+    hold: Holding | None = None,
 ) -> AsyncIterator[RegistryLink | None]:
     """Registers the agent and keeps it registered while the block runs; `None` when there is no registry.
 
@@ -82,11 +109,14 @@ async def open_registry_link(
         return
     card_at = _card_builder(settings, settings.agent_id, project)
     interval = settings.registry_heartbeat_seconds
+    held = _Held(hold or _Nobody())
     health = HealthWatch(check_ready, interval)
     async with running("registry-health", health.watch):
-        registration = Registration(client, card_at, card_url, health, components, standing, metrics, interval)
+        registration = Registration(
+            client, card_at, card_url, health, components, standing, metrics, interval, held.become
+        )
         async with _kept(registration):
-            yield RegistryLink(url, standing, registration)
+            yield RegistryLink(url, standing, registration, lambda: held.turns.paused)
 
 
 def _card_builder(settings: AgentSettings, agent_id: str, project: Project) -> Callable[[str], dict[str, Any]]:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from agent_runtime.card_url import CardUrl
 from agent_runtime.metrics import AgentMetrics
-from agent_runtime.registry_link.client import RegistryClient
+from agent_runtime.registry_link.client import Registered, RegistryClient
 from agent_runtime.registry_link.errors import (
     AgentForgotten,
     InstanceExpired,
@@ -26,6 +26,9 @@ from agent_runtime.tools.standing import Standing, Timing
 logger = logging.getLogger(__name__)
 
 FAREWELL_SECONDS = 2.5
+
+HELD = ("paused", "deactivated")
+"""What the registry calls an agent that somebody wants to take no new turns."""
 
 _OUTCOMES: dict[type[RegistryError], str] = {
     AgentForgotten: "forgotten",
@@ -66,7 +69,9 @@ class Registration:
         standing: Standing,
         metrics: AgentMetrics,
         heartbeat_seconds: float,
+        on_status: Callable[[str], None] = lambda status: None,
     ) -> None:
+        self._on_status = on_status
         self.incarnation = uuid4().hex
         self._client = client
         self._build_card = build_card
@@ -165,29 +170,33 @@ class Registration:
     async def _register(self) -> None:
         self._registered_url = self._reported = None
         url = self._card_url.url
-        agent_id, created = await self._send_card(url)
+        registered = await self._send_card(url)
+        agent_id, created = registered.agent_id, registered.created
         previous, self._agent_id = self._agent_id, agent_id
         if previous is not None and previous != agent_id:
             await self._take_off(previous)
-        if created or self._to_activate or agent_id != previous:
+        if registered.status in HELD and not created:
+            self._to_activate = False  # somebody wants it so, and a restart is no reason to undo it
+        elif created or self._to_activate or agent_id != previous:
             self._to_activate = True
             await self._client.activate(agent_id, self.incarnation)
             self._to_activate = False
+            self._on_status("active")
         self._registered_url = url
         if self._health.failing is not None:
             self.wake()  # to register says nothing of health, so a heartbeat follows at once
 
-    async def _send_card(self, url: str) -> tuple[str, bool]:
-        """The id that the registry gives to the agent, and whether it did not know it before."""
+    async def _send_card(self, url: str) -> Registered:
+        """Register, and return what the registry says of the agent."""
         try:
             registered = await self._client.register(self._build_card(url), self.incarnation, self._interval)
         except RegistryFailed:
             # JamJet's own runtime takes a URI once, and fails when it comes again.
             if (known := await self._client.find_agent_id(url)) is None:
                 raise
-            return known, False
-        self._heard_of(registered.component_generation)
-        return registered.agent_id, registered.created
+            return Registered(agent_id=known)
+        self._heard_of(registered.status, registered.component_generation)
+        return registered
 
     async def _take_off(self, superseded: str) -> None:
         """Where the id comes with the URI, as in JamJet's own runtime, a changed URL leaves an entry behind."""
@@ -198,16 +207,18 @@ class Registration:
 
     async def _beat(self, agent_id: str) -> None:
         try:
-            generation = await self._client.beat(agent_id, self.incarnation, self._interval, self._health.failing)
+            beaten = await self._client.beat(agent_id, self.incarnation, self._interval, self._health.failing)
         except RegistryError as error:
             self._metrics.heartbeat_sent(
                 next(_OUTCOMES[kind] for kind in type(error).__mro__ if kind in _OUTCOMES)
             )
             raise
         self._metrics.heartbeat_sent("ok")
-        self._heard_of(generation)
+        self._heard_of(beaten.status, beaten.component_generation)
 
-    def _heard_of(self, generation: int | None) -> None:
+    def _heard_of(self, status: str | None, generation: int | None) -> None:
+        if status is not None:
+            self._on_status(status)
         if generation is not None:
             self._components.told(generation)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from agent_runtime.errors import AgentBusy, AgentStopping, ThreadWaitsForInput, TurnSuperseded
+from agent_runtime.errors import AgentBusy, AgentPaused, AgentStopping, ThreadWaitsForInput, TurnSuperseded
 from agent_runtime.memory.store import find_summary
 from agent_runtime.turns import store
 from agent_runtime.turns.containment import contained
@@ -90,6 +90,8 @@ class Turns:
         self._suspects = Suspects()
         self._wake = asyncio.Event()
         self._stopping = False
+        self.paused: str | None = None
+        """What the registry calls the agent while it is to take no new turns, such as `paused`."""
 
     @property
     def in_flight(self) -> int:
@@ -119,12 +121,14 @@ class Turns:
     async def submit(self, request: TurnRequest) -> Turn:
         """Accepts a turn: once this returns, it will be run to an end, whatever becomes of the caller.
 
-        Raises `ThreadNotOurs`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`, `AgentStopping`, `AgentBusy`,
-        `DatabaseUnavailable`, and what the recorder raises; then nothing was accepted, unless the database went
-        away in the middle: nobody knows then, and if it was, the turn is run.
+        Raises `ThreadNotOurs`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`, `AgentStopping`, `AgentPaused`,
+        `AgentBusy`, `DatabaseUnavailable`, and what the recorder raises; then nothing was accepted, unless the
+        database went away in the middle: nobody knows then, and if it was, the turn is run.
         """
         if self._stopping:
             raise AgentStopping
+        if self.paused is not None and not request.answers:
+            raise AgentPaused(self.paused)
         if self.is_full:
             self.refused += 1
             raise AgentBusy

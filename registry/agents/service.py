@@ -142,7 +142,9 @@ class Agents:
         async with self._changing(principal, agent_id) as (conn, entry, key):
             await store.remove_instance(conn, key, process.incarnation)
             others_live = await store.has_living_instance(conn, key)
-            status: Status = entry.status if others_live else "deactivated"
+            # A pause is somebody's wish, and holds for the processes that come after this one.
+            stays = others_live or entry.status == "paused"
+            status: Status = entry.status if stays else "deactivated"
             by_itself = not others_live and entry.status == "active"
             await _change_status(conn, key, entry, status, has_left=by_itself or entry.has_left)
             event_type = "agent_instance_left" if others_live else "agent_deactivated"

@@ -22,6 +22,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _GAP = "  "
 _NOTHING = "-"
 
+# To the second is enough for people; programs get all of it.
+_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)[\d.]*Z$")
+
 
 def show(value: object, rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, as_json: bool) -> None:
     """Prints a list: `columns` of its `rows`, or `value` as JSON."""
@@ -65,11 +68,14 @@ def escape(text: str) -> str:
 
 
 def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
+    """A row is one line, however narrow the terminal: what does not fit is cut, but for the first column."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        table.add_column(Text(heading), overflow="fold")
-    for line in lines:
-        table.add_row(*map(Text, line))
+    rows = [[_TIME.sub(r"\1 \2", cell) for cell in line] for line in lines]
+    for number, heading in enumerate(headings):
+        longest = max((cell_len(row[0]) for row in rows), default=0) if number == 0 else None
+        table.add_column(Text(heading), no_wrap=True, overflow="ellipsis", min_width=longest)
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 

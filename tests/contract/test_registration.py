@@ -33,7 +33,7 @@ async def shows(registry: Served, seconds: float = 10, **expected: Any) -> None:
 async def test_an_agent_is_registered_and_alive_while_it_runs_and_deactivated_afterwards(
     tmp_path: Path, database_url: str, registry: Served
 ) -> None:
-    given = {"registry_url": registry.url, "registry_token": registry.token}
+    given: dict[str, Any] = {"registry_url": registry.url, "registry_token": registry.token}
     async with running_agent(write_project(tmp_path), database_url, "my-agent", **given) as agent:
         await shows(registry, status="active", alive=True, uri="http://agent.test")
         state = (await agent.http.get("/status")).json()["data"]["a2a"]["registry"]

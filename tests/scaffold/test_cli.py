@@ -42,6 +42,7 @@ def test_template_and_registry_are_taken_from_the_command_line(tmp_path: Path):
     ("arguments", "status", "complaint"),
     [
         (["my agent"], 2, "how about my-agent?"),
+        (["ägent"], 2, "how about aegent?"),
         ([], 2, "the name of the agent is missing"),
         (["a", "--registry", "r"], 2, "cannot be a registry's URL"),
         (["a", "--template", "fancy"], 2, "'general'"),
