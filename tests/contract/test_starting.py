@@ -1,15 +1,23 @@
 """Whatever a database or a signal does to a start: it works, or ends as it should, and leaves nothing behind."""
 
 import asyncio
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from groundwork.postgres import Pool, open_pool
 from registry.database import prepare_database
 from tests.agents import running_agent, write_project
+from tests.processes import environment
 from tests.registry.registries import running_registry
 
 UNUSUAL = {
@@ -55,6 +63,101 @@ async def test_a_registry_starts_and_works_whatever_the_defaults_of_its_database
             assert (await registry.http.post("/tenants", json={"id": "acme", "name": "Ä"})).status_code == 201
             entries = (await registry.http.get("/audit")).json()["items"]
     assert entries[0]["created_at"].endswith(("Z", "+00:00"))
+
+
+@pytest.mark.parametrize(
+    ("module", "variable", "dsn", "said"),
+    [
+        (
+            "agent_runtime",
+            "POSTGRES_DSN",
+            "postgresql://bob:pw@h/d?pgbouncer=true",
+            "there is no parameter 'pgbouncer'",
+        ),
+        ("registry", "DATABASE_URL", "postgresql://bob:pw@h/d?schema=x", "options=-csearch_path%3D"),
+        ("agent_runtime", "POSTGRES_DSN", "postgresql://bob:p@ss-word@h/d", "written %40"),
+        ("registry", "DATABASE_URL", "postgresql://bob:p/ss-word@h/d", "written %40, %2F"),
+        ("agent_runtime", "POSTGRES_DSN", "postgresql://bob:pw@nowhere.invalid/d", "nowhere.invalid"),
+        ("registry", "DATABASE_URL", "SERVER/absent", "absent"),
+        ("agent_runtime", "POSTGRES_DSN", "READER", "permission denied for schema public"),
+        ("registry", "DATABASE_URL", "READER", "permission denied for schema public"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_one_line_without_the_user(
+    module: str, variable: str, dsn: str, said: str, reader: str, server_dsn: str, tmp_path: Path
+) -> None:
+    given = {"READER": reader, "SERVER/absent": make_conninfo(server_dsn, dbname="absent")}.get(dsn, dsn)
+    done = start(write_project(tmp_path), module, "migrate", **{variable: given})
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert said in done.stderr
+    for hidden in ("bob", "ss-word", "reader"):
+        assert hidden not in done.stderr
+
+
+@pytest.fixture
+def reader(server_dsn: str, empty_database_url: str) -> Iterator[str]:
+    """The DSN of a role that may look at an empty database, and make nothing in it."""
+    name = f"reader_{secrets.token_hex(4)}"
+    with psycopg.connect(server_dsn, autocommit=True) as conn:
+        conn.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw'".encode())
+        yield make_conninfo(empty_database_url, user=name, password="pw")
+        conn.execute(f"DROP ROLE {name}".encode())
+
+
+@pytest.mark.parametrize("content", ["AGENT_ID=x\n".encode("utf-16"), b"NAME=caf\xe9\n", b"NAME=a\x00b\n"])
+@pytest.mark.parametrize("module", ["agent_runtime", "registry"])
+def test_an_env_file_that_is_no_text_is_one_line(module: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    done = start(tmp_path, module, "serve")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"[a-z-]+: \.env: .*\n", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("command", [("agent_runtime", "serve"), ("registry", "serve"), ("registry", "worker")])
+def test_a_signal_at_any_moment_of_a_start_ends_it_and_leaves_nothing(
+    command: tuple[str, str], data_directory: Path
+) -> None:
+    project = write_project(data_directory / "project")
+    for number, seconds in enumerate((0.6, 1.2, 1.8, 2.6)):
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=project,
+            env=environment(port=0, jamjet_port=0),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        until_python_has_begun(process.pid)
+        time.sleep(seconds)
+        process.send_signal((signal.SIGTERM, signal.SIGINT)[number % 2])
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said.decode()
+        assert b"Traceback" not in said
+        assert not list(project.glob(".*/postgres/postmaster.pid"))
+
+
+def until_python_has_begun(pid: int) -> None:
+    """Return once the process has taken SIGTERM for its own to handle, which is the first that it does."""
+    deadline = time.monotonic() + 60
+    mask = 1 << (signal.SIGTERM - 1)
+    while time.monotonic() < deadline:
+        [caught] = re.findall(r"^SigCgt:\s+(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        if int(caught, 16) & mask:
+            return
+        time.sleep(0.01)
+
+
+def start(directory: Path, module: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=directory,
+        env=environment(**settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 async def settings_of(pool: Pool) -> tuple[str, ...]:

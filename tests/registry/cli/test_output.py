@@ -53,6 +53,22 @@ def test_a_list_is_a_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "\x1b[31m" not in table
 
 
+def test_a_row_is_one_line_on_eighty_columns_and_keeps_what_it_is_called_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = {
+        "id": "billing-agent-" * 2,
+        "at": "2026-11-30T21:36:09.123456Z",
+        "url": "http://a.test/" * 5,
+        "x": "y" * 40,
+    }
+    with terminal(monkeypatch) as shown:
+        monkeypatch.setenv("COLUMNS", "80")
+        show([row], [row], ("id", "at", "url"), as_json=False)
+        _, _, _, line = (shown.readline() for _ in range(4))
+    assert row["id"] in line
+
+
 def test_json_is_the_value_itself_and_no_terminal_obeys_it(capsys: pytest.CaptureFixture[str]) -> None:
     value = {"agents": ROWS, "odd": "\x9b\x7f\U000e0001\ud800"}
     show(value, ROWS, COLUMNS, as_json=True)
