@@ -63,7 +63,7 @@ def near_misses(kind: type[BaseSettings], env_file: Path = ENV_FILE) -> list[str
     prefixes = tuple({f"{name.partition('_')[0]}_" for name in known if "_" in name})
     ours = {name for name in os.environ if name.startswith(prefixes)}
     strangers = sorted((ours | set(_written(env_file))) - set(known))
-    nearest = {name: get_close_matches(name, known, n=1, cutoff=0.88) for name in strangers}
+    nearest = {name: get_close_matches(name, known, n=1, cutoff=0.85) for name in strangers}
     return [f"{name} is no setting; did you mean {close[0]}?" for name, close in nearest.items() if close]
 
 

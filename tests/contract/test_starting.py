@@ -160,6 +160,32 @@ def start(directory: Path, module: str, *arguments: str, **settings: str) -> sub
     )
 
 
+async def test_agents_and_a_registry_share_a_database_with_a_schema_each(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(empty_database_url, autocommit=True) as conn:
+        for schema in SCHEMAS:
+            conn.execute(f"CREATE SCHEMA {schema}".encode())
+    in_schema = {name: make_conninfo(empty_database_url, options=f"-csearch_path={name}") for name in SCHEMAS}
+    project = write_project(tmp_path / "project")
+    async with (
+        open_pool(in_schema["central"], name="prepare", max_size=2) as pool,
+        running_agent(project, in_schema["red"], "red", migrate=True) as red,
+        running_agent(project, in_schema["blue"], "blue", migrate=True) as blue,
+    ):
+        await prepare_database(pool)
+        async with running_registry(in_schema["central"], worker=True) as registry:
+            assert (await registry.http.get("/audit")).status_code == 200
+        assert await red.ask("My name is Ada.", "session-1")
+        assert await blue.ask("My name is Bob.", "session-1")
+        assert [len(await agent.messages("session-1")) for agent in (red, blue)] == [2, 2]
+    with psycopg.connect(empty_database_url, autocommit=True) as conn:
+        assert conn.execute("SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace").fetchall() == []
+
+
+SCHEMAS = ("red", "blue", "central")
+
+
 async def settings_of(pool: Pool) -> tuple[str, ...]:
     names = ("transaction_isolation", "transaction_read_only", "TimeZone", "DateStyle", "client_encoding")
     async with pool.connection() as conn:

@@ -15,7 +15,7 @@ from scaffold.write import write_project
 
 FILES = {
     ".dockerignore", ".env", ".gitignore", "Dockerfile", "README.md", "agent.toml", "compose.yaml",
-    "constraints.txt", "graph.py", "requirements.txt", "test_agent.py",
+    "constraints.txt", "graph.py", "requirements.txt", "test_agent.py", "wheels/README.md",
 }  # fmt: skip
 
 every_template = pytest.mark.parametrize("template", list(Template))
@@ -111,7 +111,7 @@ def test_good_names_are_taken(name: str):
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("", ""), ("my agent", "my-agent"), ("../up", "up"), ("2nd", "nd"), ("-x", "x"), ("città", "citt"),
+        ("", ""), ("my agent", "my-agent"), ("../up", "up"), ("2nd", "nd"), ("-x", "x"), ("città", "citta"),
         ("a\n", "a"), ("a/b", "a-b"), ("a" * 64, "a" * 63), (".", ""), ("{{ name }}", "name"),
     ],
 )  # fmt: skip
