@@ -41,7 +41,7 @@ async def test_an_agent_is_refused_the_thread_of_another(tmp_path: Path, databas
         await red.ask("the password is swordfish", "one")
         refused = await send(blue, "what is the password?", "one")
         shown = await blue.http.get("/api/v1/memory/threads/one/messages")
-    assert "context id 'one' is taken" in refused["error"]["message"]
+    assert "context id 'one' is taken" in str(refused["error"])
     assert "swordfish" not in str(refused)
     assert shown.status_code == 403
     assert shown.json()["error"]["code"] == "FORBIDDEN"
