@@ -75,3 +75,4 @@ async def test_metrics_are_those_of_the_registry_that_was_given(client: httpx.As
     assert answer.headers["content-type"].startswith("text/plain; version=")
     assert "turns_total 1.0\n" in answer.text
     assert "python_info" not in answer.text
+    assert "_created" not in answer.text
