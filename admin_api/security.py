@@ -39,7 +39,7 @@ class Admission:
             self._own_hosts.check(request)
 
     def _check_token(self, request: Request) -> None:
-        given = bearer_token(request)
+        given = bearer_token(request.scope)
         if given is None:
             raise Unauthorized("this API needs the header Authorization: Bearer <ADMIN_TOKEN>")
         if (name := self._tokens.find_name(given)) is None:

@@ -52,6 +52,12 @@ class ImpatientProtocol(HttpToolsProtocol):
         if not self._in_head:
             self._wait_for_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # The parser reports trailers as headers. They come after the body, when the head has been judged: merged
+        # into it they would let in whoever sends a token there, and take as much memory as the client likes.
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._stop_waiting()
         self._in_head, self._head_bytes, self._body_bytes = False, 0, 0

@@ -50,7 +50,7 @@ async def identify(request: Request, registry: Registry) -> Principal:
         registry.own_hosts.check(request)
         request.state.principal = DEVELOPER
         return DEVELOPER
-    token = bearer_token(request)
+    token = bearer_token(request.scope)
     if token is None:
         raise Unauthenticated
     bearer = await registry.tokens.identify(token)

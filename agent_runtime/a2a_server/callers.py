@@ -1,10 +1,10 @@
 """Who calls: nobody in particular, or the user whose token the request carries."""
 
 from starlette.authentication import SimpleUser
-from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from groundwork.bearer import bearer_token
 from groundwork.known_tokens import KnownTokens
 
 _UNAUTHORIZED = "a bearer token of this agent is needed: Authorization: Bearer <token>"
@@ -24,7 +24,7 @@ class CallerTokens:
         if scope["type"] != "http" or not self._callers:
             await self._app(scope, receive, send)
             return
-        user = self._user(Headers(scope=scope).get("authorization", ""))
+        user = self._user(bearer_token(scope))
         if user is None:
             error = {"code": 401, "status": "UNAUTHENTICATED", "message": _UNAUTHORIZED}
             refusal = JSONResponse(
@@ -34,9 +34,7 @@ class CallerTokens:
             return
         await self._app({**scope, "user": SimpleUser(user)}, receive, send)
 
-    def _user(self, header: str) -> str | None:
-        scheme, _, given = header.partition(" ")
-        if scheme.lower() != "bearer":
+    def _user(self, token: bytes | None) -> str | None:
+        if token is None:
             return None
-        # Header values arrive as latin-1, and tokens may be any text.
-        return self._callers.find_name(given.strip().encode("latin-1"))
+        return self._callers.find_name(token)
