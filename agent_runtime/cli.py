@@ -108,7 +108,7 @@ def sweep(
 
 @app.command()
 def card() -> None:
-    """Fetch the agent's card from its public URL and compare it with what this directory says."""
+    """Fetch the card from the agent's public URL, compare it with this directory, and post to each interface."""
     from agent_runtime.a2a_server.card_check import check_card
 
     problems = _run(check_card(_settings(), Path.cwd()))
@@ -116,7 +116,7 @@ def card() -> None:
         _complain(problem)
     if problems:
         raise typer.Exit(1)
-    _say("The public URL serves this agent's card.")
+    _say("The public URL serves this agent's card, and each interface on it answers.")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ _BEARER = re.compile(rb"bearer +([^\s].*?) *", re.IGNORECASE)
 
 
 def bearer_token(scope: Scope) -> bytes | None:
-    """Return the token in the `Authorization` header; None when there is no such header, or anything but exactly one.
+    """Return the token in the `Authorization` header; None when there is none, or anything but exactly one.
 
     Which of two headers counts would be for each proxy on the way to decide, so two are none.
 

@@ -36,8 +36,8 @@ def health_routes(ready: Callable[[], Awaitable[None]], registry: CollectorRegis
 
     `ready` raises `DatabaseUnavailable` when the service cannot work; more than two seconds count as that.
     """
-    # The library's own switch, for the whole process: a gauge beside each counter that says when it was made, which
-    # nobody has asked for and which doubles the series.
+    # The library's own switch, for the whole process. Otherwise each counter has a gauge beside it that says when
+    # it was made, which doubles the series.
     disable_created_metrics()
     router = APIRouter(tags=["operations"])
 

@@ -96,11 +96,16 @@ class Dated:
 
 def _interfaces(url: str) -> list[AgentInterface]:
     """JSON-RPC is at the URL itself and the preferred one. The entry for 0.3 makes older clients see a card
-    of their own version in the same document."""
+    of their own version in the same document.
+
+    Below a path, the URL of JSON-RPC ends in a slash: nginx and others redirect a prefix without it, and
+    a POST that is redirected is lost.
+    """
+    rpc = _below(url, "/") if urlsplit(url).path else url
     return [
-        AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version="1.0"),
+        AgentInterface(url=rpc, protocol_binding="JSONRPC", protocol_version="1.0"),
         AgentInterface(url=_below(url, REST_PREFIX), protocol_binding="HTTP+JSON", protocol_version="1.0"),
-        AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version="0.3"),
+        AgentInterface(url=rpc, protocol_binding="JSONRPC", protocol_version="0.3"),
     ]
 
 

@@ -49,21 +49,25 @@ async def test_a_card_says_how_long_it_may_be_kept_and_what_its_skills_take(fres
 
 
 @pytest.mark.parametrize(
-    ("url", "rest"),
+    ("url", "rpc", "rest"),
     [
-        ("https://a.test", "https://a.test/a2a"),
-        ("https://a.test/", "https://a.test/a2a"),
-        ("https://a.test/agents/x/", "https://a.test/agents/x/a2a"),
+        ("https://a.test", "https://a.test", "https://a.test/a2a"),
+        ("https://a.test/", "https://a.test/", "https://a.test/a2a"),
+        ("https://a.test/agents/x", "https://a.test/agents/x/", "https://a.test/agents/x/a2a"),
+        ("https://a.test/agents/x/", "https://a.test/agents/x/", "https://a.test/agents/x/a2a"),
+        ("https://a.test/x?key=1", "https://a.test/x/?key=1", "https://a.test/x/a2a?key=1"),
     ],
 )
-async def test_a_changed_url_shows_in_every_interface_at_once(fresh: Served, url: str, rest: str) -> None:
+async def test_a_changed_url_shows_in_every_interface_at_once(
+    fresh: Served, url: str, rpc: str, rest: str
+) -> None:
     before = await fresh.http.get(CARD_PATHS[0])
     await fresh.card_url.change(url)
     after = await fresh.http.get(CARD_PATHS[0], headers={"If-None-Match": before.headers["etag"]})
     interfaces = [
         (i["protocolBinding"], i["protocolVersion"], i["url"]) for i in after.json()["supportedInterfaces"]
     ]
-    assert interfaces == [("JSONRPC", "1.0", url), ("HTTP+JSON", "1.0", rest), ("JSONRPC", "0.3", url)]
+    assert interfaces == [("JSONRPC", "1.0", rpc), ("HTTP+JSON", "1.0", rest), ("JSONRPC", "0.3", rpc)]
     again = await fresh.http.get(CARD_PATHS[1], headers={"If-None-Match": after.headers["etag"]})
     assert again.status_code == 304
 
