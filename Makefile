@@ -10,7 +10,8 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-newest fuzz bench soak wheel lint format lock clean
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-clients test-newest fuzz bench soak wheel lint format lock \
+	clean
 
 # What follows the word `bench` says what to measure, and is no target of its own.
 ifeq (bench,$(firstword $(MAKECMDGOALS)))
@@ -46,6 +47,9 @@ test-jamjet: venv  ## run the tests of JamJet's client with the newest one (need
 test-mcp: venv  ## run the tests with MCP servers of others (needs npm, and a network the first time)
 	@$(python) scripts/with_mcp_servers.py $(pytest) tests/strangers/mcp_servers $(ARGS)
 
+test-clients: venv  ## generate clients in Python and TypeScript from the OpenAPI documents, and use them (needs npm)
+	@$(python) scripts/with_client_generators.py $(pytest) tests/clients $(ARGS)
+
 test-newest:  ## run all tests with the newest packages instead of the locked ones
 	@sh scripts/test-newest.sh $(ARGS)
 
@@ -76,5 +80,6 @@ lock:  ## resolve requirements.lock again; ARGS=--upgrade takes the newest versi
 	@"$$(sh scripts/find-python.sh)" scripts/lock.py $(ARGS)
 
 clean:  ## remove the environment and everything else that is made again by itself
-	rm -rf .venv .venv-jamjet .venv-mcp build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .venv-jamjet .venv-mcp .venv-clients build dist *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

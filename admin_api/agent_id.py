@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from admin_api.body import body_of
 from admin_api.deps import OwnThreads
-from admin_api.envelope import Envelope, ok
+from admin_api.envelope import answer_of, ok
 from admin_api.errors import InvalidBody, PayloadTooLarge
 from admin_api.openapi import body, failures
 from admin_api.parameters import NoQuery, Parameters
@@ -44,7 +44,7 @@ class MigrationData(TypedDict):
 
 @router.post(
     "/migrate-agent-id",
-    response_model=Envelope[MigrationData],
+    response_model=answer_of(MigrationData),
     responses=failures(
         MemoryDisabled, AgentIdRequired, InvalidBody, PayloadTooLarge, MigrationConcernsOthers, AgentStillAlive
     ),

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from admin_api.body import body_of
 from admin_api.deps import Agent
-from admin_api.envelope import Envelope, ok
+from admin_api.envelope import answer_of, ok
 from admin_api.errors import InvalidBody, PayloadTooLarge
 from admin_api.openapi import body, failures
 from admin_api.parameters import NoQuery, Parameters
@@ -39,7 +39,7 @@ class CardUrlChangeData(TypedDict):
     persisted: bool
 
 
-@router.get("/url", response_model=Envelope[CardUrlData], responses=failures())
+@router.get("/url", response_model=answer_of(CardUrlData), responses=failures())
 async def get_card_url(agent: Agent, _: NoQuery) -> Response:
     """The URL in force."""
     return ok({"url": agent.card_url.url})
@@ -47,7 +47,7 @@ async def get_card_url(agent: Agent, _: NoQuery) -> Response:
 
 @router.patch(
     "/url",
-    response_model=Envelope[CardUrlChangeData],
+    response_model=answer_of(CardUrlChangeData),
     responses=failures(InvalidBody, PayloadTooLarge),
     openapi_extra=body(CardUrlBody),
 )

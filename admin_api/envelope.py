@@ -1,22 +1,23 @@
 """The one shape of every answer: `success`, `data`, `error`."""
 
 from collections.abc import Mapping
-from typing import Any, Generic, Literal, TypeVar
+from functools import cache
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 from starlette.responses import Response
 
 from groundwork.json_body import to_json
 
-Data = TypeVar("Data")
 
+@cache
+def answer_of(data: type[Any]) -> type[BaseModel]:
+    """What a successful answer with that data looks like: `StatusAnswer` for `StatusData`.
 
-class Envelope(BaseModel, Generic[Data]):
-    """What a successful answer looks like."""
-
-    success: Literal[True]
-    data: Data
-    error: None
+    Not a generic class, whose name in the OpenAPI document no client would want: `Envelope_StatusData_`.
+    """
+    name = f"{data.__name__.removesuffix('Data')}Answer"
+    return create_model(name, success=(Literal[True], ...), data=(data, ...), error=(None, ...))
 
 
 class ErrorDetail(BaseModel):
@@ -28,7 +29,7 @@ class ErrorDetail(BaseModel):
     message: str
 
 
-class FailureEnvelope(BaseModel):
+class Error(BaseModel):
     """What every other answer looks like."""
 
     success: Literal[False]

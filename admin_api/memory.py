@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from admin_api.body import JsonObject
 from admin_api.deps import AdministeredAgent, Agent, require_memory
-from admin_api.envelope import Envelope, ok
+from admin_api.envelope import answer_of, ok
 from admin_api.errors import InvalidBody, NothingToChange, PayloadTooLarge
 from admin_api.openapi import body, failures
 from admin_api.parameters import STRICT, NoQuery, check
@@ -58,7 +58,7 @@ async def read_changes(given: JsonObject) -> MemoryChanges:
     return changes
 
 
-@router.get("/config", response_model=Envelope[MemoryConfigData], responses=failures())
+@router.get("/config", response_model=answer_of(MemoryConfigData), responses=failures())
 async def get_memory_config(agent: Agent, _: NoQuery) -> Response:
     """The configuration in force; shown while memory is disabled, too."""
     return ok(_describe(agent))
@@ -67,7 +67,7 @@ async def get_memory_config(agent: Agent, _: NoQuery) -> Response:
 @router.patch(
     "/config",
     dependencies=[Depends(require_memory)],
-    response_model=Envelope[MemoryConfigData],
+    response_model=answer_of(MemoryConfigData),
     responses=failures(MemoryDisabled, InvalidBody, PayloadTooLarge, ImmutableField),
     openapi_extra=body(MemoryChanges, minProperties=1),
 )

@@ -3,11 +3,10 @@
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from admin_api.envelope import FailureEnvelope
+from admin_api.envelope import Error
 from admin_api.errors import InvalidParameters, answer_for
 from groundwork.hosts import HeaderRefused
+from groundwork.openapi import inline_schema, query_parameters
 from groundwork.postgres import DatabaseUnavailable
 
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
@@ -28,15 +27,8 @@ THREAD_ID = {
 
 Responses = dict[int | str, dict[str, Any]]
 
-
-def _failure_schema() -> dict[str, Any]:
-    """As a schema and not as a model: FastAPI would make validators of it, for each status of each route."""
-    schema = FailureEnvelope.model_json_schema()
-    schema["properties"]["error"] = schema.pop("$defs")["ErrorDetail"]
-    return schema
-
-
-_FAILURE = _failure_schema()
+# As a schema and not as a model: FastAPI would make validators of it, for each status of each route.
+_FAILURE = {"application/json": {"schema": inline_schema(Error)}}
 
 
 def failures(*errors: type[Exception]) -> Responses:
@@ -47,7 +39,7 @@ def failures(*errors: type[Exception]) -> Responses:
         codes.setdefault(status, set()).add(code)
     return {
         status: {
-            "content": {"application/json": {"schema": _FAILURE}},
+            "content": _FAILURE,
             "description": f"{HTTPStatus(status).phrase}: {', '.join(sorted(names))}",
         }
         for status, names in sorted(codes.items())
@@ -56,28 +48,10 @@ def failures(*errors: type[Exception]) -> Responses:
 
 def parameters(*described: dict[str, Any], query: type[Any] | None = None) -> dict[str, Any]:
     """The parameters of a route: those given, and the fields of `query`."""
-    return {"parameters": [*described, *(_query(query) if query else [])]}
+    return {"parameters": [*described, *(query_parameters(query) if query else [])]}
 
 
 def body(model: type[Any], **more: Any) -> dict[str, Any]:
     """The body of a route."""
-    schema = _schema(model) | more
+    schema = inline_schema(model) | more
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-def _query(model: type[Any]) -> list[dict[str, Any]]:
-    schema = _schema(model)
-    required = schema.get("required", [])
-    return [
-        {"name": name, "in": "query", "required": name in required, "schema": field}
-        for name, field in schema["properties"].items()
-    ]
-
-
-def _schema(model: type[Any]) -> dict[str, Any]:
-    schema = _without_title(TypeAdapter(model).json_schema())
-    return {**schema, "properties": {name: _without_title(field) for name, field in schema["properties"].items()}}
-
-
-def _without_title(schema: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in schema.items() if key != "title"}

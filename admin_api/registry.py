@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from admin_api.body import refuse_forms
 from admin_api.deps import Agent
-from admin_api.envelope import Envelope, ok
+from admin_api.envelope import answer_of, ok
 from admin_api.openapi import failures
 from admin_api.parameters import NoQuery
 from admin_api.routes import AdminRoute
@@ -50,21 +50,23 @@ async def require_components(agent: Agent) -> Components:
 TakenComponents = Annotated[Components, Depends(require_components)]
 
 
-@router.get("/api/v1/registry/metadata", response_model=Envelope[MetadataData])
-@router.get("/internal/runtime-metadata", name="get_metadata_legacy", response_model=Envelope[MetadataData])
-async def get_metadata(_: NoQuery, components: TakenComponents) -> Response:
+@router.get("/api/v1/registry/metadata", response_model=answer_of(MetadataData))
+@router.get(
+    "/internal/runtime-metadata", name="get_registry_metadata_legacy", response_model=answer_of(MetadataData)
+)
+async def get_registry_metadata(_: NoQuery, components: TakenComponents) -> Response:
     """Which components of the registry the agent runs with, and the generation that they make."""
     return ok(components.metadata())
 
 
-@router.post("/api/v1/registry/reload", dependencies=[Depends(refuse_forms)], response_model=Envelope[ReloadData])
+@router.post("/api/v1/registry/reload", dependencies=[Depends(refuse_forms)], response_model=answer_of(ReloadData))
 @router.post(
     "/internal/reload",
     dependencies=[Depends(refuse_forms)],
-    name="reload_legacy",
-    response_model=Envelope[ReloadData],
+    name="reload_components_legacy",
+    response_model=answer_of(ReloadData),
 )
-async def reload(_: NoQuery, components: TakenComponents) -> Response:
+async def reload_components(_: NoQuery, components: TakenComponents) -> Response:
     """Fetches what has changed in the registry and puts it to use; turns that run keep what they began with."""
     result = await components.reloads.reload()
     return ok(

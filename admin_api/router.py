@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 from fastapi import APIRouter, Depends
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from admin_api.routes import ASKED_METHOD, METHODS_HERE, AdminRoute, RemainingRo
 from admin_api.security import Admission
 from groundwork.known_tokens import KnownTokens
 from groundwork.load import Load
+from groundwork.openapi import operation_id
 
 _MOST_REQUESTS = 200
 
@@ -50,18 +52,29 @@ def admin_router(
         with load.one_more():
             yield
 
-    router = APIRouter(route_class=AdminRoute, dependencies=[Depends(admit)])
+    router = APIRouter(
+        route_class=AdminRoute, dependencies=[Depends(admit)], generate_unique_id_function=operation_id
+    )
+    # For the OpenAPI document only: it never refuses, `admit` does.
+    router.dependencies.append(Depends(HTTPBearer(auto_error=False, scheme_name="ADMIN_TOKEN")))
     if token:
-        # For the OpenAPI document only: it never refuses, `admit` does.
-        router.dependencies.append(Depends(HTTPBearer(auto_error=False, scheme_name="ADMIN_TOKEN")))
         router.responses.update(failures(Unauthorized))
     for part in (status, card, memory, threads, agent_id):
         router.include_router(part.router)
     if agent.runtime_control_enabled:
         router.include_router(registry.router)
+    if not token:
+        _make_tokens_optional(router)
     for path in ("/api/v1", "/api/v1/{rest:path}", *LEGACY_PATHS):
         router.add_api_route(path, answer_the_rest, include_in_schema=False, route_class_override=RemainingRoute)
     return router
+
+
+def _make_tokens_optional(router: APIRouter) -> None:
+    """Say in the document that a token may be sent and need not be: clients that are made of it know both."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.openapi_extra = {**(route.openapi_extra or {}), "security": [{}]}
 
 
 async def answer_the_rest(request: Request) -> Response:

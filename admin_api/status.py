@@ -6,7 +6,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from admin_api.deps import Agent
-from admin_api.envelope import Envelope, ok
+from admin_api.envelope import answer_of, ok
 from admin_api.openapi import failures
 from admin_api.parameters import NoQuery
 from admin_api.routes import AdminRoute
@@ -28,8 +28,8 @@ class StatusData(TypedDict):
     a2a: dict[str, ConnectionState]
 
 
-@router.get("/api/v1/status", response_model=Envelope[StatusData], responses=failures())
-@router.get("/status", response_model=Envelope[StatusData], responses=failures(), name="get_status_legacy")
+@router.get("/api/v1/status", response_model=answer_of(StatusData), responses=failures())
+@router.get("/status", response_model=answer_of(StatusData), responses=failures(), name="get_status_legacy")
 async def get_status(agent: Agent, _: NoQuery) -> Response:
     """The agent's id, and the state of its MCP servers and A2A peers."""
     states = agent.connection_status()

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from typing_extensions import TypedDict
 
 from admin_api.deps import OwnedThreads, OwnThreads, ThreadId
-from admin_api.envelope import NO_STORE, Envelope, ok
+from admin_api.envelope import NO_STORE, answer_of, ok
 from admin_api.errors import MissingThreadId
 from admin_api.openapi import THREAD_ID, failures, parameters
 from admin_api.parameters import DECIMAL, STRICT, NoQuery, query_of
@@ -98,7 +98,7 @@ class AgentErasureData(TypedDict):
 
 @router.get(
     "",
-    response_model=Envelope[ThreadsData],
+    response_model=answer_of(ThreadsData),
     responses=failures(MemoryDisabled, AgentIdRequired),
     openapi_extra=parameters(query=ThreadsQuery),
 )
@@ -120,13 +120,13 @@ async def list_threads(own: OwnThreads, page: Annotated[ThreadsQuery, query_of(T
 @router.get("//messages", include_in_schema=False)
 @router.get(
     "/{thread_id}/messages",
-    response_model=Envelope[MessagesData],
+    response_model=answer_of(MessagesData),
     responses=failures(
         MemoryDisabled, AgentIdRequired, MissingThreadId, ThreadNotFound, ThreadNotOurs, ThreadUnreadable
     ),
     openapi_extra=parameters(THREAD_ID, query=MessagesQuery),
 )
-async def get_messages(
+async def get_thread_messages(
     own: OwnThreads, thread: ThreadId, page: Annotated[MessagesQuery, query_of(MessagesQuery)]
 ) -> Response:
     """The whole conversation in order, or with `limit` or `before` a page of it, the latest first."""
@@ -142,7 +142,7 @@ async def get_messages(
 @router.delete("/", include_in_schema=False)
 @router.delete(
     "/{thread_id}",
-    response_model=Envelope[ThreadErasureData],
+    response_model=answer_of(ThreadErasureData),
     responses=failures(MemoryDisabled, AgentIdRequired, MissingThreadId, ThreadNotFound, ThreadNotOurs),
     openapi_extra=parameters(THREAD_ID),
 )
@@ -160,7 +160,7 @@ async def require_all(request: Request) -> None:
 
 @router.delete(
     "",
-    response_model=Envelope[AgentErasureData],
+    response_model=answer_of(AgentErasureData),
     responses=failures(MemoryDisabled, AgentIdRequired, MissingThreadId),
     openapi_extra=parameters(query=EraseAllQuery),
 )

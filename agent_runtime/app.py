@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from agent_runtime.a2a_server.limits import Shedding
 from agent_runtime.runtime import AgentRuntime
+from agent_runtime.threads.store import ThreadState
 from groundwork.asgi import HeadAsGet, RequestId
 from groundwork.health import health_routes
+from groundwork.openapi import DocumentedApp
 from groundwork.tracing import traced
 
 
@@ -26,8 +28,8 @@ def create_admin_app(runtime: AgentRuntime, routers: Sequence[APIRouter]) -> ASG
     return RequestId(HeadAsGet(traced(_app_with(runtime, routers, f"{runtime.project.card.name}: admin"))))
 
 
-def _app_with(runtime: AgentRuntime, routers: Sequence[APIRouter], title: str) -> FastAPI:
-    app = FastAPI(title=title, version=version("agent-sidecar"), docs_url=None, redoc_url=None)
+def _app_with(runtime: AgentRuntime, routers: Sequence[APIRouter], title: str) -> DocumentedApp:
+    app = DocumentedApp(title=title, version=version("agent-sidecar"), enums={"ThreadState": ThreadState})
     for router in (health_routes(runtime.check_ready, runtime.metrics.registry), *routers):
         app.include_router(router)
     return app

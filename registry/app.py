@@ -2,32 +2,46 @@
 
 import time
 from importlib.metadata import version
+from typing import Literal
 
-from fastapi import FastAPI
+from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from groundwork.asgi import BodyLimit, HeadAsGet, RequestId
 from groundwork.health import health_routes
 from groundwork.load import Load, LoadLimit
+from groundwork.openapi import DocumentedApp
 from groundwork.tracing import traced
+from registry.access import Role
 from registry.agents import routes as agents
 from registry.agents.door import HeartbeatDoor
+from registry.agents.lifecycle import Status as AgentStatus
+from registry.agents.models import Direction
+from registry.agents.models import Health as AgentHealth
 from registry.artifacts import routes as artifacts
 from registry.artifacts.service import MAX_BYTES as MAX_ARTIFACT_BYTES
 from registry.audit import routes as audit
+from registry.checks import Flag
 from registry.components import routes as components
+from registry.components.models import Kind, State, UseStatus
 from registry.cron import routes as cron
 from registry.did import routes as did
 from registry.events import routes as events
+from registry.events.shapes import Form
 from registry.executions import routes as executions
+from registry.executions.models import Status as ExecutionStatus
+from registry.executions.shapes import Decision
 from registry.http_errors import JsonResponse, add_error_handlers, refuse_body, respond_to
 from registry.jamjet import JamJetPrefix
 from registry.metrics import RegistryMetrics
 from registry.service import Registry
 from registry.tenants import routes as tenants
+from registry.tenants.models import Status as TenantStatus
 from registry.tokens import routes as tokens
+from registry.tokens.models import Status as TokenStatus
 from registry.work_items import routes as work_items
 from registry.workers import routes as workers
+from registry.workers.models import WorkerStatus
 from registry.workflows import routes as workflows
 
 VERSION = version("agent-sidecar")
@@ -50,13 +64,38 @@ _ROUTERS = (
     did.router,
 )
 
+_ENUMS = {
+    "AgentHealth": AgentHealth,
+    "AgentStatus": AgentStatus,
+    "ComponentKind": Kind,
+    "ComponentState": State,
+    "ComponentUseStatus": UseStatus,
+    "Decision": Decision,
+    "EventForm": Form,
+    "ExecutionStatus": ExecutionStatus,
+    "Flag": Flag,
+    "Role": Role,
+    "TenantStatus": TenantStatus,
+    "TokenStatus": TokenStatus,
+    "TraceDirection": Direction,
+    "WorkerStatus": WorkerStatus,
+}
+"""By their names in the OpenAPI document."""
+
+
+class RegistryHealth(BaseModel):
+    status: Literal["ok"] = "ok"
+    version: str = VERSION
+
 
 def create_app(registry: Registry) -> ASGIApp:
     """The app that clients of the registry reach."""
-    app = FastAPI(title="Agent registry", version=VERSION, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = DocumentedApp(title="Agent registry", version=VERSION, redirect_slashes=False, enums=_ENUMS)
     app.state.registry = registry
     add_error_handlers(app)
-    app.add_api_route("/health", _health, tags=["operations"], summary="The process is up")
+    app.add_api_route(
+        "/health", get_health, tags=["operations"], summary="The process is up", response_model=RegistryHealth
+    )
     app.include_router(health_routes(registry.check_ready, registry.metrics.registry))
     for router in _ROUTERS:
         app.include_router(router)
@@ -82,8 +121,8 @@ def _is_work(scope: Scope) -> bool:
 _LOOKED_AFTER = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json"})
 
 
-async def _health() -> JsonResponse:
-    return JsonResponse({"status": "ok", "version": VERSION})
+async def get_health() -> JsonResponse:
+    return JsonResponse(RegistryHealth().model_dump())
 
 
 class _Counted:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import UnionType
-from typing import Any
+from typing import Any, NotRequired
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+from groundwork.openapi import inline_schema, query_parameters
 from groundwork.postgres import DatabaseUnavailable
 from registry.errors import Forbidden, InvalidRequest, Unauthenticated
 from registry.http_errors import status_of
@@ -15,12 +16,15 @@ from registry.http_errors import status_of
 Responses = dict[int | str, dict[str, Any]]
 
 
-class Failure(TypedDict):
+class Error(TypedDict):
+    """What every answer to a request that failed looks like; `request_id` is there when the log tells more."""
+
     error: str
+    request_id: NotRequired[str]
 
 
 # As a schema and not as a model: FastAPI would make validators of it, for each status of each route.
-_FAILURE = {"application/json": {"schema": TypeAdapter(Failure).json_schema()}}
+_FAILURE = {"application/json": {"schema": inline_schema(Error)}}
 
 
 def failures(*errors: type[Exception]) -> Responses:
@@ -45,40 +49,8 @@ def described(
     do."""
     extra: dict[str, Any] = {}
     if body:
-        content = {"application/json": {"schema": _schema(body)}}
+        content = {"application/json": {"schema": inline_schema(body)}}
         extra["requestBody"] = {"required": not optional, "content": content}
     if query or headers:
-        extra["parameters"] = [*(_parameters(_schema(query)) if query else []), *headers]
+        extra["parameters"] = [*(query_parameters(query) if query else []), *headers]
     return extra
-
-
-def _parameters(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
-    required = schema.get("required", [])
-    return [
-        {"name": name, "in": "query", "required": name in required, "schema": field}
-        for name, field in schema["properties"].items()
-    ]
-
-
-def _schema(model: Any) -> dict[str, Any]:
-    schema = TypeAdapter(model).json_schema()
-    inlined: dict[str, Any] = _inline(schema, schema.get("$defs", {}))
-    return inlined
-
-
-def _inline(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    """The schema with its definitions where they are used, since references into it would not be found in the
-    document; and without the titles that pydantic makes up."""
-    if isinstance(schema, list):
-        return [_inline(item, definitions) for item in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    if reference := schema.get("$ref"):
-        return _inline(definitions[reference.rpartition("/")[2]], definitions)
-    return {
-        key: {name: _inline(field, definitions) for name, field in value.items()}
-        if key == "properties"
-        else _inline(value, definitions)
-        for key, value in schema.items()
-        if key not in ("$defs", "title")
-    }

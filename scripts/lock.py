@@ -1,8 +1,9 @@
-"""Writes requirements.lock, requirements-jamjet.lock and scaffold/templates/constraints.txt from pyproject.toml.
+"""Writes the three requirements*.lock and scaffold/templates/constraints.txt from pyproject.toml.
 
 One lock serves every supported Python and platform: it is resolved for all of them at once, carries the hashes
-of every file of a version, and names no package index. The newest JamJet client has one of its own. Versions
-that are locked already stay as they are; `--upgrade` and `--upgrade-package NAME` change that.
+of every file of a version, and names no package index. The newest JamJet client and the generator of clients
+have locks of their own. Versions that are locked already stay as they are; `--upgrade` and
+`--upgrade-package NAME` change that.
 """
 
 import re
@@ -15,10 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
 JAMJET_LOCK = ROOT / "requirements-jamjet.lock"
+CLIENTS_LOCK = ROOT / "requirements-clients.lock"
 CONSTRAINTS = ROOT / "scaffold" / "templates" / "constraints.txt"
 
 PROJECT = ["pyproject.toml", "--all-extras", "--python-version", "3.11"]
 NEWEST_JAMJET = ["--group", "jamjet", "--python-version", "3.12"]
+CLIENTS = ["--group", "clients", "--python-version", "3.11"]
 RESOLVE = ["--universal", "--no-annotate", "--no-header", "--quiet"]
 NO_ADDRESSES = ["--no-emit-index-url", "--no-emit-find-links"]
 
@@ -28,6 +31,10 @@ LOCK_HEADER = """\
 """
 JAMJET_LOCK_HEADER = """\
 # The newest of JamJet's own clients, which the registry is also tested with.
+# Made by `make lock` from pyproject.toml; do not edit.
+"""
+CLIENTS_LOCK_HEADER = """\
+# What makes a Python client of an OpenAPI document, for a test.
 # Made by `make lock` from pyproject.toml; do not edit.
 """
 CONSTRAINTS_HEADER = """\
@@ -41,6 +48,7 @@ def main(arguments: list[str]) -> None:
         hashed = ["--generate-hashes", *arguments]
         compile_requirements(uv, LOCK, LOCK_HEADER, [*PROJECT, "--group", "dev", *hashed])
         compile_requirements(uv, JAMJET_LOCK, JAMJET_LOCK_HEADER, [*NEWEST_JAMJET, *hashed])
+        compile_requirements(uv, CLIENTS_LOCK, CLIENTS_LOCK_HEADER, [*CLIENTS, *hashed])
         CONSTRAINTS.parent.mkdir(parents=True, exist_ok=True)
         CONSTRAINTS.unlink(missing_ok=True)
         compile_requirements(uv, CONSTRAINTS, CONSTRAINTS_HEADER, [*PROJECT, "--constraints", str(LOCK)])

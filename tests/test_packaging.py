@@ -46,8 +46,9 @@ def lock():
 
 
 @pytest.fixture(scope="module")
-def jamjet_lock():
-    return (ROOT / "requirements-jamjet.lock").read_text("utf-8")
+def other_locks():
+    """What goes into environments of its own."""
+    return [(ROOT / f"requirements-{name}.lock").read_text("utf-8") for name in ("jamjet", "clients")]
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +75,14 @@ def test_the_lock_holds_everything_that_is_declared(pyproject, lock):
     assert _names(wanted) - _versions(lock).keys() == set()
 
 
-def test_everything_in_the_locks_is_pinned_by_hash(lock, jamjet_lock):
-    requirements = re.findall(r"^[^\s#].*(?:\n[ \t]+.*)*", f"{lock}\n{jamjet_lock}", re.MULTILINE)
+def test_everything_in_the_locks_is_pinned_by_hash(lock, other_locks):
+    requirements = re.findall(r"^[^\s#].*(?:\n[ \t]+.*)*", "\n".join([lock, *other_locks]), re.MULTILINE)
     assert [entry for entry in requirements if "==" not in entry or "--hash=sha256:" not in entry] == []
 
 
-def test_nothing_in_the_locks_has_a_hole_that_is_known_here(lock, jamjet_lock):
+def test_nothing_in_the_locks_has_a_hole_that_is_known_here(lock, other_locks):
     """Offline, so it knows what is written in `FIXED_IN`; the weekly workflow asks for the list of the day."""
-    for locked in (_versions(lock), _versions(jamjet_lock)):
+    for locked in map(_versions, [lock, *other_locks]):
         old = {name for name, fixed in FIXED_IN.items() if Version(locked.get(name, fixed)) < Version(fixed)}
         assert old == set()
     assert FIXED_IN.keys() <= _versions(lock).keys()
@@ -100,8 +101,10 @@ def test_a_scaffolded_project_starts_from_the_locked_versions(lock, constraints)
     assert {name: version for name, version in pinned.items() if locked[name] != version} == {}
 
 
-def test_the_locks_and_the_constraints_name_no_address(lock, jamjet_lock, constraints):
-    assert re.findall(r"://|--index|--extra-index|--find-links| @ ", lock + jamjet_lock + constraints) == []
+def test_the_locks_and_the_constraints_name_no_address(lock, other_locks, constraints):
+    assert (
+        re.findall(r"://|--index|--extra-index|--find-links| @ ", "".join([lock, *other_locks, constraints])) == []
+    )
 
 
 def _imported_modules(package: Path) -> set[str]:

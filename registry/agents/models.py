@@ -10,11 +10,12 @@ from typing_extensions import TypedDict
 
 from registry.agents.cards import describe_card
 from registry.agents.lifecycle import Status
-from registry.checks import Body, Limit, Query
+from registry.checks import Body, Flag, Limit, Query
 from registry.times import rfc3339
 
 Health = Literal["ok", "failing"]
 Origin = Literal["registered", "discovered"]
+Direction = Literal["inbound", "outbound"]
 
 DEFAULT_HEARTBEAT_SECONDS = 10.0
 UNNAMED = ""
@@ -51,7 +52,7 @@ class Filters(Query):
     status: Status | None = None
     skill: _Name | None = None
     protocol: _Name | None = None
-    alive: Literal["true", "false"] | None = None
+    alive: Flag | None = None
 
 
 class AgentsQuery(Filters):
@@ -140,7 +141,7 @@ class AgentPage:
     next_cursor: str | None
 
 
-class RegisteredAnswer(TypedDict):
+class AgentRegisteredAnswer(TypedDict):
     agent_id: str
     created: bool
     status: Status
@@ -156,17 +157,24 @@ class Traced:
     """Something that went on: `inbound` to the agent, or `outbound` from it or about it."""
 
     at: datetime
-    direction: Literal["inbound", "outbound"]
+    direction: Direction
+    event_type: str
+    summary: str
+
+
+class TracedAnswer(TypedDict):
+    timestamp: str
+    direction: Direction
     event_type: str
     summary: str
 
 
 class TraceAnswer(TypedDict):
     agent_id: str
-    events: list[dict[str, str]]
+    events: list[TracedAnswer]
 
 
-class StatusAnswer(TypedDict):
+class AgentStatusAnswer(TypedDict):
     agent_id: str
     status: Status
 
@@ -178,7 +186,7 @@ class HeartbeatAnswer(TypedDict):
     component_generation: int
 
 
-class DeletedAnswer(TypedDict):
+class AgentDeletedAnswer(TypedDict):
     agent_id: str
     deleted: bool
 

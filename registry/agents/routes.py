@@ -10,24 +10,25 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from groundwork.json_body import to_json
+from groundwork.openapi import inline_schema
 from registry.access import Principal
 from registry.agents.cards import Card, read_card
 from registry.agents.lifecycle import Status
 from registry.agents.models import (
     Agent,
+    AgentDeletedAnswer,
     AgentDetailAnswer,
+    AgentRegisteredAnswer,
     AgentsAnswer,
     AgentsQuery,
-    DeletedAnswer,
+    AgentStatusAnswer,
     Departure,
     DiscoverBody,
     Heartbeat,
     HeartbeatAnswer,
-    RegisteredAnswer,
     SearchQuery,
     Selection,
     SignOfLife,
-    StatusAnswer,
     TraceAnswer,
     TraceQuery,
     describe_agent,
@@ -53,6 +54,7 @@ _CARD_IN_THE_DOCUMENT = {
         "content": {
             "application/json": {
                 "schema": {
+                    "title": "AgentRegistration",
                     "type": "object",
                     "description": "JamJet's card, which may be partial, or A2A's; beside it, which process of the"
                     " agent registers, and how often it means to be heard of.",
@@ -60,7 +62,7 @@ _CARD_IN_THE_DOCUMENT = {
                         "id": {"type": "string"},
                         "uri": {"type": "string", "format": "uri"},
                         "name": {"type": "string"},
-                        **SignOfLife.model_json_schema()["properties"],
+                        **inline_schema(SignOfLife)["properties"],
                     },
                 }
             }
@@ -86,7 +88,7 @@ async def _read_registration(request: Request) -> tuple[Card, SignOfLife]:
     responses=failures(NotFound, Gone),
     openapi_extra=described(body=Heartbeat),
 )
-async def heartbeat(
+async def send_heartbeat(
     principal: Writer,
     registry: CurrentRegistry,
     agent_id: str,
@@ -106,7 +108,7 @@ async def answer_heartbeat(
 @router.post(
     "",
     status_code=201,
-    response_model=RegisteredAnswer,
+    response_model=AgentRegisteredAnswer,
     responses=failures(Conflict, LimitReached),
     openapi_extra=_CARD_IN_THE_DOCUMENT,
 )
@@ -197,20 +199,20 @@ async def trace_agent(
     return JsonResponse({"agent_id": agent_id, "events": events})
 
 
-@router.delete("/{agent_id}", response_model=DeletedAnswer, responses=failures(NotFound))
+@router.delete("/{agent_id}", response_model=AgentDeletedAnswer, responses=failures(NotFound))
 async def delete_agent(principal: Writer, registry: CurrentRegistry, agent_id: str) -> Response:
     """Removes the agent. One that still runs registers again."""
     await registry.agents.delete(principal, agent_id)
     return JsonResponse({"agent_id": agent_id, "deleted": True})
 
 
-@router.post("/{agent_id}/activate", response_model=StatusAnswer, responses=failures(NotFound))
+@router.post("/{agent_id}/activate", response_model=AgentStatusAnswer, responses=failures(NotFound))
 async def activate_agent(principal: Writer, registry: CurrentRegistry, agent_id: str) -> Response:
     """From whichever status it has. The body is not looked at."""
     return _answer_status(agent_id, await registry.agents.activate(principal, agent_id))
 
 
-@router.post("/{agent_id}/pause", response_model=StatusAnswer, responses=failures(NotFound, Conflict))
+@router.post("/{agent_id}/pause", response_model=AgentStatusAnswer, responses=failures(NotFound, Conflict))
 async def pause_agent(principal: Writer, registry: CurrentRegistry, agent_id: str) -> Response:
     """An active agent is to get no work for a while. The body is not looked at."""
     return _answer_status(agent_id, await registry.agents.pause(principal, agent_id))
@@ -218,7 +220,7 @@ async def pause_agent(principal: Writer, registry: CurrentRegistry, agent_id: st
 
 @router.post(
     "/{agent_id}/deactivate",
-    response_model=StatusAnswer,
+    response_model=AgentStatusAnswer,
     responses=failures(NotFound),
     openapi_extra=described(body=Departure),
 )

@@ -5,6 +5,7 @@ import re
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from registry.artifacts.service import MAX_BYTES
 from registry.deps import CurrentRegistry, Reader, RegistryRoute, Writer, read_bytes
@@ -18,10 +19,20 @@ _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}(\s*;[ -~]{0,2
 _ANY = "application/octet-stream"
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _PUT = {"requestBody": {"required": True, "content": {_ANY: _BYTES}}}
-_GOT = {"content": {"*/*": _BYTES}, "description": "The bytes, of the media type that they were left with"}
+# Generators of clients know bytes by the first of the two.
+_GOT = {
+    "content": {_ANY: _BYTES, "*/*": _BYTES},
+    "description": "The bytes, of the media type that they were left with",
+}
 
 
-@router.post("", responses=failures(PayloadTooLarge), openapi_extra=_PUT)
+class ArtifactAnswer(TypedDict):
+    hash: str
+    size: int
+    media_type: str
+
+
+@router.post("", response_model=ArtifactAnswer, responses=failures(PayloadTooLarge), openapi_extra=_PUT)
 async def put_artifact(principal: Writer, registry: CurrentRegistry, request: Request) -> Response:
     """Keeps the body, of at most 8 MiB, under its SHA-256."""
     content = await read_bytes(request)

@@ -14,7 +14,7 @@ router = APIRouter(prefix="/audit", route_class=RegistryRoute, tags=["audit"])
 
 
 @router.get("", response_model=ShownPage, responses=failures(), openapi_extra=described(query=AuditQuery))
-async def list_entries(
+async def list_audit_entries(
     principal: Reader, registry: CurrentRegistry, query: Annotated[AuditQuery, query_of(AuditQuery)]
 ) -> Response:
     """What was done in the caller's tenant, and what was refused for lack of rights, the newest first."""

@@ -55,7 +55,7 @@ class RollbackBody(Body):
     version: Version
 
 
-class Reference(Body):
+class ComponentReference(Body):
     """What is asked for; `digest` is that of what the caller has of it."""
 
     kind: Kind
@@ -63,11 +63,11 @@ class Reference(Body):
     digest: Digest | None = None
 
 
-class ResolveBody(Body):
-    refs: Annotated[list[Reference], Field(min_length=1, max_length=MAX_REFERENCES)]
+class ResolveComponentsBody(Body):
+    refs: Annotated[list[ComponentReference], Field(min_length=1, max_length=MAX_REFERENCES)]
 
 
-class Use(Body):
+class ComponentUse(Body):
     """What a process runs of a component: `version` and `digest` are those of the registry's that it has taken, if
     it has; `error` says why it has not taken the latest."""
 
@@ -79,9 +79,9 @@ class Use(Body):
     error: str | None = None
 
 
-class UsesBody(Body):
+class ComponentUsesBody(Body):
     incarnation: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    refs: Annotated[list[Use], Field(max_length=MAX_REFERENCES)]
+    refs: Annotated[list[ComponentUse], Field(max_length=MAX_REFERENCES)]
 
 
 @dataclass(frozen=True)
@@ -197,11 +197,11 @@ class ComponentAnswer(TypedDict):
     created_by: str | None
 
 
-class WrittenAnswer(ComponentAnswer):
+class WrittenComponentAnswer(ComponentAnswer):
     changed: bool
 
 
-class ListedAnswer(TypedDict):
+class ListedComponentAnswer(TypedDict):
     kind: Kind
     id: str
     version: int
@@ -211,12 +211,12 @@ class ListedAnswer(TypedDict):
 
 
 class ComponentsAnswer(TypedDict):
-    components: list[ListedAnswer]
+    components: list[ListedComponentAnswer]
     generation: int
     next_cursor: str | None
 
 
-class VersionAnswer(TypedDict):
+class ComponentVersionAnswer(TypedDict):
     version: int
     digest: str
     created_at: str
@@ -225,19 +225,19 @@ class VersionAnswer(TypedDict):
     deleted: NotRequired[bool]
 
 
-class VersionsAnswer(TypedDict):
-    versions: list[VersionAnswer]
+class ComponentVersionsAnswer(TypedDict):
+    versions: list[ComponentVersionAnswer]
     next_cursor: str | None
 
 
-class DeletedAnswer(TypedDict):
+class ComponentDeletedAnswer(TypedDict):
     kind: Kind
     id: str
     version: int
     deleted: bool
 
 
-class ResolvedAnswer(TypedDict):
+class ResolvedComponentAnswer(TypedDict):
     kind: Kind
     id: str
     found: bool
@@ -246,17 +246,17 @@ class ResolvedAnswer(TypedDict):
     content: NotRequired[dict[str, Any]]
 
 
-class ResolveAnswer(TypedDict):
+class ResolvedComponentsAnswer(TypedDict):
     generation: int
-    components: list[ResolvedAnswer]
+    components: list[ResolvedComponentAnswer]
 
 
-class UsesAnswer(TypedDict):
+class ComponentUsesAnswer(TypedDict):
     agent_id: str
     ok: bool
 
 
-class UseAnswer(TypedDict):
+class ComponentUseAnswer(TypedDict):
     agent_id: str
     incarnation: str | None
     alive: bool
@@ -267,13 +267,13 @@ class UseAnswer(TypedDict):
     reported_at: str
 
 
-class StatusAnswer(TypedDict):
+class ComponentStatusAnswer(TypedDict):
     kind: Kind
     id: str
     version: int | None
     digest: str | None
     summary: Annotated[dict[str, int], Field(description="How many living processes are in which state.")]
-    agents: list[UseAnswer]
+    agents: list[ComponentUseAnswer]
     next_cursor: str | None
 
 
@@ -289,7 +289,7 @@ def show_component(component: Component) -> ComponentAnswer:
     }
 
 
-def show_listed(component: ListedComponent) -> ListedAnswer:
+def show_listed(component: ListedComponent) -> ListedComponentAnswer:
     return {
         "kind": component.kind,
         "id": component.component_id,
@@ -300,8 +300,8 @@ def show_listed(component: ListedComponent) -> ListedAnswer:
     }
 
 
-def show_version(version: PastVersion) -> VersionAnswer:
-    shown: VersionAnswer = {
+def show_version(version: PastVersion) -> ComponentVersionAnswer:
+    shown: ComponentVersionAnswer = {
         "version": version.version,
         "digest": version.digest,
         "created_at": rfc3339(version.created_at),
@@ -314,8 +314,8 @@ def show_version(version: PastVersion) -> VersionAnswer:
     return shown
 
 
-def show_resolved(reference: Reference, resolved: Resolved | None) -> ResolvedAnswer:
-    shown: ResolvedAnswer = {"kind": reference.kind, "id": reference.id, "found": resolved is not None}
+def show_resolved(reference: ComponentReference, resolved: Resolved | None) -> ResolvedComponentAnswer:
+    shown: ResolvedComponentAnswer = {"kind": reference.kind, "id": reference.id, "found": resolved is not None}
     if resolved is not None:
         shown |= {"version": resolved.version, "digest": resolved.digest}
         if resolved.content is not None:
@@ -323,8 +323,8 @@ def show_resolved(reference: Reference, resolved: Resolved | None) -> ResolvedAn
     return shown
 
 
-def show_use(use: KnownUse) -> UseAnswer:
-    shown: UseAnswer = {
+def show_use(use: KnownUse) -> ComponentUseAnswer:
+    shown: ComponentUseAnswer = {
         "agent_id": use.agent_id,
         "incarnation": use.incarnation or None,
         "alive": use.alive,

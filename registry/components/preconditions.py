@@ -28,7 +28,7 @@ HEADERS_OF_PUT: list[dict[str, Any]] = [
         "in": "header",
         "required": False,
         "description": "`*`: only if it is not there.",
-        "schema": {"type": "string", "enum": ["*"]},
+        "schema": {"type": "string", "pattern": r"^\*$"},
     },
 ]
 

@@ -11,21 +11,21 @@ from registry.components.contents import McpContent, ModelContent, PromptContent
 from registry.components.models import (
     Component,
     ComponentAnswer,
+    ComponentDeletedAnswer,
     ComponentsAnswer,
     ComponentsQuery,
-    DeletedAnswer,
-    ResolveAnswer,
-    ResolveBody,
+    ComponentStatusAnswer,
+    ComponentUsesAnswer,
+    ComponentUsesBody,
+    ComponentVersionsAnswer,
+    ResolveComponentsBody,
+    ResolvedComponentsAnswer,
     RollbackBody,
-    StatusAnswer,
-    UsesAnswer,
-    UsesBody,
     UsesQuery,
     VersionQuery,
-    VersionsAnswer,
     VersionsQuery,
     Written,
-    WrittenAnswer,
+    WrittenComponentAnswer,
     show_component,
     show_listed,
     show_resolved,
@@ -56,10 +56,15 @@ async def _read_content(request: Request) -> Mapping[str, Any]:
 
 
 @reading_router.post(
-    "/resolve", response_model=ResolveAnswer, responses=failures(), openapi_extra=described(body=ResolveBody)
+    "/resolve",
+    response_model=ResolvedComponentsAnswer,
+    responses=failures(),
+    openapi_extra=described(body=ResolveComponentsBody),
 )
 async def resolve_components(
-    principal: Reader, registry: CurrentRegistry, body: Annotated[ResolveBody, body_of(ResolveBody)]
+    principal: Reader,
+    registry: CurrentRegistry,
+    body: Annotated[ResolveComponentsBody, body_of(ResolveComponentsBody)],
 ) -> Response:
     """What there is of each of these components, in their order; without the content where the given digest is the
     current one. A change that is not in the answer makes the generation a later one."""
@@ -90,8 +95,8 @@ async def list_components(
 
 @router.put(
     "/{kind}/{component_id}",
-    response_model=WrittenAnswer,
-    responses={**failures(NotFound, Conflict, PayloadTooLarge), 201: {"model": WrittenAnswer}},
+    response_model=WrittenComponentAnswer,
+    responses={**failures(NotFound, Conflict, PayloadTooLarge), 201: {"model": WrittenComponentAnswer}},
     openapi_extra=described(body=PromptContent | ModelContent | McpContent, headers=HEADERS_OF_PUT),
 )
 async def put_component(
@@ -127,7 +132,7 @@ async def get_component(
 
 @router.delete(
     "/{kind}/{component_id}",
-    response_model=DeletedAnswer,
+    response_model=ComponentDeletedAnswer,
     responses=failures(NotFound, Conflict),
     openapi_extra=described(headers=HEADERS),
 )
@@ -141,11 +146,11 @@ async def delete_component(
 
 @router.get(
     "/{kind}/{component_id}/versions",
-    response_model=VersionsAnswer,
+    response_model=ComponentVersionsAnswer,
     responses=failures(NotFound),
     openapi_extra=described(query=VersionsQuery),
 )
-async def list_versions(
+async def list_component_versions(
     principal: Reader,
     registry: CurrentRegistry,
     kind: str,
@@ -162,8 +167,8 @@ async def list_versions(
 
 @router.post(
     "/{kind}/{component_id}/rollback",
-    response_model=WrittenAnswer,
-    responses={**failures(NotFound, Conflict), 201: {"model": WrittenAnswer}},
+    response_model=WrittenComponentAnswer,
+    responses={**failures(NotFound, Conflict), 201: {"model": WrittenComponentAnswer}},
     openapi_extra=described(body=RollbackBody, headers=HEADERS),
 )
 async def roll_back_component(
@@ -181,11 +186,11 @@ async def roll_back_component(
 
 @router.get(
     "/{kind}/{component_id}/status",
-    response_model=StatusAnswer,
+    response_model=ComponentStatusAnswer,
     responses=failures(NotFound),
     openapi_extra=described(query=UsesQuery),
 )
-async def get_rollout(
+async def get_component_status(
     principal: Reader,
     registry: CurrentRegistry,
     kind: str,
@@ -210,12 +215,15 @@ async def get_rollout(
 
 @reporting_router.put(
     "/{agent_id}/components",
-    response_model=UsesAnswer,
+    response_model=ComponentUsesAnswer,
     responses=failures(NotFound, Gone),
-    openapi_extra=described(body=UsesBody),
+    openapi_extra=described(body=ComponentUsesBody),
 )
 async def report_components(
-    principal: Writer, registry: CurrentRegistry, agent_id: str, body: Annotated[UsesBody, body_of(UsesBody)]
+    principal: Writer,
+    registry: CurrentRegistry,
+    agent_id: str,
+    body: Annotated[ComponentUsesBody, body_of(ComponentUsesBody)],
 ) -> Response:
     """A process of the agent says which components it runs, all of them at once."""
     await registry.components.note_uses(principal, agent_id, body)

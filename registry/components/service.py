@@ -22,15 +22,15 @@ from registry.components.models import (
     Component,
     ComponentKey,
     ComponentPage,
+    ComponentReference,
     ComponentsQuery,
+    ComponentUse,
+    ComponentUsesBody,
     Kind,
     PastVersion,
-    Reference,
     Resolved,
     Rollout,
     StoredKind,
-    Use,
-    UsesBody,
     UsesQuery,
     VersionPage,
     VersionsQuery,
@@ -134,14 +134,14 @@ class Components:
         return VersionPage(page, str(page[-1].version) if more else None)
 
     async def resolve(
-        self, principal: Principal, references: Sequence[Reference]
+        self, principal: Principal, references: Sequence[ComponentReference]
     ) -> tuple[int, list[Resolved | None]]:
         """What there is of each, and the generation of that or one before: whoever sees a later one asks again."""
         async with self._connection() as conn:
             generation = await store.get_generation(conn, principal.tenant_id)
             return generation, await store.resolve(conn, principal.tenant_id, references)
 
-    async def note_uses(self, principal: Principal, agent_id: str, body: UsesBody) -> None:
+    async def note_uses(self, principal: Principal, agent_id: str, body: ComponentUsesBody) -> None:
         """Replaces what a process of the agent is said to run. Raises `InvalidRequest`; and as a heartbeat does
         `NotFound` for an agent that is not registered, and `Gone` for a process that has to register again."""
         if not is_id(agent_id):
@@ -245,16 +245,16 @@ async def _check_process(conn: Connection, agent: AgentKey, incarnation: str | N
         )
 
 
-async def _are_outdated(conn: Connection, tenant_id: str, uses: Sequence[Use]) -> bool:
+async def _are_outdated(conn: Connection, tenant_id: str, uses: Sequence[ComponentUse]) -> bool:
     """Whether one of these agents is another one than the process has taken it for: it may have changed when
     nobody was known to use it, and so nobody was told."""
     if not uses:
         return False
-    now = await store.resolve(conn, tenant_id, [Reference(kind=use.kind, id=use.id) for use in uses])
+    now = await store.resolve(conn, tenant_id, [ComponentReference(kind=use.kind, id=use.id) for use in uses])
     return any(found.digest != use.digest for use, found in zip(uses, now, strict=True) if found)
 
 
-def _without_repetition(uses: Sequence[Use]) -> Sequence[Use]:
+def _without_repetition(uses: Sequence[ComponentUse]) -> Sequence[ComponentUse]:
     """Raises `InvalidRequest`."""
     if len({(use.kind, use.id) for use in uses}) < len(uses):
         raise InvalidRequest("refs names a component more than once")

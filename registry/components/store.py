@@ -14,13 +14,13 @@ from registry.components.models import (
     STORED_KINDS,
     Component,
     ComponentKey,
+    ComponentReference,
+    ComponentUse,
     KnownUse,
     ListedComponent,
     PastVersion,
-    Reference,
     Resolved,
     State,
-    Use,
 )
 from registry.components.secrecy import hide_secrets
 
@@ -109,7 +109,9 @@ async def list_versions(conn: Connection, key: ComponentKey, before: int | None,
     return [PastVersion(**row) for row in await (await conn.execute(sql.list_versions, given)).fetchall()]
 
 
-async def resolve(conn: Connection, tenant_id: str, references: Sequence[Reference]) -> list[Resolved | None]:
+async def resolve(
+    conn: Connection, tenant_id: str, references: Sequence[ComponentReference]
+) -> list[Resolved | None]:
     """What there is of each; None where there is none."""
     stored = await _resolve_stored(conn, tenant_id, references)
     agents = await _resolve_agents(conn, tenant_id, [each.id for each in references if each.kind == "agent"])
@@ -149,7 +151,7 @@ async def list_used_agents(conn: Connection, tenant_id: str, agent_ids: Collecti
     return {row["component_id"] for row in await rows.fetchall()}
 
 
-async def replace_uses(conn: Connection, agent: AgentKey, incarnation: str, uses: Sequence[Use]) -> None:
+async def replace_uses(conn: Connection, agent: AgentKey, incarnation: str, uses: Sequence[ComponentUse]) -> None:
     """What the process is said to run, in place of what it was said to run before."""
     process = {**asdict(agent), "incarnation": incarnation}
     await conn.execute(sql.forget_uses, process)
@@ -186,7 +188,7 @@ async def list_uses(
 
 
 async def _resolve_stored(
-    conn: Connection, tenant_id: str, references: Sequence[Reference]
+    conn: Connection, tenant_id: str, references: Sequence[ComponentReference]
 ) -> dict[int, Resolved]:
     if not any(reference.kind in STORED_KINDS for reference in references):
         return {}

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from registry.checks import Body, Name
 from registry.cron.models import CronJob, Schedule
@@ -32,7 +33,35 @@ class CronBody(Body):
     enabled: bool = True
 
 
-@router.post("", status_code=201, responses=failures(NotFound), openapi_extra=described(body=CronBody))
+class CronJobAnswer(TypedDict):
+    name: str
+    cron_expression: str
+    workflow_id: str
+    workflow_version: str | None
+    input: dict[str, Any]
+    enabled: bool
+    next_run_at: str
+    last_run_at: str | None
+    last_execution_id: str | None
+    last_error: str | None
+
+
+class CronJobsAnswer(TypedDict):
+    cron_jobs: list[CronJobAnswer]
+
+
+class CronJobDeletedAnswer(TypedDict):
+    name: str
+    deleted: bool
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=CronJobAnswer,
+    responses=failures(NotFound),
+    openapi_extra=described(body=CronBody),
+)
 async def put_cron_job(
     principal: Writer, registry: CurrentRegistry, body: Annotated[CronBody, body_of(CronBody)]
 ) -> Response:
@@ -49,21 +78,21 @@ async def put_cron_job(
     return JsonResponse(_shown(job), 201)
 
 
-@router.get("", responses=failures())
+@router.get("", response_model=CronJobsAnswer, responses=failures())
 async def list_cron_jobs(principal: Reader, registry: CurrentRegistry) -> Response:
     """The tenant's cron jobs, with how it went the last time."""
     jobs = await registry.cron_jobs.list(principal)
     return JsonResponse({"cron_jobs": [_shown(job) for job in jobs]})
 
 
-@router.delete("/{name}", responses=failures(NotFound))
+@router.delete("/{name}", response_model=CronJobDeletedAnswer, responses=failures(NotFound))
 async def delete_cron_job(principal: Writer, registry: CurrentRegistry, name: str) -> Response:
     """Executions that it has started go on."""
     await registry.cron_jobs.delete(principal, name)
     return JsonResponse({"name": name, "deleted": True})
 
 
-def _shown(job: CronJob) -> dict[str, Any]:
+def _shown(job: CronJob) -> CronJobAnswer:
     last = job.last_execution_id
     return {
         "name": job.name,

@@ -18,7 +18,7 @@ _DID_JSON = "application/did+json"
 # Behind a public URL with a path, `did.json` below that path is where the document is looked for.
 @router.get("/did.json", response_model=DidDocument, responses=failures(), include_in_schema=False)
 @router.get("/.well-known/did.json", response_model=DidDocument, responses=failures())
-async def show_did_document(request: Request, registry: CurrentRegistry) -> Response:
+async def get_did_document(request: Request, registry: CurrentRegistry) -> Response:
     """The registry's DID document, with a service for each agent that is alive: of the tenant `default`, and of
     tenants whose policy has `"public_agents": true`; at most 1,000. For everybody, without a token. The media type
     is `application/did+json` for those who accept that by name."""

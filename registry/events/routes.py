@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from groundwork.json_body import to_json
 from groundwork.postgres import DatabaseUnavailable
 from registry.access import Principal
-from registry.checks import Query
+from registry.checks import Flag, Query
 from registry.deps import CurrentRegistry, Reader, RegistryRoute, authenticate, query_of
 from registry.errors import Forbidden, InvalidRequest, NotFound, Unauthenticated
 from registry.events.shapes import EventsAnswer, Form, show_event
@@ -39,7 +39,7 @@ class EventsQuery(Query):
     after: Number = 0
     limit: Annotated[int, Field(ge=1, le=1000)] | None = None
     kind: Form | None = None
-    stream: Literal["true", "false"] = "false"
+    stream: Flag = "false"
 
 
 _OTHER_ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -57,7 +57,7 @@ _OTHER_ANSWERS: dict[int | str, dict[str, Any]] = {
     responses={**failures(NotFound), **_OTHER_ANSWERS},
     openapi_extra=described(query=EventsQuery),
 )
-async def list_events(
+async def list_execution_events(
     request: Request,
     principal: Reader,
     registry: CurrentRegistry,

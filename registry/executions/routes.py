@@ -75,7 +75,7 @@ async def cancel_execution(principal: Writer, registry: CurrentRegistry, executi
     responses=failures(NotFound, Conflict),
     openapi_extra=described(body=ApproveBody),
 )
-async def approve(
+async def approve_execution(
     principal: Writer,
     registry: CurrentRegistry,
     execution_id: str,
@@ -96,7 +96,7 @@ async def approve(
 
 
 @router.get("/{execution_id}/approvals", response_model=ApprovalsAnswer, responses=failures(NotFound))
-async def list_approvals(principal: Reader, registry: CurrentRegistry, execution_id: str) -> Response:
+async def list_execution_approvals(principal: Reader, registry: CurrentRegistry, execution_id: str) -> Response:
     """What waits for a decision, and what was decided, in the execution and in those that it has begun."""
     return JsonResponse(show_approvals(await registry.executions.list_approvals(principal, execution_id)))
 

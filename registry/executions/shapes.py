@@ -23,6 +23,9 @@ from registry.times import rfc3339
 _Name = Annotated[str, Field(min_length=1, max_length=255)]
 
 
+Decision = Literal["approved", "rejected"]
+
+
 class StartBody(Body):
     """Without a version it is the latest that is registered."""
 
@@ -40,7 +43,7 @@ class ExecutionsQuery(Query):
 class ApproveBody(Body):
     """`node_id` is needed when several nodes wait. `state_patch` is merged into the state before it goes on."""
 
-    decision: Literal["approved", "rejected"]
+    decision: Decision
     node_id: Annotated[str, Field(max_length=255)] | None = None
     user_id: Annotated[str, Field(max_length=255)] | None = None
     comment: Annotated[str, Field(max_length=10_000)] | None = None

@@ -24,7 +24,7 @@ class UpdatedTenantAnswer(ShownTenant):
     updated: bool
 
 
-class DeletedAnswer(TypedDict):
+class TenantDeletedAnswer(TypedDict):
     tenant_id: str
     deleted: bool
 
@@ -79,7 +79,7 @@ async def update_tenant(
     return JsonResponse({**show_tenant(tenant), "updated": True})
 
 
-@router.delete("/{tenant_id}", response_model=DeletedAnswer, responses=failures(NotFound, Conflict))
+@router.delete("/{tenant_id}", response_model=TenantDeletedAnswer, responses=failures(NotFound, Conflict))
 async def delete_tenant(principal: PlatformOperator, registry: CurrentRegistry, tenant_id: str) -> Response:
     """Deletes a suspended or archived tenant with its tokens and agents. Its audit log stays, and its id is not
     given out again."""

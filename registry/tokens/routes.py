@@ -24,7 +24,7 @@ class TokensAnswer(TypedDict):
     total: int
 
 
-class RevokedAnswer(TypedDict):
+class TokenRevokedAnswer(TypedDict):
     token_id: str
     revoked: bool
 
@@ -66,7 +66,7 @@ async def get_token(principal: Operator, registry: CurrentRegistry, token_id: st
     return JsonResponse(show_token(await registry.tokens.get_token(principal, token_id)))
 
 
-@router.delete("/{token_id}", response_model=RevokedAnswer, responses=failures(NotFound))
+@router.delete("/{token_id}", response_model=TokenRevokedAnswer, responses=failures(NotFound))
 async def revoke_token(principal: Operator, registry: CurrentRegistry, token_id: str) -> Response:
     """Revokes a token, from the next request on. A token that is revoked already stays so."""
     await registry.tokens.revoke_token(principal, token_id)

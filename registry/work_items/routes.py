@@ -1,11 +1,12 @@
 """The protocol of workers outside, as JamJet's published ones speak it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from registry.checks import Body
 from registry.deps import CurrentRegistry, RegistryRoute, Writer, body_of
@@ -21,7 +22,7 @@ Name = Annotated[str, Field(min_length=1, max_length=255)]
 Fence = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
-class Claim(Body):
+class WorkItemClaim(Body):
     worker_id: Name
     queue_types: Annotated[list[Name], Field(min_length=1, max_length=100)]
 
@@ -32,7 +33,7 @@ class Held(Body):
     lease_fence: Fence | None = None
 
 
-class Completion(Held):
+class WorkItemCompletion(Held):
     """What came of it; more is kept when it is known, such as `gen_ai_model`."""
 
     model_config = ConfigDict(strict=True, extra="allow")
@@ -42,32 +43,67 @@ class Completion(Held):
     duration_ms: Annotated[float, Field(ge=0)] | None = None
 
 
-class Failure(Held):
+class WorkItemFailure(Held):
     error: str
 
 
-class Renewal(Held):
+class WorkItemRenewal(Held):
     worker_id: Name | None = None
 
 
-class ClaimAnswer(BaseModel):
+class WorkItemAnswer(TypedDict):
+    id: str
+    execution_id: str
+    node_id: str
+    queue_type: str
+    payload: dict[str, Any]
+    attempt: int
+    lease_fence: int
+    idempotency_key: str
+
+
+class ClaimAnswer(TypedDict):
     claimed: bool
-    work_item: dict[str, Any] | None = None
+    work_item: NotRequired[Annotated[WorkItemAnswer, Field(description="Only when there was one.")]]
 
 
-@router.post("/claim", response_model=ClaimAnswer, responses=failures(), openapi_extra=described(body=Claim))
-async def claim(principal: Writer, registry: CurrentRegistry, body: Annotated[Claim, body_of(Claim)]) -> Response:
+class CompletedAnswer(TypedDict):
+    completed: bool
+    work_item_id: str
+
+
+class FailedAnswer(TypedDict):
+    failed: bool
+    work_item_id: str
+
+
+class RenewedAnswer(TypedDict):
+    renewed: bool
+    work_item_id: str
+
+
+@router.post(
+    "/claim", response_model=ClaimAnswer, responses=failures(), openapi_extra=described(body=WorkItemClaim)
+)
+async def claim_work_item(
+    principal: Writer, registry: CurrentRegistry, body: Annotated[WorkItemClaim, body_of(WorkItemClaim)]
+) -> Response:
     """The oldest item of those queues that nobody has."""
     item = await registry.work_items.claim(principal, body.worker_id, body.queue_types)
     return JsonResponse({"claimed": False} if item is None else {"claimed": True, "work_item": _shown(item)})
 
 
-@router.post("/{work_item_id}/complete", responses=failures(Conflict), openapi_extra=described(body=Completion))
-async def complete(
+@router.post(
+    "/{work_item_id}/complete",
+    response_model=CompletedAnswer,
+    responses=failures(Conflict),
+    openapi_extra=described(body=WorkItemCompletion),
+)
+async def complete_work_item(
     principal: Writer,
     registry: CurrentRegistry,
     work_item_id: str,
-    body: Annotated[Completion, body_of(Completion)],
+    body: Annotated[WorkItemCompletion, body_of(WorkItemCompletion)],
 ) -> Response:
     """The node is done; what it has changed in the state replaces keys of it."""
     key = _read_id(work_item_id)
@@ -75,31 +111,41 @@ async def complete(
     return JsonResponse({"completed": True, "work_item_id": work_item_id})
 
 
-@router.post("/{work_item_id}/fail", responses=failures(Conflict), openapi_extra=described(body=Failure))
-async def fail(
+@router.post(
+    "/{work_item_id}/fail",
+    response_model=FailedAnswer,
+    responses=failures(Conflict),
+    openapi_extra=described(body=WorkItemFailure),
+)
+async def fail_work_item(
     principal: Writer,
     registry: CurrentRegistry,
     work_item_id: str,
-    body: Annotated[Failure, body_of(Failure)],
+    body: Annotated[WorkItemFailure, body_of(WorkItemFailure)],
 ) -> Response:
     """It could not be done; the node's retry policy decides what becomes of it."""
     await registry.work_items.fail(principal, _read_id(work_item_id), body.lease_fence, body.error)
     return JsonResponse({"failed": True, "work_item_id": work_item_id})
 
 
-@router.post("/{work_item_id}/heartbeat", responses=failures(Conflict), openapi_extra=described(body=Renewal))
-async def renew(
+@router.post(
+    "/{work_item_id}/heartbeat",
+    response_model=RenewedAnswer,
+    responses=failures(Conflict),
+    openapi_extra=described(body=WorkItemRenewal),
+)
+async def renew_work_item(
     principal: Writer,
     registry: CurrentRegistry,
     work_item_id: str,
-    body: Annotated[Renewal, body_of(Renewal, optional=True)],
+    body: Annotated[WorkItemRenewal, body_of(WorkItemRenewal, optional=True)],
 ) -> Response:
     """The worker still is at it."""
     await registry.work_items.renew(principal, _read_id(work_item_id), body.lease_fence)
     return JsonResponse({"renewed": True, "work_item_id": work_item_id})
 
 
-def _shown(item: WorkItem) -> dict[str, Any]:
+def _shown(item: WorkItem) -> WorkItemAnswer:
     return {
         "id": str(item.work_item_id),
         "execution_id": show_execution_id(item.execution_id),

@@ -74,7 +74,7 @@ class WorkflowPage:
     total: int
 
 
-class RegisteredAnswer(TypedDict):
+class WorkflowRegisteredAnswer(TypedDict):
     workflow_id: str
     version: str
     revision: int
@@ -95,7 +95,7 @@ class WorkflowsAnswer(TypedDict):
     total: int
 
 
-class ShownVersion(TypedDict):
+class WorkflowVersion(TypedDict):
     version: str
     revision: int
     registered_at: str
@@ -103,7 +103,7 @@ class ShownVersion(TypedDict):
 
 class WorkflowAnswer(ShownWorkflow):
     ir: dict[str, Any]
-    versions: list[ShownVersion]
+    versions: list[WorkflowVersion]
 
 
 def show_workflow(workflow: ListedWorkflow) -> ShownWorkflow:

@@ -10,10 +10,10 @@ from registry.errors import NotFound
 from registry.http_errors import JsonResponse
 from registry.openapi import described, failures
 from registry.workflows.models import (
-    RegisteredAnswer,
     RevisionQuery,
     WorkflowAnswer,
     WorkflowBody,
+    WorkflowRegisteredAnswer,
     WorkflowsAnswer,
     WorkflowsQuery,
     show_in_detail,
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/workflows", route_class=RegistryRoute, tags=["workfl
 @router.post(
     "",
     status_code=201,
-    response_model=RegisteredAnswer,
+    response_model=WorkflowRegisteredAnswer,
     responses=failures(),
     openapi_extra=described(body=WorkflowBody),
 )

@@ -28,7 +28,7 @@ from tests.processes import free_port
 from tests.registry.engine import workflows
 from tests.registry.executions.runs import REVIEW, TWO_STEPS, start, until
 from tests.registry.registries import Served, running_registry
-from tests.registry.walks import NEEDS_NO_TOKEN, body_of
+from tests.registry.walks import NEEDS_NO_TOKEN, body_of, resolved
 from tests.registry.work_items.test_work_items import FN, claim
 
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
@@ -224,7 +224,7 @@ def checks_that_do_not_hold(operation: Operation, answer: Response) -> list[Chec
 
 def fields_of(operation: Operation) -> set[str]:
     """What its body may have: of several kinds of bodies, the first."""
-    schema = body_of(operation.definition.raw) or {}
+    schema = resolved(body_of(operation.definition.raw), operation.schema.raw_schema) or {}
     return {*schema.get("anyOf", [schema])[0].get("properties", {}), *schema.get("properties", {})}
 
 

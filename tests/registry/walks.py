@@ -44,10 +44,21 @@ class Route:
 async def list_routes(http: httpx.AsyncClient) -> list[Route]:
     document = (await http.get("/openapi.json")).json()
     return [
-        Route(method, path, _query_of(operation), body_of(operation))
+        Route(method, path, _query_of(operation), resolved(body_of(operation), document))
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     ]
+
+
+def resolved(schema: Any, document: Mapping[str, Any]) -> Any:
+    """The schema with what its references name in their place."""
+    if isinstance(schema, list):
+        return [resolved(item, document) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if reference := schema.get("$ref"):
+        return resolved(document["components"]["schemas"][reference.rpartition("/")[2]], document)
+    return {key: resolved(value, document) for key, value in schema.items()}
 
 
 def example(schema: dict[str, Any], text: str) -> Any:
