@@ -16,11 +16,16 @@ from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from groundwork.genai import server_of
 from groundwork.logs import request_id
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+Attributes = Mapping[str, str | int]
+End = Callable[[BaseException | None, Attributes], None]
+_NOTHING: Attributes = {}
 
 Origin = Mapping[str, str]
 """What goes along with work that is done later or elsewhere: the id of the request that it began with, and the
@@ -67,20 +72,30 @@ def is_on() -> bool:
     return _tracing is not None
 
 
-def span(name: str, **attributes: str | int) -> AbstractContextManager[object]:
-    """A part of what is going on, from now until the block ends. Of an error, only its type is told."""
-    return nullcontext() if _tracing is None else _tracing.span(name, attributes)
+def span(name: str, attributes: Attributes = _NOTHING, *, client: bool = False) -> AbstractContextManager[object]:
+    """A part of what is going on, from now until the block ends. Of an error, only its type is told.
+
+    `client` says that another service does it."""
+    return nullcontext() if _tracing is None else _tracing.span(name, attributes, client=client)
 
 
-def spanned(name: str, work: Coroutine[Any, Any, Result], **attributes: str | int) -> Coroutine[Any, Any, Result]:
+def spanned(
+    name: str, work: Coroutine[Any, Any, Result], attributes: Attributes = _NOTHING, *, client: bool = False
+) -> Coroutine[Any, Any, Result]:
     """The work, as a part of what is going on when it is begun."""
-    return work if _tracing is None else _with_span(name, work, attributes)
+    return work if _tracing is None else _with_span(name, work, attributes, client)
 
 
-def begin(name: str) -> Callable[[BaseException | None], None] | None:
+def note(attributes: Attributes) -> None:
+    """Add to the innermost part of what is going on what has become known of it."""
+    if _tracing is not None:
+        _tracing.note(attributes)
+
+
+def begin(name: str, attributes: Attributes = _NOTHING, *, client: bool = False) -> "End | None":
     """A part of what is going on that does not end where it begins: call what is returned, with the error if there
-    was one. `None` where there are no traces."""
-    return None if _tracing is None else _tracing.begin(name)
+    was one, and what has become known. `None` where there are no traces."""
+    return None if _tracing is None else _tracing.begin(name, attributes, client=client)
 
 
 def origin() -> dict[str, str]:
@@ -115,8 +130,8 @@ def connection_options() -> dict[str, Any]:
     return {} if _tracing is None else {"cursor_factory": _tracing.cursors}
 
 
-async def _with_span(name: str, work: Coroutine[Any, Any, Result], attributes: Mapping[str, str | int]) -> Result:
-    with span(name, **attributes):
+async def _with_span(name: str, work: Coroutine[Any, Any, Result], attributes: Attributes, client: bool) -> Result:
+    with span(name, attributes, client=client):
         return await work
 
 
@@ -148,14 +163,21 @@ class _Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("agent-sidecar")
         self._trace, self._context = trace, context
+        self.failed = trace.StatusCode.ERROR
         self._places = TraceContextTextMapPropagator()
         self.cursors = cursors_with_spans(self.statement)
 
     @contextmanager
     def span(
-        self, name: str, attributes: Mapping[str, str | int], *, place: Any = None, server: bool = False
+        self,
+        name: str,
+        attributes: Attributes,
+        *,
+        place: Any = None,
+        server: bool = False,
+        client: bool = False,
     ) -> Iterator[Any]:
-        kind = self._trace.SpanKind.SERVER if server else self._trace.SpanKind.INTERNAL
+        kind = self._trace.SpanKind.SERVER if server else self._kind(client)
         with self._tracer.start_as_current_span(
             name,
             context=place,
@@ -166,19 +188,30 @@ class _Tracing:
         ) as opened:
             try:
                 yield opened
-            except Exception as error:
-                opened.set_status(self._trace.StatusCode.ERROR, type(error).__name__)
+            except BaseException as error:  # a call that is cut off by its time limit, too
+                self._failed(opened, error)
                 raise
 
-    def begin(self, name: str) -> Callable[[BaseException | None], None]:
-        opened = self._tracer.start_span(name)
+    def begin(self, name: str, attributes: Attributes, *, client: bool) -> End:
+        opened = self._tracer.start_span(name, kind=self._kind(client), attributes=dict(attributes))
 
-        def end(error: BaseException | None) -> None:
+        def end(error: BaseException | None, known: Attributes) -> None:
+            opened.set_attributes(dict(known))
             if error is not None:
-                opened.set_status(self._trace.StatusCode.ERROR, type(error).__name__)
+                self._failed(opened, error)
             opened.end()
 
         return end
+
+    def note(self, attributes: Attributes) -> None:
+        self._trace.get_current_span().set_attributes(dict(attributes))
+
+    def _kind(self, client: bool) -> Any:
+        return self._trace.SpanKind.CLIENT if client else self._trace.SpanKind.INTERNAL
+
+    def _failed(self, opened: Any, error: BaseException) -> None:
+        opened.set_attribute("error.type", type(error).__name__)
+        opened.set_status(self._trace.StatusCode.ERROR, type(error).__name__)
 
     def statement(self, text: str) -> AbstractContextManager[object]:
         """Statements of loops that belong to no request are left out: each would be a trace of its own. So are
@@ -187,7 +220,7 @@ class _Tracing:
         if not words or not self._trace.get_current_span().get_span_context().is_valid:
             return nullcontext()
         attributes = {"db.system.name": "postgresql", "db.query.text": text[:_LONGEST_STATEMENT]}
-        return self.span(f"SQL {words[0].upper()}", attributes)
+        return self.span(f"SQL {words[0].upper()}", attributes, client=True)
 
     def write_place(self, headers: MutableMapping[str, str]) -> None:
         self._places.inject(headers)
@@ -225,17 +258,36 @@ class _Traced:
             await self.app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        attributes = {"http.request.method": scope["method"], REQUEST_ID: request_id.get() or ""}
+        attributes = {**_request_attributes(scope, headers), REQUEST_ID: request_id.get() or ""}
         place = self._tracing.place_in(headers)
         with self._tracing.span(scope["method"], attributes, place=place, server=True) as opened:
 
             async def send_and_note(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    opened.update_name(f"{scope['method']} {_route_of(scope)}".strip())
-                    opened.set_attribute("http.response.status_code", message["status"])
+                    route, status = _route_of(scope), message["status"]
+                    opened.update_name(f"{scope['method']} {route}".strip())
+                    opened.set_attribute("http.response.status_code", status)
+                    if route:
+                        opened.set_attribute("http.route", route)
+                    if status >= 500:
+                        opened.set_attribute("error.type", str(status))
+                        opened.set_status(self._tracing.failed)
                 await send(message)
 
             await self.app(scope, receive, send_and_note)
+
+
+def _request_attributes(scope: Scope, headers: Mapping[str, str]) -> dict[str, str | int]:
+    """OpenTelemetry's attributes of a server's HTTP spans. The query is left out: it may hold anything."""
+    scheme: str = scope.get("scheme", "http")
+    server = server_of(f"{scheme}://{headers.get('host', '')}") or server_of(f"{scheme}://")
+    return {
+        "http.request.method": scope["method"],
+        "url.path": scope["path"],
+        "url.scheme": scheme,
+        "network.protocol.version": scope.get("http_version", "1.1"),
+        **server,
+    }
 
 
 def _route_of(scope: Scope) -> str:

@@ -22,6 +22,7 @@ from agent_runtime.turns.types import Accepted, HeldTurn, Turn, TurnRecorder, Tu
 from groundwork.background import let_end
 from groundwork.checkpoint_rows import CheckpointRows
 from groundwork.each_row import EachRow
+from groundwork.genai import Attributes, agent_call
 from groundwork.load import Line
 from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors, run_repeatable
 from groundwork.tracing import context_of, spanned
@@ -234,12 +235,18 @@ class Turns:
         turn_id = held.turn.turn_id
         origin = held.request.origin if held.request else {}
         task = asyncio.create_task(
-            spanned("turn", self._run(held, summary), thread_id=held.turn.thread_id, task_id=held.turn.task_id),
+            spanned("turn", self._run(held, summary), self._attributes(held.turn)),
             name=f"turn-{turn_id}",
             context=context_of(origin),
         )
         self._running[turn_id] = (held, task)
         task.add_done_callback(lambda _: self._ended(turn_id, task))
+
+    def _attributes(self, turn: Turn) -> Attributes:
+        """Of the turn's span: ours, and those by which viewers of traces know an agent at work."""
+        agent_id = self._lease.agent_id
+        asked = agent_call(agent_id, agent_id, turn.thread_id)
+        return {"thread_id": turn.thread_id, "task_id": turn.task_id, **asked}
 
     async def _run(self, held: HeldTurn, summary: str | None) -> None:
         turn = held.turn

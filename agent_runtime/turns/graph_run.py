@@ -122,7 +122,7 @@ class GraphRun:
         self._config: RunnableConfig = {
             "configurable": {"thread_id": turn.thread_id, **(configurable or {})},
             "metadata": {"turn_id": turn.turn_id},
-            "callbacks": call_handlers(),
+            "callbacks": call_handlers(turn.thread_id),
         }
 
     async def run(self, request: TurnRequest) -> RunResult:

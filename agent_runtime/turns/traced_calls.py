@@ -1,17 +1,18 @@
 """Calls of models and tools as a turn sees them: in its trace, and which of them are no part of the answer."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.constants import TAG_NOSTREAM
 
-from groundwork import tracing
+from groundwork import genai, tracing
 
 
-def call_handlers() -> list[BaseCallbackHandler]:
+def call_handlers(thread_id: str) -> list[BaseCallbackHandler]:
     """Return what a graph is configured with; its calls show in traces where there are any."""
-    return [_Internal(), _Spans()] if tracing.is_on() else [_Internal()]
+    return [_Internal(), _Spans(thread_id)] if tracing.is_on() else [_Internal()]
 
 
 class _Internal(BaseCallbackHandler):
@@ -32,22 +33,26 @@ class _Spans(BaseCallbackHandler):
 
     run_inline = True  # where the call is made, and so in its place in the trace
 
-    def __init__(self) -> None:
-        self._open: dict[UUID, Any] = {}
+    def __init__(self, thread_id: str) -> None:
+        self._thread_id = thread_id
+        self._open: dict[UUID, tracing.End] = {}
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: UUID, **more: Any) -> None:
         metadata = more.get("metadata") or {}
         name = metadata.get("ls_model_name") or (serialized or {}).get("name") or more.get("name") or ""
-        self._begin(run_id, f"model {name}".strip())
+        attributes = genai.model_call(metadata.get("ls_provider") or "", name, self._thread_id)
+        self._begin(run_id, f"model {name}".strip(), attributes, client=True)
 
     def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: UUID, **more: Any) -> None:
-        self._begin(run_id, "model")
+        self.on_chat_model_start(serialized, prompts, run_id=run_id, **more)
 
     def on_tool_start(self, serialized: Any, input_str: str, *, run_id: UUID, **more: Any) -> None:
-        self._begin(run_id, f"tool {(serialized or {}).get('name') or more.get('name') or ''}".strip())
+        name = (serialized or {}).get("name") or more.get("name") or ""
+        attributes = genai.tool_call(name, more.get("tool_call_id"), self._thread_id)
+        self._begin(run_id, f"tool {name}".strip(), attributes)
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **more: Any) -> None:
-        self._end(run_id)
+        self._end(run_id, known=_told_by(response))
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
         self._end(run_id, error)
@@ -58,10 +63,22 @@ class _Spans(BaseCallbackHandler):
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
         self._end(run_id, error)
 
-    def _begin(self, run_id: UUID, name: str) -> None:
-        if (opened := tracing.begin(name)) is not None:
+    def _begin(self, run_id: UUID, name: str, attributes: tracing.Attributes, *, client: bool = False) -> None:
+        if (opened := tracing.begin(name, attributes, client=client)) is not None:
             self._open[run_id] = opened
 
-    def _end(self, run_id: UUID, error: BaseException | None = None) -> None:
+    def _end(
+        self, run_id: UUID, error: BaseException | None = None, known: tracing.Attributes | None = None
+    ) -> None:
         if (opened := self._open.pop(run_id, None)) is not None:
-            opened(error)
+            opened(error, known or {})
+
+
+def _told_by(response: Any) -> tracing.Attributes:
+    """What a model's answer says of the model and of tokens; nothing of it is sure to be there."""
+    generations = response.generations[0] if response.generations else []
+    message = getattr(generations[0], "message", None) if generations else None
+    metadata: Mapping[str, Any] = getattr(message, "response_metadata", None) or {}
+    usage: Mapping[str, Any] = getattr(message, "usage_metadata", None) or {}
+    model = metadata.get("model_name") or metadata.get("model")
+    return genai.model_answer(model, usage.get("input_tokens"), usage.get("output_tokens"))

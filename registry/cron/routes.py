@@ -36,11 +36,12 @@ class CronBody(Body):
 class CronJobAnswer(TypedDict):
     name: str
     cron_expression: str
+    time_zone: str
     workflow_id: str
     workflow_version: str | None
     input: dict[str, Any]
     enabled: bool
-    next_run_at: str
+    next_run_at: str | None
     last_run_at: str | None
     last_execution_id: str | None
     last_error: str | None

@@ -205,7 +205,7 @@ class Jobs:
             assert job_id is not None
             self._in_hand.add(job_id)
             try:
-                await spanned(f"job {name}", function(context, **arguments), **arguments)
+                await spanned(f"job {name}", function(context, **arguments), arguments)
             finally:
                 self._in_hand.discard(job_id)
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
+from groundwork import genai
 from groundwork.chat_models import ModelUnusable, build_chat_model
 from groundwork.offline.model import OfflineChatModel
-from groundwork.tracing import spanned
+from groundwork.tracing import note, span
 from registry.engine.model_calls import ModelAnswer, ModelCallFailed, ModelRequest
 from registry.engine.model_providers import call_model, own_retries, split_model_id
 from registry.engine.model_seam import ModelSeam, open_seam
@@ -48,7 +49,11 @@ class Models:
 
     async def complete(self, request: ModelRequest) -> ModelAnswer:
         """Raises `ModelCallFailed`."""
-        return await spanned(f"model {request.model}", self._complete(request))
+        provider, _, name = request.model.rpartition("/")
+        with span(f"model {request.model}", genai.model_call(provider, name), client=True):
+            answer = await self._complete(request)
+            note(genai.model_answer(answer.model, answer.input_tokens, answer.output_tokens))
+            return answer
 
     async def _complete(self, request: ModelRequest) -> ModelAnswer:
         if self._for_all == OFFLINE:

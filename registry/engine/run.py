@@ -224,7 +224,7 @@ class Run:
             seconds = None
         try:
             async with asyncio.timeout(seconds):
-                with span(f"node {visit.node.kind.type}", node=visit.node.node_id), database_errors():
+                with span(f"node {visit.node.kind.type}", {"node": visit.node.node_id}), database_errors():
                     return cleaned(await executor(visit))
         except TimeoutError:
             longer = "too long" if seconds is None else f"longer than {seconds:g} seconds"

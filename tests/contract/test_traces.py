@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,36 @@ async def answer(state: MessagesState, runtime: Runtime[TurnContext]):
     return {"messages": [await turn.model.ainvoke(turn.prompt("Be brief.", state["messages"]))]}
 
 graph = StateGraph(MessagesState, context_schema=TurnContext)
+graph.add_node(answer)
+graph.add_edge(START, "answer")
+"""
+
+# A model of a provider's that counts tokens, and a tool that fails.
+COUNTING = """
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
+
+class Counting(GenericFakeChatModel):
+    def _get_ls_params(self, stop=None, **kwargs):
+        return {"ls_provider": "openai", "ls_model_name": "gpt-x", "ls_model_type": "chat"}
+
+@tool
+def shout(text: str) -> str:
+    \"\"\"Says it louder.\"\"\"
+    raise ValueError("canary")
+
+async def answer(state: MessagesState):
+    usage = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+    said = AIMessage("canary", usage_metadata=usage, response_metadata={"model_name": "gpt-x-2026"})
+    try:
+        await shout.ainvoke({"name": "shout", "args": {"text": "canary"}, "id": "call-1", "type": "tool_call"})
+    except ValueError:
+        pass
+    return {"messages": [await Counting(messages=iter([said]), disable_streaming=True).ainvoke("canary")]}
+
+graph = StateGraph(MessagesState)
 graph.add_node(answer)
 graph.add_edge(START, "answer")
 """
@@ -98,6 +128,42 @@ async def test_a_message_is_one_trace_over_turn_model_tool_and_statements(
     calls = [span for span in spans if span.name.startswith(("model", "tool"))]
     assert len(calls) == 2
     assert {span.parent_span_id for span in calls} == {turn.span_id}
+    assert not [body for body in collector.bodies if b"canary" in body]
+
+
+async def test_spans_have_the_attributes_by_which_viewers_know_an_agent(
+    collector: Collector, tmp_path: Path, database_url: str
+) -> None:
+    async with running_agent(write_project(tmp_path, COUNTING), database_url) as agent:
+        task = (await agent.send("canary words"))["task"]
+        spans = await collector.trace_with("POST /", "turn", "model gpt-x", "tool shout")
+        port = int(agent.url.rpartition(":")[2])
+    request, turn, model, tool = (
+        attributes_of(spans, name) for name in ("POST /", "turn", "model gpt-x", "tool shout")
+    )
+    assert request["http.request.method"] == "POST"
+    assert (request["http.route"], request["url.path"], request["http.response.status_code"]) == ("/", "/", 200)
+    assert (request["server.address"], request["server.port"]) == ("127.0.0.1", port)
+    conversation = {"gen_ai.conversation.id": task["contextId"]}
+    assert (
+        turn.items()
+        >= {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.id": "test-agent", **conversation}.items()
+    )
+    assert model == conversation | {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "gpt-x",
+        "gen_ai.response.model": "gpt-x-2026",
+        "gen_ai.usage.input_tokens": 7,
+        "gen_ai.usage.output_tokens": 3,
+    }
+    assert tool == conversation | {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "shout",
+        "gen_ai.tool.type": "function",
+        "gen_ai.tool.call.id": "call-1",
+        "error.type": "ValueError",
+    }
     assert not [body for body in collector.bodies if b"canary" in body]
 
 
@@ -214,6 +280,12 @@ async def test_without_an_endpoint_there_is_nobody_who_could_send() -> None:
     )
     said, _ = await process.communicate()
     assert said.split() == [b"False", b"False"]
+
+
+def attributes_of(spans: Sequence[Span], name: str) -> dict[str, Any]:
+    [span] = [span for span in spans if span.name == name]
+    values = {attribute.key: attribute.value for attribute in span.attributes}
+    return {key: getattr(value, str(value.WhichOneof("value"))) for key, value in values.items()}
 
 
 def of_trace(collector: Collector, traceparent: str, *names: str) -> list[Span]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from groundwork import genai
 from groundwork.masking import Mask
 from groundwork.mcp_server import McpServer
 from groundwork.tracing import spanned
@@ -33,7 +34,8 @@ async def call_mcp_tool(visit: Visit, server: str, tool: str, arguments: Mapping
     tools = await visit.equipment.outside.mcp()
     seconds = seconds_for(visit, _CALL_SECONDS)
     call = tools.call(found, tool, arguments, mask=mask, seconds=seconds, interrupted=visit.interrupted)
-    return await spanned(f"tool {tool}", call, server=server)
+    attributes = {"server": server, **genai.tool_call(tool), **genai.server_of(found.url)}
+    return await spanned(f"tool {tool}", call, attributes, client=True)
 
 
 async def _server(visit: Visit, name: str) -> tuple[McpServer, Mask]:

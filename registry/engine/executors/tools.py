@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from groundwork.genai import tool_call
 from groundwork.tracing import spanned
 from registry.engine.executors.mcp import call_mcp_tool
 from registry.engine.executors.outputs import patch_of, seconds_for
@@ -52,7 +53,7 @@ async def _use(visit: Visit, name: str, given: Mapping[str, Any], output_schema:
                     idempotency_key=visit.idempotency_key,
                     seconds=seconds_for(visit, _CALL_SECONDS),
                 )
-                output = await spanned(f"tool {name}", call)
+                output = await spanned(f"tool {name}", call, tool_call(name), client=True)
                 merged = isinstance(output, dict) and not output_schema.isidentifier()
             case "mcp":
                 output, merged = await _by_mcp(visit, name, spec, given), False

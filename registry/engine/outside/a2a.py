@@ -23,6 +23,7 @@ from a2a.types import (
 from a2a.utils.errors import A2AError, InternalError
 from google.protobuf.json_format import ParseError
 
+from groundwork import genai
 from groundwork.a2a_answers import AgentsClient, SentData, describe_file, keeping_data, parts_of, read_agent_card
 from groundwork.a2a_cards import BINDINGS, CardUnusable
 from groundwork.bounded_http import OpenTransport
@@ -62,9 +63,11 @@ class A2AAgents:
 
     async def ask(self, place: AgentPlace, question: Question, seconds: float) -> Answer:
         """Waits until the agent is done with it. Raises `OutsideFailed`."""
+        asked = genai.agent_call(place.name, conversation_id=question.context_id)
+        attributes = {**asked, **genai.server_of(place.url)}
         try:
             async with asyncio.timeout(seconds):
-                with span(f"agent {place.name}"):
+                with span(f"agent {place.name}", attributes, client=True):
                     line = await self._connect(place)
                     with keeping_data() as sent:
                         return await _Exchange(place, line, sent).hold(question)
