@@ -27,7 +27,9 @@ from groundwork.masking import Mask
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_LONGEST_CALL_SECONDS = 5.0
+# However short the interval of heartbeats is: a registry that has a bad minute answers late, and to give up on it
+# then costs more than a heartbeat that comes late.
+_CALL_SECONDS = 10.0
 _LONGEST_ANSWER = 8 * 1024 * 1024  # a list of some thousand agents
 _LONGEST_REASON = 200
 _REFUSALS: dict[int, type[RegistryRefused]] = {404: AgentForgotten, 410: InstanceExpired}
@@ -252,8 +254,6 @@ async def open_registry_client(
     if not settings.registry_url:
         yield None
         return
-    # A call that takes longer than a heartbeat's interval would cost the next one.
-    timeout = min(_LONGEST_CALL_SECONDS, max(1.0, settings.registry_heartbeat_seconds))
     known = secrets or LiveSecrets(settings)
-    async with RegistryClient(settings.registry_url, known, timeout_seconds=timeout) as client:
+    async with RegistryClient(settings.registry_url, known, timeout_seconds=_CALL_SECONDS) as client:
         yield client

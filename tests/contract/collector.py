@@ -35,7 +35,7 @@ class Collector:
 
     async def trace_with(self, name: str, *names: str) -> list[Span]:
         """The spans of the trace that has one of this name, once all of the names are in it."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for trace_id in {span.trace_id for span in self.spans if span.name == name}:
                     found = [span for span in self.spans if span.trace_id == trace_id]

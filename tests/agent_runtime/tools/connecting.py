@@ -42,7 +42,7 @@ async def call_tool(tool: BaseTool, /, **arguments: Any) -> ToolMessage:
     return answer
 
 
-async def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
+async def eventually(holds: Callable[[], object], seconds: float = 60) -> None:
     """Returns as soon as it holds. Raises `TimeoutError` if that takes too long."""
     async with asyncio.timeout(seconds):
         while not holds():
