@@ -115,7 +115,7 @@ async def test_a_call_that_may_have_had_its_effect_is_not_made_again(served: Ser
 async def test_a_call_that_may_be_repeated_is(served: Served, server: McpProcess):
     Path(server.environment["DIE"]).touch()
     ir = calling(over_http(server), "record_idempotent", {"what": "again"}, retry="patient")
-    ir["retry_policies"] = {"patient": {"max_attempts": 10, "initial_delay": 0.3, "backoff": "fixed"}}
+    ir["retry_policies"] = {"patient": {"max_attempts": 10, "initial_delay": 0.3, "backoff": "exponential"}}
     execution = await start(served.registry, ir)
     while server.is_running:
         await asyncio.sleep(0.05)
