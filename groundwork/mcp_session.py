@@ -37,7 +37,7 @@ from groundwork.mcp_messages import LOST, NOT_SENT, REFUSED, UNREADABLE, CallId
 from groundwork.mcp_results import ToolResult, read_result
 from groundwork.mcp_schemas import Listing, read_tools
 from groundwork.mcp_server import McpServer
-from groundwork.mcp_stdio import Streams, run_server
+from groundwork.mcp_stdio import Streams, Waiting, run_server
 from groundwork.tracing import tell_server
 
 _LONGEST_ANSWER = 16 * 1024 * 1024
@@ -125,12 +125,20 @@ class _Client(ClientSession):
     """The library's session, which answers a server's questions beside its other work instead of before it."""
 
     calls: dict[CallId, _Call]
+    pings: set[CallId]
     asker_of: Callable[[CallId], CallId | None]
 
     @property
     def waiting(self) -> Collection[CallId]:
         """The ids of the requests that have no answer yet."""
         return self._response_streams.keys()
+
+    @property
+    def only_one_meant(self) -> CallId | None:
+        """The request that an answer without a known id can only be for. A ping is sent beside anything else, and
+        is not what a server has trouble to answer."""
+        meant = [call for call in self.waiting if call not in self.pings] or [*self.waiting]
+        return meant[0] if len(meant) == 1 else None
 
     @property
     def next_id(self) -> CallId:
@@ -172,7 +180,7 @@ class McpSession:
         self._list_changed = False
         self._look_now = False
         self.calls: dict[CallId, _Call] = {}
-        self.waiting: Callable[[], Collection[CallId]] = tuple
+        self.waiting: Callable[[], Waiting] = lambda: ((), None)
 
     def end(self) -> None:
         """Says that the session is over: calls in it fail at once, and `watch` returns."""
@@ -265,6 +273,7 @@ class McpSession:
             self._woken.set()
 
     async def _ping(self, timeout: float) -> None:
+        self.client.pings = {self.client.next_id}
         try:
             async with asyncio.timeout(timeout):
                 await self.client.send_ping()
@@ -289,7 +298,7 @@ class McpSession:
                 return calling.result()
             if ended.done():
                 raise OutcomeUnknown("the connection was lost", session_lost=True)
-            raise OutcomeUnknown(f"no answer within {call.seconds:g} seconds")
+            raise OutcomeUnknown(f"no answer within {round(call.seconds, 1):g} seconds")
         finally:
             calling.cancel()
             ended.cancel()
@@ -343,8 +352,8 @@ async def open_session(
             elicitation_callback=_never_asked if asks else None,
         ) as session.client,
     ):
-        session.client.calls, session.client.asker_of = session.calls, asker_of
-        session.waiting = lambda: session.client.waiting
+        session.client.calls, session.client.asker_of, session.client.pings = session.calls, asker_of, set()
+        session.waiting = lambda: (session.client.waiting, session.client.only_one_meant)
         try:
             async with asyncio.timeout(open_seconds):
                 await session.client.initialize()

@@ -39,16 +39,17 @@ _GOODBYE_SECONDS = 2.0
 _WORDS_SECONDS, _MOST_WORDS = 60.0, 100
 """How many lines of a program's stderr are logged in so many seconds; what comes beyond that is counted."""
 
+Waiting = tuple[Collection[CallId], CallId | None]
+"""The ids of the requests that have no answer yet, and the one that an answer without a known id is for."""
+
 Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
 
 
 @asynccontextmanager
-async def run_server(
-    server: McpServer, mask: Mask, waiting: Callable[[], Collection[CallId]]
-) -> AsyncIterator[Streams]:
+async def run_server(server: McpServer, mask: Mask, waiting: Callable[[], Waiting]) -> AsyncIterator[Streams]:
     """Start the program; at the end it is gone, with everything that it has started.
 
-    `waiting` tells the ids of the requests that have no answer yet.
+    `waiting` tells which requests have no answer yet.
     """
     assert server.command is not None, "a server has a url or a command"
     process = await anyio.open_process(
@@ -83,7 +84,7 @@ class _Dialogue:
         self,
         name: str,
         to_session: MemoryObjectSendStream[SessionMessage | Exception],
-        waiting: Callable[[], Collection[CallId]],
+        waiting: Callable[[], Waiting],
     ) -> None:
         self._name = name
         self._to_session = to_session
@@ -130,10 +131,11 @@ class _Dialogue:
                 yield message
 
     def _answer(self, message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        waiting = {str(call): call for call in self._waiting()}
+        calls, only_one = self._waiting()
+        waiting = {str(call): call for call in calls}
         given = str(message.get("id"))
         late = given.isdecimal() and int(given) <= self._latest
-        call = waiting.get(given, None if late or len(waiting) != 1 else next(iter(waiting.values())))
+        call = waiting.get(given, None if late else only_one)
         if call is None:
             return  # nobody waits for it any more, or nobody can tell who does
         try:
@@ -142,14 +144,16 @@ class _Dialogue:
             yield unreadable(call, error)
 
     def _broken(self, line: bytes, reason: object) -> Iterator[dict[str, Any]]:
-        waiting = {str(call): call for call in self._waiting()}
+        calls, only_one = self._waiting()
+        waiting = {str(call): call for call in calls}
         ids = ids_in_broken(line)
         if ids is None:
             self._ignore(line)
             return
         meant = [waiting[given] for given in ids if given in waiting]
-        if meant or len(waiting) == 1:
-            yield unreadable((meant or list(waiting.values()))[0], reason)
+        call = meant[0] if meant else only_one
+        if call is not None:
+            yield unreadable(call, reason)
 
     def _ignore(self, line: bytes) -> None:
         self._ignored += bool(line.strip())

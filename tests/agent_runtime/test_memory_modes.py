@@ -110,10 +110,10 @@ async def test_the_memory_backend_leaves_nothing_behind(tmp_path: Path) -> None:
     directory = write_project(tmp_path)
     async with open_runtime(settings, load_project(directory), public_url="http://agent.test") as runtime:
         async with runtime.pool.connection() as conn:
-            row = await (await conn.execute("SHOW data_directory")).fetchone()
-        assert row is not None
-        assert Path(row["data_directory"]).exists()
-    assert not Path(row["data_directory"]).exists()
+            pid = conn.info.backend_pid
+        data_directory = Path(f"/proc/{pid}/cwd").readlink()  # where every server process of PostgreSQL stands
+        assert (data_directory / "PG_VERSION").exists()
+    assert not data_directory.exists()
     assert not (directory / ".data").exists()
 
 

@@ -29,6 +29,8 @@ async def test_the_graph_is_told_the_ids_of_the_message_and_its_caller(pool: Poo
         "task_id": task["id"],
         "caller": "ann",
         "data": [],
+        "metadata": {},
+        "part_metadata": [],
     }
 
 

@@ -46,7 +46,8 @@ def test_the_message_knows_where_it_came_from_but_not_by_its_own_id():
     message = message_of(Text("hi"))
     assert message.id is None
     assert message.additional_kwargs["a2a"] == {
-        "message_id": "m1", "context_id": "c1", "task_id": "t1", "caller": "ada", "data": []
+        "message_id": "m1", "context_id": "c1", "task_id": "t1", "caller": "ada", "data": [],
+        "metadata": {}, "part_metadata": [],
     }  # fmt: skip
 
 
