@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from langgraph.pregel import Pregel
-from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
 from agent_runtime.errors import InvalidValue
 from agent_runtime.graph.answers import TurnRejected
 from agent_runtime.graph.context import TurnContext
-from agent_runtime.graph.fields import Fields, fields_of
+from agent_runtime.graph.fields import Fields, fields_of, hold
 
 
 class ContextBuilder:
@@ -48,12 +47,7 @@ class ContextBuilder:
             return self._schema(**ours, **values)
         if is_typeddict(self._schema):
             return _Given(values, self._fields.describe())
-        try:
-            if issubclass(self._schema, BaseModel):
-                return self._schema.model_validate(values, by_name=True, by_alias=True)
-            return self._schema(**values)
-        except (TypeError, ValueError) as error:  # what the author's own checks say
-            raise InvalidValue("message.metadata", f"message.metadata: {error}") from error
+        return hold(self._schema, values, "message.metadata")
 
     def _read(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         if missing := sorted(self._fields.required - metadata.keys()):

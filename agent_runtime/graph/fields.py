@@ -59,6 +59,16 @@ def fields_of(schema: Any) -> Fields | None:
     return None
 
 
+def hold(kind: Any, values: Mapping[str, Any], place: str) -> Any:
+    """Return an instance of a pydantic model or dataclass. Raises `InvalidValue` with what its own checks say."""
+    try:
+        if issubclass(kind, BaseModel):
+            return kind.model_validate(values, by_name=True, by_alias=True)
+        return kind(**values)
+    except (TypeError, ValueError) as error:
+        raise InvalidValue(place, f"{place}: {error}") from error
+
+
 def plain(hint: Any) -> Any:
     """The type itself, without what is only said about it."""
     while get_origin(hint) in (Annotated, *_SAY_NOTHING_OF_THE_TYPE):

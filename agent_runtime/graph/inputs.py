@@ -10,7 +10,7 @@ from langgraph.pregel import Pregel
 from typing_extensions import is_typeddict
 
 from agent_runtime.errors import InvalidValue
-from agent_runtime.graph.fields import Fields, fields_of, plain
+from agent_runtime.graph.fields import Fields, fields_of, hold, plain
 from agent_runtime.turns.outputs import Data, File, Part, Text
 
 MESSAGES = "messages"
@@ -27,8 +27,12 @@ class GraphInput:
     a human message in `messages`. A graph without `messages` gets the text in its only text field.
     """
 
-    def __init__(self, fields: Fields, *, takes_messages: bool = True, whole: Any = None) -> None:
-        """`fields` are those beside `messages`. `whole` is the type of an input that has no fields at all."""
+    def __init__(
+        self, fields: Fields, *, takes_messages: bool = True, whole: Any = None, holder: Any = None
+    ) -> None:
+        """`fields` are those beside `messages`. `whole` is the type of an input that has no fields at all,
+        `holder` the class whose instance the fields become."""
+        self._holder = holder
         self._fields = fields
         self._takes_messages = takes_messages
         self._whole = whole
@@ -60,7 +64,11 @@ class GraphInput:
         if declared is None:
             return cls(Fields({}, frozenset()), takes_messages=kind is not str, whole=kind)
         hints = {name: hint for name, hint in declared.hints.items() if name != MESSAGES}
-        return cls(Fields(hints, declared.required & hints.keys()), takes_messages=MESSAGES in declared.hints)
+        return cls(
+            Fields(hints, declared.required & hints.keys()),
+            takes_messages=MESSAGES in declared.hints,
+            holder=None if is_typeddict(kind) else kind,
+        )
 
     @property
     def input_modes(self) -> tuple[str, ...]:
@@ -103,11 +111,13 @@ class GraphInput:
         return f"the agent needs {name!r}, which no message has given; a data part takes {self._takes()}"
 
     def build(self, message: HumanMessage, values: Mapping[str, Any]) -> Any:
-        """Return what the graph is started with."""
+        """Return what the graph is started with. Raises `InvalidValue` for what the author's own checks refuse."""
         if self._whole is not None:
             return self._build_whole(message)
         built = {name: self._fields.read(name, value) for name, value in values.items()}
-        return {MESSAGES: [message], **built} if self._takes_messages else built
+        if self._takes_messages:
+            built = {MESSAGES: [message], **built}
+        return built if self._holder is None else hold(self._holder, built, "message.parts")
 
     def _build_whole(self, message: HumanMessage) -> Any:
         kind = get_origin(self._whole) or self._whole

@@ -27,8 +27,13 @@ _FILE_BLOCKS = frozenset({"image", "audio", "video", "file", "text-plain"})
 def messages_of(state: Any) -> Sequence[Any]:
     """Return the conversation in a state, whatever its schema is: a dict, a dataclass, a Pydantic model.
 
-    Its messages may be what LangChain takes for one: a dict, a tuple of role and text.
+    Its messages may be what LangChain takes for one: a dict, a tuple of role and text. A state that is one value,
+    as an `@entrypoint` has it, is a conversation when it is a text, a message or a list of messages.
     """
+    if isinstance(state, str | BaseMessage):
+        return [state]
+    if isinstance(state, list):
+        return state if all(isinstance(message, BaseMessage) for message in state) else []
     messages = state.get("messages") if isinstance(state, dict) else getattr(state, "messages", None)
     return messages if isinstance(messages, list) else []
 
@@ -83,7 +88,7 @@ def output_fields(state: Any, names: Sequence[str] | str) -> Any:
     `names` are the graph's output channels. A graph whose state is one value has that as its output.
     """
     if not isinstance(state, Mapping):
-        return None if isinstance(state, BaseMessage) or state in (None, "", [], ()) else jsonable(state)
+        return None if messages_of(state) or state in (None, "", [], ()) else jsonable(state)
     wanted = [names] if isinstance(names, str) else names
     fields = {name: jsonable(state[name]) for name in wanted if name in state and name != "messages"}
     return {name: value for name, value in fields.items() if value not in (None, "", [], {})}

@@ -1,6 +1,8 @@
 """Which classes the checkpoints of a graph may hold: those that its schemas name."""
 
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, get_args, get_origin
 
 from langgraph._internal import _serde
@@ -31,10 +33,27 @@ def _allowed_by(graph: Pregel[Any, Any, Any, Any]) -> set[tuple[str, ...]]:
     if isinstance(graph, CompiledStateGraph):
         # Its state, input and output, and what single nodes and branches take.
         hints += graph.builder.schemas
+    hints += _response_formats(graph)
     seen: set[Any] = set()
     named = [kind for hint in hints for kind in _classes_in(hint, seen)]
     plain = {(kind.__module__, kind.__name__) for kind in named if _is_plain(kind)}
     return plain | _serde.build_serde_allowlist(schemas=named)
+
+
+def _response_formats(graph: Pregel[Any, Any, Any, Any]) -> Iterator[Any]:
+    """What `create_agent` was given as `response_format`. Its state names no class for it, but a type variable;
+    the format itself stands only in what its model node has taken from around it."""
+    known = sys.modules.get("langchain.agents.structured_output")
+    if known is None:
+        return
+    for node in graph.nodes.values():
+        for function in (getattr(node.bound, "func", None), getattr(node.bound, "afunc", None)):
+            for cell in getattr(function, "__closure__", None) or ():
+                with suppress(ValueError):  # a cell that is empty
+                    if isinstance(
+                        cell.cell_contents, known.ToolStrategy | known.ProviderStrategy | known.AutoStrategy
+                    ):
+                        yield cell.cell_contents.schema
 
 
 def _classes_in(hint: Any, seen: set[Any]) -> Iterator[type]:

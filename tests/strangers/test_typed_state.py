@@ -113,6 +113,44 @@ graph.add_node(work)
 graph.add_conditional_edges(START, lambda state: [Send("work", Item("pen"))], ["work"])
 """
 
+# What a type variable of the state stands for, only `create_agent` knows.
+FILLED = """
+from dataclasses import dataclass
+
+from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.structured_output import ToolStrategy
+from langchain_core.language_models import FakeMessagesListChatModel
+from langchain_core.messages import AIMessage
+from pydantic import BaseModel
+
+class Place(BaseModel):
+    city: str
+
+class Weather(BaseModel):
+    place: Place
+
+@dataclass
+class Nothing:
+    why: str
+
+class Model(FakeMessagesListChatModel):
+    def bind_tools(self, tools, **more):
+        return self
+
+class Kept(AgentMiddleware):
+    def after_agent(self, state, runtime):
+        return {"messages": [AIMessage(" ".join(self.seen))]}
+
+    def before_agent(self, state, runtime):
+        filled = state.get("structured_response")
+        self.seen = [type(value).__name__ for value in (filled, getattr(filled, "place", None))]
+
+call = {"name": "Weather", "args": {"place": {"city": "Oslo"}}, "id": "1"}
+model = Model(responses=[AIMessage("", tool_calls=[call])])
+graph = create_agent(model, response_format=ToolStrategy(Weather | Nothing), middleware=[Kept()])
+"""
+
 
 async def test_what_the_schema_names_comes_back_as_it_was(serve: Serve) -> None:
     agent = await serve(SHOP)
@@ -127,3 +165,11 @@ async def test_what_is_sent_to_a_task_keeps_its_class_over_a_question(serve: Ser
     assert state_of(asked) == "input-required"
     done = await answer(agent, asked, "yes")
     assert done["artifacts"][0]["parts"][0]["text"] == "sent pen!"
+
+
+async def test_what_an_agent_was_made_to_fill_in_is_of_its_class_in_the_next_turn(serve: Serve) -> None:
+    agent = await serve(FILLED)
+    first = await say(agent, "how is it?")
+    second = await say(agent, "and now?", first["contextId"])
+    seen = [task["artifacts"][0]["parts"][0]["text"] for task in (first, second)]
+    assert seen == ["NoneType NoneType", "Weather Place"]
