@@ -39,6 +39,7 @@ _FITTING = {
     "ir": REVIEW | {"workflow_id": _COMMON},
     "lease_fence": 1,
     "node_id": "review",
+    "time_zone": "Europe/Berlin",
     "workflow_version": "1.0.0",
 }
 """What goes into a body besides ids, so that it would be accepted from acme itself."""

@@ -243,7 +243,7 @@ async def test_a_conversation_with_calls_and_results_is_told_as_it_was(openai: M
 
 @pytest.mark.parametrize(
     ("status", "kind", "retryable"),
-    [(429, "rate_limit", True), (500, "io_error", True), (401, "error", False), (400, "error", False)],
+    [(429, "rate_limit", True), (500, "server_error", True), (401, "error", False), (400, "error", False)],
 )
 async def test_a_providers_refusal_is_asked_about_once_and_understood(
     openai: Models, server: ModelServer, status: int, kind: str, retryable: bool

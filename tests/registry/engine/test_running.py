@@ -9,7 +9,7 @@ import pytest
 
 from groundwork.postgres import Connection
 from registry.access import COMMAND_LINE
-from registry.engine import starting, worker
+from registry.engine import starting, sweep
 from registry.engine.jobs import Jobs
 from registry.errors import Conflict
 from registry.executions.models import ExecutionRow, show_execution_id
@@ -238,8 +238,8 @@ async def test_nodes_may_be_called_what_they_like(engine: Registry, name: str):
 
 @pytest.fixture
 def brief_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_SWEEP_SECONDS", 0.2)
-    monkeypatch.setattr(worker, "_OVERDUE_SECONDS", 0.1)
+    monkeypatch.setattr(sweep, "_SWEEP_SECONDS", 0.2)
+    monkeypatch.setattr(sweep, "_OVERDUE_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("brief_patience")
@@ -304,7 +304,7 @@ async def test_a_sweep_that_fails_is_not_the_last_one(engine: Registry, monkeypa
     async def broken(*given: Any) -> None:
         raise ValueError("broken")
 
-    monkeypatch.setattr(worker, "_requeue_stalled", broken)
+    monkeypatch.setattr(sweep.Sweep, "_requeue_stalled", broken)
     ir = document({"nap": {"type": "wait", "condition": "external_event"}}, [], timeouts={"workflow_timeout": 0.6})
     execution = await start(engine, ir)
     await _lose_jobs(engine, "expire")

@@ -19,7 +19,8 @@ _KEYS = {
 }
 
 # What stays of a tenant that is deleted.
-_KEPT = {"tenants", "audit_entries", "audit_chains", "audit_totals"}
+_KEPT = {"tenants", "audit_entries", "audit_chains", "audit_totals", "audit_refusals"}
+"""The tenant's id, and its audit log: what refusals still count becomes an entry of it within the hour."""
 
 _BAD_TENANTS: tuple[tuple[Any, str], ...] = (
     ({}, "id is required"),
