@@ -106,7 +106,7 @@ Lifetime = Annotated[
                     "pattern": f"^{_DURATION.pattern}$",
                     "examples": ["30d", "12h", "45m", "3600s"],
                 },
-                {"type": "integer", "minimum": 1},
+                {"type": "integer", "minimum": 1, "maximum": int(_LONGEST_LIFE.total_seconds())},
                 {"type": "null"},
             ],
             "description": "how long the token lets anybody in, from now on; null: until it is revoked",

@@ -58,6 +58,7 @@ KNOWN: Names = {
     "lease_fence": (1,),
     "template": ("Hello",),
     "name": ("nightly",),
+    "expires": ("30d", 3600),
     "cron_expression": ("0 3 29 2 *",),
 }
 """What things are called, and what goes with it, where a test can choose."""
