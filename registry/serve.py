@@ -1,18 +1,21 @@
 """`registry serve`: settings in, a running process out."""
 
+import asyncio
 import logging
 import os
+import signal
 from collections.abc import Awaitable, Callable
 
 from groundwork.grace import Grace
-from groundwork.logs import configure_logging
+from groundwork.logs import configure_logging, hide
 from groundwork.serving import Listener, bind, serve, until_signal, url_of
-from groundwork.settings import near_misses, secrets_in
+from groundwork.settings import BadSetting, load_settings, near_misses, secrets_in
 from groundwork.tracing import open_tracing
 from registry.app import create_app
 from registry.data import describe_database
 from registry.database import check_database_ready, open_registry_pool
 from registry.engine.jobs import Jobs
+from registry.engine.outside.secrets import AgentTokens
 from registry.engine.worker import open_worker
 from registry.service import Registry, open_registry
 from registry.settings import RegistrySettings
@@ -42,7 +45,12 @@ async def serve_registry(
         async with (
             open_tracing("registry"),
             open_registry(
-                settings, public_url=public_url, migrate=migrate, worker=worker, database=database
+                settings,
+                public_url=public_url,
+                migrate=migrate,
+                worker=worker,
+                database=database,
+                agent_tokens=_tokens_read_at_sighup(settings),
             ) as registry,
         ):
             _announce(registry, url_of(listening))
@@ -58,10 +66,28 @@ async def work(settings: RegistrySettings, *, database: Awaitable[str] | None = 
         await check_database_ready(pool, settings, _PATIENCE_SECONDS)
         jobs, grace = Jobs(), Grace(settings.shutdown_grace_seconds)
         await jobs.open(pool)
-        async with open_worker(settings, pool, jobs, grace):
+        async with open_worker(settings, pool, jobs, grace, _tokens_read_at_sighup(settings)):
             logger.info("worker     takes executions, %d at a time", settings.jamjet_worker_concurrency)
             logger.info("data       %s", describe_database(settings))
             await until_signal(grace.begin)
+
+
+def _tokens_read_at_sighup(settings: RegistrySettings) -> AgentTokens:
+    """Return the tokens for agents, read again at each SIGHUP. Settings that cannot be read change nothing."""
+    tokens = AgentTokens(settings.agent_tokens)
+
+    def read_again() -> None:
+        try:
+            settings = load_settings(RegistrySettings)
+        except BadSetting as error:
+            logger.warning("reading the tokens again failed: %s", error)
+            return
+        hide(settings.secrets)
+        tokens.replace(settings.agent_tokens)
+        logger.info("tokens for agents read again")
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, read_again)
+    return tokens
 
 
 def _begin_logging(settings: RegistrySettings) -> None:

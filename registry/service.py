@@ -22,6 +22,7 @@ from registry.cron.service import CronJobs
 from registry.data import describe_database
 from registry.database import check_database_ready, open_registry_pool, prepare_database
 from registry.engine.jobs import Jobs
+from registry.engine.outside.secrets import AgentTokens
 from registry.engine.worker import open_worker
 from registry.events.stream import EventStreams
 from registry.executions.service import Executions
@@ -77,11 +78,12 @@ async def open_registry(
     migrate: bool = True,
     worker: bool = True,
     database: Awaitable[str] | None = None,
+    agent_tokens: AgentTokens | None = None,
 ) -> AsyncIterator[Registry]:
     """Opens a registry, and closes it in reverse: its loops end first, the database goes last.
 
     `public_url` is where others reach it, when that is not what the settings say. With a `worker` the process also
-    runs executions. `database` is that of `open_registry_pool`.
+    runs executions. `database` is that of `open_registry_pool`, `agent_tokens` those of `open_worker`.
     Raises `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaNotReady`, `SchemaTooNew`.
     """
     metrics = RegistryMetrics()
@@ -100,7 +102,7 @@ async def open_registry(
         await stack.enter_async_context(watching_backlog(pool, metrics))
         await stack.enter_async_context(probing_agents(pool, discovery, settings))
         if worker:
-            await stack.enter_async_context(open_worker(settings, pool, jobs, grace))
+            await stack.enter_async_context(open_worker(settings, pool, jobs, grace, agent_tokens))
         executions, audit = Executions(pool, jobs), Audit(pool)
         flushing = partial(repeat, audit.refusals.flush, FLUSH_SECONDS, "refused writes are not counted")
         await stack.enter_async_context(running("audit-refusals", flushing))

@@ -22,6 +22,7 @@ from registry.engine.executors import EXECUTORS
 from registry.engine.jobs import DRIVE, EXPIRE, QUEUE, REPORT, RING, Jobs, queue_of
 from registry.engine.models import open_models
 from registry.engine.outside.reach import open_outside
+from registry.engine.outside.secrets import AgentTokens
 from registry.engine.sweep import Sweep
 from registry.executions import store
 from registry.settings import RegistrySettings
@@ -47,13 +48,16 @@ QUEUE_TYPES = ("general", "model", "tool")
 
 
 @asynccontextmanager
-async def open_worker(settings: RegistrySettings, pool: Pool, jobs: Jobs, grace: Grace) -> AsyncIterator[None]:
-    """Works while the block runs. At its end no new job is taken; the running ones get the time
-    that is left to reach the end of what they do, and what is left then goes back into the queue."""
+async def open_worker(
+    settings: RegistrySettings, pool: Pool, jobs: Jobs, grace: Grace, agent_tokens: AgentTokens | None = None
+) -> AsyncIterator[None]:
+    """Works while the block runs, with the tokens for agents that are given, or else those of the settings. At its
+    end no new job is taken; the running ones get the time that is left to reach the end of what they do, and what
+    is left then goes back into the queue."""
     worker_id, lease_seconds = _worker_id(), settings.jamjet_worker_lease_seconds
     async with (
         open_models(settings) as models,
-        open_outside(settings) as outside,
+        open_outside(settings, agent_tokens) as outside,
         open_worker_lease(pool, worker_id=worker_id, queue_types=QUEUE_TYPES, seconds=lease_seconds) as lease,
     ):
         equipment = Equipment(settings, pool, jobs, EXECUTORS, worker_id, models, outside)

@@ -28,7 +28,7 @@ class Outside:
     `open_outside` makes it, and closes it.
     """
 
-    def __init__(self, settings: RegistrySettings) -> None:
+    def __init__(self, settings: RegistrySettings, agent_tokens: AgentTokens | None = None) -> None:
         self._policy = policy = OutgoingPolicy(
             max_bytes=_MAX_BYTES,
             deny_private_networks=settings.deny_private_networks,
@@ -41,7 +41,7 @@ class Outside:
         self._agents: A2AAgents | None = None
         self.http = HttpTools(client, policy)
         self.secrets = Secrets(settings.jamjet_secret_env, client, policy)
-        self.agent_tokens = AgentTokens(settings.agent_tokens)
+        self.agent_tokens = agent_tokens or AgentTokens(settings.agent_tokens)
         self.allows_commands = settings.jamjet_allow_stdio_mcp
 
     async def mcp(self) -> "McpTools":
@@ -76,8 +76,10 @@ async def _import(module: str) -> None:
 
 
 @asynccontextmanager
-async def open_outside(settings: RegistrySettings) -> AsyncIterator[Outside]:
-    outside = Outside(settings)
+async def open_outside(
+    settings: RegistrySettings, agent_tokens: AgentTokens | None = None
+) -> AsyncIterator[Outside]:
+    outside = Outside(settings, agent_tokens)
     try:
         yield outside
     finally:

@@ -108,6 +108,10 @@ class AgentTokens:
     """The bearer tokens of registered agents, by the origins that the operator has given them for."""
 
     def __init__(self, tokens: Mapping[str, str]) -> None:
+        self.replace(tokens)
+
+    def replace(self, tokens: Mapping[str, str]) -> None:
+        """Use these from the next call on."""
         self._tokens = {origin_of(origin): token for origin, token in tokens.items()}
 
     def credentials(self, url: str) -> Credentials:

@@ -1,11 +1,13 @@
 """Agents that a workflow asks: real ones of ours, registered, and a stranger's of an older protocol."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from a2a.helpers import new_data_part
 from a2a.types import Part
@@ -19,8 +21,10 @@ from scaffold import write as scaffold
 from scaffold.plan import Answers, Template, build_plan
 from tests.agent_runtime.tools.test_peers import running_peer
 from tests.agents import SCRIPTED, Agent, running_agent, write_project
+from tests.processes import registry_process
 from tests.registry.engine.executions import events_of, start, story, until
 from tests.registry.engine.workflows import STEP, document
+from tests.registry.executions import runs
 from tests.registry.registries import Served, running_registry
 
 
@@ -44,10 +48,10 @@ async def agent(tmp_path: Path, database_url: str):
         yield agent
 
 
-async def register(served: Served, url: str, agent_id: str = "helper", **card: Any) -> None:
+async def register(http: httpx.AsyncClient, url: str, agent_id: str = "helper", **card: Any) -> None:
     body = {"id": agent_id, "uri": url, "name": agent_id, "capabilities": {"protocols": ["a2a"]}, **card}
-    assert (await served.http.post("/agents", json=body)).status_code == 201
-    assert (await served.http.post(f"/agents/{agent_id}/activate")).status_code == 200
+    assert (await http.post("/agents", json=body)).status_code == 201
+    assert (await http.post(f"/agents/{agent_id}/activate")).status_code == 200
 
 
 def asking(ref: str = "helper", text: str = "state.text", **kind: Any) -> dict[str, Any]:
@@ -62,7 +66,7 @@ def asking_tool(agent: Any, **kind: Any) -> dict[str, Any]:
 
 
 async def test_a_workflow_asks_a_registered_agent(served: Served, agent: Agent):
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     execution = await start(served.registry, asking(output_schema="said"), text="echo hello there")
     row = await until(served.registry, execution)
     assert (row.status, row.state["said"]) == ("completed", "hello there")
@@ -85,7 +89,7 @@ async def test_a_connection_that_ends_while_an_agent_is_looked_up_costs_no_execu
 
     find_agent_at = store.find_agent_at
     monkeypatch.setattr(store, "find_agent_at", end_one)
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     execution = await start(served.registry, asking(output_schema="said"), text="echo hello there")
     row = await until(served.registry, execution)
     assert (row.status, row.state["said"]) == ("completed", "hello there")
@@ -93,7 +97,7 @@ async def test_a_connection_that_ends_while_an_agent_is_looked_up_costs_no_execu
 
 
 async def test_what_an_execution_says_to_an_agent_is_one_conversation(served: Served, agent: Agent):
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     ask = {"type": "agent", "agent_ref": "helper", "input_mapping": {"text": "echo hello"}}
     once = await until(served.registry, await start(served.registry, document({"a": ask, "b": ask}, [("a", "b")])))
     assert once.state == {"last_agent_output": "hello"}
@@ -105,7 +109,7 @@ async def test_what_an_execution_says_to_an_agent_is_one_conversation(served: Se
 
 
 async def test_an_answer_that_is_json_can_be_looked_into(served: Served, agent: Agent):
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     row = await until(served.registry, await start(served.registry, asking(), text='echo {"passed": true}'))
     assert row.state["last_agent_output"] == {"passed": True}
 
@@ -118,7 +122,7 @@ async def test_an_answer_that_is_json_can_be_looked_into(served: Served, agent: 
     ],
 )
 async def test_an_agent_that_is_not_active_is_not_called(served: Served, agent: Agent, change: str, reason: str):
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     assert (await served.http.post(f"/agents/helper/{change}")).status_code == 200
     row = await until(served.registry, await start(served.registry, asking(), text="echo hello"))
     assert reason in (row.error or "")
@@ -126,7 +130,7 @@ async def test_an_agent_that_is_not_active_is_not_called(served: Served, agent: 
 
 
 async def test_an_agent_that_is_not_alive_is_waited_for(served: Served, agent: Agent):
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     failing = {"health": "failing", "reason": "no model"}
     await served.http.post("/agents/helper/heartbeat", json=failing)
     ir = asking()
@@ -147,7 +151,7 @@ async def test_another_tenants_agents_are_not_there(served: Served, agent: Agent
 
 
 async def test_an_agent_that_fails_is_asked_again(served: Served, agent: Agent):
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     ir = asking()
     ir["nodes"]["ask"]["retry_policy"] = "fast"
     execution = await start(served.registry, ir, text="fail because")
@@ -159,7 +163,7 @@ async def test_an_agent_that_fails_is_asked_again(served: Served, agent: Agent):
 
 async def test_a_task_that_is_still_worked_on_is_not_begun_again(served: Served, agent: Agent):
     """As after the loss of a worker, or of its patience: the message has been heard, and is not sent again."""
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     ir = asking()
     ir["nodes"]["ask"] |= {"retry_policy": "fast", "node_timeout_secs": 0.8}
     execution = await start(served.registry, ir, text="hold it")
@@ -245,13 +249,31 @@ async def test_a_token_goes_to_the_agents_that_the_operator_has_it_for(
             (f"{agent.url}=very-secret", "completed"),
         ):
             async with running_registry(registry_dsn, worker=True, jamjet_agent_tokens=tokens) as served:
-                await register(served, agent.url)
+                await register(served.http, agent.url)
                 row = await until(served.registry, await start(served.registry, asking(), text="echo hello"))
                 assert row.status == status, row.error
 
 
+async def test_tokens_for_agents_are_exchanged_without_a_restart(registry_dsn, tmp_path: Path, database_url: str):
+    async with agent_at_its_url(tmp_path / "a", database_url, a2a_tokens="ops=very-secret") as agent:
+        tokens = tmp_path / "tokens"
+        tokens.write_text(f"{agent.url}=of-yesterday")
+        settings = {"database_url": registry_dsn, "jamjet_dev_mode": 1, "jamjet_agent_tokens_file": tokens}
+        async with (
+            registry_process(tmp_path, **settings) as registry,
+            httpx.AsyncClient(base_url=registry.url, timeout=30) as http,
+        ):
+            await register(http, agent.url)
+            await runs.until(http, await runs.start(http, asking(), text="echo hello"), "failed")
+            tokens.write_text(f"{agent.url}=very-secret")
+            registry.process.send_signal(signal.SIGHUP)
+            while "tokens for agents read again" not in registry.log.read_text():
+                await asyncio.sleep(0.02)
+            await runs.until(http, await runs.start(http, asking(), text="echo hello"), "completed")
+
+
 async def test_an_agent_tool_may_name_its_agent_by_the_state(served: Served, agent: Agent):
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     ir = asking_tool({"explicit": "state.chosen"})
     execution = await start(served.registry, ir, text="echo hello", chosen=agent.url)
     row = await until(served.registry, execution)
@@ -264,15 +286,15 @@ async def test_an_agent_tool_may_name_its_agent_by_the_state(served: Served, age
 
 
 async def test_an_agent_tool_may_take_whoever_is_alive(served: Served, agent: Agent):
-    await register(served, "http://127.0.0.1:1", "a-paused-one")
+    await register(served.http, "http://127.0.0.1:1", "a-paused-one")
     await served.http.post("/agents/a-paused-one/pause")
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     row = await until(served.registry, await start(served.registry, asking_tool("auto"), text="echo hello"))
     assert row.state["said"] == "hello"
 
 
 async def test_a_conversation_waits_for_answers_from_outside(served: Served, agent: Agent):
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     ir = asking_tool({"explicit": "helper"}, mode={"conversational": {"max_turns": 3}})
     execution = await start(served.registry, ir, text="ask tea or coffee?")
     await until(served.registry, execution, "paused")
@@ -284,14 +306,14 @@ async def test_a_conversation_waits_for_answers_from_outside(served: Served, age
 
 
 async def test_a_conversation_ends_after_so_many_turns(served: Served, agent: Agent):
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     ir = asking_tool({"explicit": "helper"}, mode={"conversational": {"max_turns": 1}})
     row = await until(served.registry, await start(served.registry, ir, text="ask tea?"))
     assert row.error == "node ask: the agent helper still wants to know more after 1 turns"
 
 
 async def test_a_policy_knows_an_agent_by_its_id_and_its_uri(served: Served, agent: Agent):
-    await register(served, agent.url)
+    await register(served.http, agent.url)
     for pattern, named in (("helper", agent.url), (f"{agent.url}*", "helper")):
         ir = asking_tool({"explicit": "state.chosen"}) | {"policy": {"blocked_tools": [pattern]}}
         row = await until(served.registry, await start(served.registry, ir, text="echo hello", chosen=named))
@@ -301,7 +323,7 @@ async def test_a_policy_knows_an_agent_by_its_id_and_its_uri(served: Served, age
 
 async def test_all_that_an_agent_answers_is_in_the_nodes_output(served: Served):
     async with running_peer() as (_, base):
-        await register(served, base)
+        await register(served.http, base)
         execution = await start(served.registry, asking(output_schema="said"), text="hello")
         row = await until(served.registry, execution)
         assert row.state["said"] == {"text": "you said hello", "data": {"length": 5}}
@@ -336,7 +358,7 @@ async def test_a_workflow_gets_the_ticket_and_the_sentence_of_the_structured_tem
     scaffold.write_project(plan, tmp_path / "tickets")
     async with running_agent(tmp_path / "tickets", database_url) as agent:
         await agent.runtime.card_url.change(agent.url)
-        await register(served, agent.url)
+        await register(served.http, agent.url)
         execution = await start(
             served.registry, asking(output_schema="said"), text="title: No coffee, priority: low"
         )
