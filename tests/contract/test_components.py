@@ -131,7 +131,7 @@ async def test_a_broken_component_holds_back_no_other_and_recovers_by_itself(
         await asyncio.to_thread(late.start)
         try:
             await eventually(lambda: agent.runtime.components.live.current.refs()[2].version == 2)
-            assert "'text': '5'" in await agent.ask("add it")
+            assert await agent.ask("add it") == "5"
         finally:
             late.kill()
 
