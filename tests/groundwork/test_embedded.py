@@ -23,10 +23,13 @@ from groundwork.embedded import EmbeddedPostgresFailed, open_embedded, open_thro
 ROOT = Path(__file__).parents[2]
 
 HOLD = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 import psycopg
 from groundwork.embedded import open_embedded, open_throwaway
+
+# A shell has the jobs that it runs in the background ignore it, the tests and their processes too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def hold():
     opened = open_embedded(Path(sys.argv[1])) if len(sys.argv) > 1 else open_throwaway()
