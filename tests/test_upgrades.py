@@ -119,7 +119,9 @@ async def test_an_agent_goes_on_with_the_threads_tasks_and_turns_of_before_event
         )
         for number, part in enumerate(parts)
     ]
-    async with upgraded(AGENT, empty_database_url, tmp_path, monkeypatch, since=2) as pool:
+    async with upgraded(
+        AGENT, empty_database_url, tmp_path, monkeypatch, since="0008_store_events_of_a_write_together"
+    ) as pool:
         await say(pool, "ada", "My name is Ada.")
         async with pool.connection() as conn:
             await conn.execute("SELECT claim_agent_thread('test-agent', 'ada', '')")
@@ -199,14 +201,14 @@ async def test_a_registry_goes_on_with_the_workflows_and_executions_of_the_relea
 
 @asynccontextmanager
 async def upgraded(
-    service: Service, dsn: str, directory: Path, monkeypatch: pytest.MonkeyPatch, *, since: int = 1
+    service: Service, dsn: str, directory: Path, monkeypatch: pytest.MonkeyPatch, *, since: str = ""
 ) -> AsyncIterator[Pool]:
-    """In the block the schema is that of before the service's last `since` migrations, after it this release's."""
+    """In the block the schema is that of before the migration `since` (the last one), after it this release's."""
     former = directory / f"{service.package}_before"
     with resources.as_file(resources.files(service.migrations)) as migrations:
         shutil.copytree(migrations, former, ignore=shutil.ignore_patterns("__pycache__"))
     names = [migration.name for migration in load_migrations(service.migrations)]
-    for name in names[-since:]:
+    for name in names[names.index(since or names[-1]) :]:
         (former / f"{name}.sql").unlink()
     monkeypatch.syspath_prepend(directory)
     async with open_pool(dsn, name="before", max_size=2) as pool:
