@@ -270,7 +270,7 @@ async def test_a_log_line_of_a_turn_has_the_id_of_the_request_that_it_came_with(
         first = asyncio.create_task(post(http, "sleep 0.5", contextId="c"))
         await asyncio.sleep(0.2)
         await asyncio.gather(first, post(http, "fail", contextId="c", request_id="the-second-one"))
-    [line] = [line for line in agent.log.read_text().splitlines() if "failed" in line]
+    [line] = [line for line in agent.log.read_text().splitlines() if " failed" in line]
     assert "[the-second-one]" in line
 
 
