@@ -221,8 +221,9 @@ async def no_transaction_is_left_open(town: Town, book: Book) -> list[str]:
 
 
 async def no_process_has_more_connections_than_its_pool(town: Town, book: Book) -> list[str]:
-    """In all: that is what the server counts. Registry and worker each have one more, on which they listen."""
-    most = len(town.services) * POOL_SIZE + 2
+    """In all: that is what the server counts. Each has one more, on which it renews its lease, and registry and
+    worker another, on which they listen."""
+    most = len(town.services) * (POOL_SIZE + 1) + 2
     rows = await town.postgres.ask("postgres", queries.count_connections, databases=list(DATABASES))
     return [f"{row['connections']} connections, of {most}" for row in rows if row["connections"] > most]
 
