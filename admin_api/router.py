@@ -1,6 +1,7 @@
 """The admin API as one router, for any FastAPI app."""
 
 from collections.abc import AsyncIterator, Sequence
+from copy import copy
 
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
@@ -59,22 +60,27 @@ def admin_router(
     router.dependencies.append(Depends(HTTPBearer(auto_error=False, scheme_name="ADMIN_TOKEN")))
     if token:
         router.responses.update(failures(Unauthorized))
-    for part in (status, card, memory, threads, agent_id):
-        router.include_router(part.router)
+    parts = [part.router for part in (status, card, memory, threads, agent_id)]
     if agent.runtime_control_enabled:
-        router.include_router(registry.router)
-    if not token:
-        _make_tokens_optional(router)
+        parts.append(registry.router)
+    for part in parts:
+        router.include_router(part if token else _with_optional_token(part))
     for path in ("/api/v1", "/api/v1/{rest:path}", *LEGACY_PATHS):
         router.add_api_route(path, answer_the_rest, include_in_schema=False, route_class_override=RemainingRoute)
     return router
 
 
-def _make_tokens_optional(router: APIRouter) -> None:
-    """Say in the document that a token may be sent and need not be: clients that are made of it know both."""
-    for route in router.routes:
+def _with_optional_token(part: APIRouter) -> APIRouter:
+    """Say in the document that a token may be sent and need not be: clients that are made of it know both.
+
+    The routes are copies, made before they are included: the newest FastAPI includes a router as a whole.
+    """
+    part = copy(part)
+    part.routes = [copy(route) for route in part.routes]
+    for route in part.routes:
         if isinstance(route, APIRoute):
             route.openapi_extra = {**(route.openapi_extra or {}), "security": [{}]}
+    return part
 
 
 async def answer_the_rest(request: Request) -> Response:
