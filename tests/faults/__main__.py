@@ -23,7 +23,7 @@ from tests.faults.town import open_town
 async def soak(directory: Path, seed: int, seconds: float, load_seconds: float, most_rounds: int | None) -> Report:
     """Ends with the first violation: what comes after it would be about something else."""
     report, began = Report(), time.monotonic()
-    async with open_town(directory, own_disk=True) as town:
+    async with open_town(directory, own_disk=True, seed=seed) as town:
         await register_workflow(town)
         rounds = plan_rounds(seed, faults_in(town), load_seconds)
         for planned in islice(rounds, most_rounds):

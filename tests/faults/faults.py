@@ -71,7 +71,7 @@ async def _stall(town: Town, dice: random.Random, *, which: Callable[[Town, rand
 
 
 def _a_replica(town: Town, dice: random.Random) -> Service:
-    return dice.choice(town.replicas)
+    return dice.choice([*town.replicas, *town.strangers])
 
 
 def _the_peer(town: Town, dice: random.Random) -> Service:
@@ -232,6 +232,11 @@ FAULTS: Mapping[str, Fault] = {
     "MCP flood": partial(_upset, way=_tools, mood=Mood.FLOOD),
 }
 """By what the table calls them."""
+
+
+_OTHERS = ("registry", "worker", "peer", "MCP", "agent slow", "agent cut off")
+DISTURBING = frozenset(name for name in FAULTS if not name.startswith(_OTHERS))
+"""Those that end runs of agents, or keep them from storing what they have done: steps may be run again."""
 
 
 def faults_in(town: Town) -> list[str]:

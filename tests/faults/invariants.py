@@ -12,9 +12,9 @@ import httpx
 import psutil
 
 from groundwork.sql import Queries
-from tests.faults.model import Book, Conversation, Message, what_is_wrong
+from tests.faults.model import Book, Conversation, Message, what_is_wrong, what_was_not_called_once
 from tests.faults.postgres import DATABASES
-from tests.faults.town import AGENT_ID, CHECKPOINTS_KEPT, PEER_ID, POOL_SIZE, PROMPT, Town
+from tests.faults.town import AGENT_ID, CHECKPOINTS_KEPT, PEER_ID, POOL_SIZE, PROMPT, STRANGER_ID, Town
 from tests.processes import environment
 
 queries = Queries("tests.faults")
@@ -71,6 +71,24 @@ async def no_turn_fails(town: Town, book: Book) -> list[str]:
     return _shown(await town.postgres.ask("agents", queries.list_failed_tasks))
 
 
+async def every_order_ends_as_it_should(town: Town, book: Book) -> list[str]:
+    """Whatever the graph does: the turns beside those that must fail do not."""
+    orders = {order.task_id: order for order in book.orders if order.task_id}
+    rows = await town.postgres.ask("agents", queries.list_states, tasks=list(orders))
+    states = {row["task_id"]: row["state"] for row in rows}
+    accepted = {"strange": {"COMPLETED"}, "fails": {"FAILED"}, "odd": {"COMPLETED", "FAILED"}}
+    return [
+        f"{order} is {states.get(task_id)}"
+        for task_id, order in orders.items()
+        if states.get(task_id) not in accepted[order.thread_id.split("-")[0]]
+    ][:_MOST_SHOWN]
+
+
+async def every_call_is_made_once(town: Town, book: Book) -> list[str]:
+    journal = town.journal.read_text() if town.journal.exists() else ""
+    return what_was_not_called_once(book.orders, journal, book.disturbed)[:_MOST_SHOWN]
+
+
 async def every_accepted_turn_is_there_once_and_in_order(town: Town, book: Book) -> list[str]:
     async with _client() as http:
         found = [
@@ -115,7 +133,7 @@ async def no_blob_is_left_of_a_checkpoint_that_has_gone(town: Town, book: Book) 
 async def every_lease_is_that_of_a_process_that_runs(town: Town, book: Book) -> list[str]:
     rows = await town.postgres.ask("agents", queries.list_live_processes)
     live = [row["agent_id"] for row in rows]
-    expected = sorted([PEER_ID, AGENT_ID, AGENT_ID])
+    expected = sorted([PEER_ID, AGENT_ID, AGENT_ID, STRANGER_ID, STRANGER_ID])
     workers = await town.postgres.ask("registry", queries.list_live_workers)
     return [
         *([] if live == expected else [f"leases of {live}, and {expected} run"]),
@@ -163,7 +181,7 @@ async def every_agent_is_known_to_be_alive(town: Town, book: Book) -> list[str]:
     async with _client() as http:
         answer = await http.get(f"{town.registry.url}/agents?alive=true")
     alive = sorted(agent["agent_id"] for agent in answer.json()["agents"])
-    return [] if alive == sorted([AGENT_ID, PEER_ID]) else [f"alive are {alive}"]
+    return [] if alive == sorted([AGENT_ID, PEER_ID, STRANGER_ID]) else [f"alive are {alive}"]
 
 
 async def no_execution_is_stuck(town: Town, book: Book) -> list[str]:
@@ -221,8 +239,8 @@ async def no_transaction_is_left_open(town: Town, book: Book) -> list[str]:
 
 
 async def no_process_has_more_connections_than_its_pool(town: Town, book: Book) -> list[str]:
-    """In all: that is what the server counts. Each has one more, on which it renews its lease, and registry and
-    worker another, on which they listen."""
+    """In all: that is what the server counts. Each has one more for its lease; registry and worker yet another, on
+    which they listen."""
     most = len(town.services) * (POOL_SIZE + 1) + 2
     rows = await town.postgres.ask("postgres", queries.count_connections, databases=list(DATABASES))
     return [f"{row['connections']} connections, of {most}" for row in rows if row["connections"] > most]
@@ -236,6 +254,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     no_turn_is_left_over,
     no_task_works_for_ever,
     no_turn_fails,
+    every_order_ends_as_it_should,
+    every_call_is_made_once,
     every_accepted_turn_is_there_once_and_in_order,
     every_thread_has_exactly_one_owner,
     every_deleted_thread_is_gone_from_every_table,
@@ -261,6 +281,8 @@ INVARIANTS: tuple[Invariant, ...] = (
 
 
 LASTING = (
+    every_order_ends_as_it_should,
+    every_call_is_made_once,
     every_accepted_turn_is_there_once_and_in_order,
     every_thread_has_exactly_one_owner,
     every_deleted_thread_is_gone_from_every_table,
@@ -274,6 +296,8 @@ INCURABLE = {
     nobody_gets_an_answer_that_nobody_should_get,
     no_log_tells_of_a_crash,
     no_turn_fails,
+    every_order_ends_as_it_should,
+    every_call_is_made_once,
 }
 """There is no waiting for them: what was seen once has happened."""
 

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 import httpx
 
-from tests.faults.model import Book, Conversation, Said
+from tests.faults.model import Book, Conversation, Order, Said
+from tests.faults.stranger import EXITS, ODD
 from tests.faults.town import AGENT_ID, PROMPT, Town
 from tests.registry.engine.workflows import document
 
@@ -37,7 +38,7 @@ Worker = Callable[[Town, Book, random.Random], Coroutine[None, None, None]]
 
 def load() -> tuple[Worker, ...]:
     """Everybody, each to be run until the round's load is over; all end soon when they are cancelled."""
-    return talk, talk, hurry, listen, hang_up, read_slowly, delete, execute, operate
+    return talk, talk, hurry, listen, hang_up, read_slowly, delete, execute, operate, *[order] * 4
 
 
 def verb(dice: random.Random) -> str:
@@ -139,6 +140,77 @@ async def _delete(town: Town, book: Book, dice: random.Random, thread_id: str) -
                 book.deleted.add(thread_id)
                 return
         await _breathe(dice)
+
+
+# The stranger's graph
+
+_ORDERS = {
+    "strange": ("pay", "book", "book", "block", "fail", "borrow:http", "borrow:stdio"),
+    "odd": tuple(f"give:{odd}" for odd in ODD),
+    "fails": (*(f"{tool}:{how}" for tool in ("leave", "leave_thread") for how in EXITS), "give:node"),
+}
+_ENDED = {"TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_REJECTED", "TASK_STATE_CANCELED"}
+
+
+async def order(town: Town, book: Book, dice: random.Random) -> None:
+    """Has the stranger's graph make some calls at once, up to three times in a conversation."""
+    while True:
+        kind = dice.choices(list(_ORDERS), [4, 1, 2])[0]
+        thread_id = f"{kind}-{uuid4().hex}"
+        for number in range(1, dice.randint(2, 4)):
+            # Beside what gives the kind its name, there are calls that have nothing to do with it.
+            calls = [dice.choice(_ORDERS[kind]), *dice.choices(_ORDERS["strange"], k=dice.randint(0, 3))]
+            given = Order(thread_id, number, tuple(dice.sample(calls, len(calls))))
+            book.orders.append(given)
+            with _bad_luck(book):
+                await _order(town, book, given)
+            if given.task_id is None:
+                break
+            while not await _has_ended(town, book, given.task_id):
+                await _breathe(dice)
+        await _breathe(dice)
+
+
+async def _order(town: Town, book: Book, given: Order) -> None:
+    conversation = Conversation(given.thread_id)
+    body = rpc("SendMessage", conversation, Said(given.number), " ".join(given.calls), returnImmediately=True)
+    answer = await _call(book, "POST", town.network.strangers.url, json=body)
+    if answer is None or answer.get("error", {}).get("code") == _INTERNAL:
+        book.refused += 1
+    elif "result" in answer:
+        given.task_id = answer["result"]["task"]["id"]
+    else:
+        book.odd.append(f"{body} was answered with {answer}")
+
+
+async def _has_ended(town: Town, book: Book, task_id: str) -> bool:
+    body = {"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": task_id}}
+    with _bad_luck(book):
+        answer = await _call(book, "POST", town.network.strangers.url, json=body)
+        return bool(answer) and "result" in answer and answer["result"]["status"]["state"] in _ENDED
+    return False
+
+
+async def keep_answering(town: Town, book: Book) -> None:
+    """Says yes to the first question of every task that asks, in the round and after it."""
+    listing = {"status": "TASK_STATE_INPUT_REQUIRED"}
+    while True:
+        with _bad_luck(book):
+            body = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": listing}
+            answer = await _call(book, "POST", town.network.strangers.url, json=body)
+            for task in (answer or {}).get("result", {}).get("tasks", []):
+                said = {
+                    "messageId": uuid4().hex,
+                    "contextId": task["contextId"],
+                    "taskId": task["id"],
+                    "role": "ROLE_USER",
+                    "parts": [{"text": "yes"}],
+                }
+                params = {"message": said, "configuration": {"returnImmediately": True}}
+                body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params}
+                # It may have been answered already, by an attempt whose answer was lost: any error will do.
+                await _call(book, "POST", town.network.strangers.url, json=body)
+        await asyncio.sleep(0.3)
 
 
 def rpc(method: str, conversation: Conversation, said: Said, what: str, **configuration: object) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 Message = tuple[str, str]
 """Role and text."""
@@ -35,6 +36,21 @@ class Conversation:
 
 
 @dataclass
+class Order:
+    """A message for the stranger's graph, and the calls it asks for. Its thread's name says what becomes of it:
+    `strange-` completes, `fails-` fails, `odd-` does either. `task_id`: unknown if it may not be accepted."""
+
+    thread_id: str
+    number: int
+    calls: tuple[str, ...]
+    task_id: str | None = None
+
+    def places(self) -> set[tuple[str, str]]:
+        """Under which its calls are in the journal."""
+        return {(self.thread_id, f"{self.number}.{place}") for place in range(len(self.calls))}
+
+
+@dataclass
 class Book:
     """What happened in one round."""
 
@@ -47,6 +63,9 @@ class Book:
     """Those that the registry has said it had started."""
     odd: list[str] = field(default_factory=list)
     """Answers that nobody should get, whatever has broken."""
+    orders: list[Order] = field(default_factory=list)
+    disturbed: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when runs of agents may have been ended by a fault, or the database was away."""
     refused: int = 0
 
     def begin(self, thread_id: str) -> Conversation:
@@ -85,6 +104,26 @@ def what_is_wrong(said: Sequence[Said], messages: Sequence[Message]) -> list[str
         *_wrong_order(said, numbers),
         *_wrong_answers(messages),
     ]
+
+
+def what_was_not_called_once(
+    orders: Iterable[Order], journal: str, disturbed: Iterable[tuple[float, float]]
+) -> list[str]:
+    """What speaks against each call having been made once, and twice at most where a run was ended between."""
+    made: dict[tuple[str, str], list[float]] = {}
+    for line in journal.splitlines():
+        at, thread_id, place = line.split(" ")
+        made.setdefault((thread_id, place), []).append(float(at))
+    spans, found = list(disturbed), []
+    for order in orders:
+        for key in sorted(order.places()):
+            times = sorted(made.get(key, []))
+            if not times and order.task_id and order.thread_id.startswith("strange-"):
+                found.append(f"{key} was never called: {order}")
+            for one, next_one in pairwise(times):
+                if not any(began <= next_one and one <= ended for began, ended in spans):
+                    found.append(f"{key} was called at {one} and {next_one}, and nothing was the matter: {order}")
+    return found
 
 
 def _wrong_numbers(said: Sequence[Said], numbers: Iterable[int]) -> list[str]:

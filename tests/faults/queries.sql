@@ -6,8 +6,11 @@ SELECT task_id, thread_id, state FROM a2a_tasks
  WHERE state NOT IN ('COMPLETED', 'FAILED', 'CANCELED', 'REJECTED') ORDER BY task_id;
 
 -- name: list_failed_tasks
--- Nothing that is done to them here is a reason for a turn to fail.
-SELECT task_id, thread_id, state FROM a2a_tasks WHERE state IN ('FAILED', 'REJECTED') ORDER BY task_id;
+-- Nothing that is done to them here is a reason for a turn to fail, but what some of the orders ask for.
+SELECT task_id, thread_id, state FROM a2a_tasks WHERE state IN ('FAILED', 'REJECTED') AND thread_id !~ '^(fails|odd)-' ORDER BY task_id;
+
+-- name: list_states
+SELECT task_id, state FROM a2a_tasks WHERE task_id = ANY(%(tasks)s);
 
 -- name: list_task_gaps
 -- The first version is the task itself; what a snapshot holds may have been pruned, from the beginning on.

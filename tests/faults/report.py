@@ -56,6 +56,7 @@ class Report:
             "rounds": len(rounds),
             "faults injected": sum(len(result.faults) for result in rounds),
             "turns accepted": sum(result.book.accepted for result in rounds),
+            "orders accepted": sum(bool(order.task_id) for result in rounds for order in result.book.orders),
             "messages whose acceptance was never known": sum(result.book.uncertain for result in rounds),
             "requests refused or cut off": sum(result.book.refused for result in rounds),
             "threads deleted": sum(len(result.book.deleted) for result in rounds),

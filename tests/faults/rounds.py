@@ -11,9 +11,9 @@ import httpx
 import psutil
 import psycopg
 
-from tests.faults.faults import FAULTS
+from tests.faults.faults import DISTURBING, FAULTS
 from tests.faults.invariants import INCURABLE, INVARIANTS, LASTING, Invariant, name_of, no_connection_is_left_over
-from tests.faults.load import finish_deletions, keep_approving, load
+from tests.faults.load import finish_deletions, keep_answering, keep_approving, load
 from tests.faults.model import Book
 from tests.faults.schedule import Planned, Round
 from tests.faults.services import NotReady
@@ -23,6 +23,8 @@ RECOVERY_SECONDS = 180.0
 """For how long it is waited until it is quiet again; far more than it should take."""
 
 _LOOK_SECONDS = 0.3
+_SETTLE_SECONDS = 10.0
+"""After a fault, until leases and connections are what they were."""
 _NOT_YET = (httpx.HTTPError, psycopg.OperationalError, KeyError, ValueError)
 """While something recovers, answers may be missing, or say something else than what is asked for."""
 
@@ -45,16 +47,19 @@ async def play(town: Town, round_: Round, seconds: float, recovery_seconds: floa
         async with _working(town, result.book, round_.seed), asyncio.TaskGroup() as group:
             group.create_task(asyncio.sleep(seconds))
             for fault in round_.faults:
-                group.create_task(_inject(town, fault))
+                group.create_task(_inject(town, result.book, fault))
         healed = time.monotonic()
         await _recover(town, result, healed + recovery_seconds)
         result.recovery_seconds = time.monotonic() - healed
     return result
 
 
-async def _inject(town: Town, fault: Planned) -> None:
+async def _inject(town: Town, book: Book, fault: Planned) -> None:
     await asyncio.sleep(fault.after)
+    began = time.time()
     await FAULTS[fault.kind](town, random.Random(fault.seed))
+    if fault.kind in DISTURBING:
+        book.disturbed.append((began, time.time() + _SETTLE_SECONDS))
 
 
 async def _recover(town: Town, result: Result, deadline: float) -> None:
@@ -93,6 +98,8 @@ async def close(town: Town, books: Iterable[Book]) -> Result:
         doomed={each for book in books for each in book.doomed},
         deleted={each for book in books for each in book.deleted},
         executions=[each for book in books for each in book.executions],
+        orders=[each for book in books for each in book.orders],
+        disturbed=[each for book in books for each in book.disturbed],
     )
     result = Result(everything, ())
     deadline = time.monotonic() + 30
@@ -138,6 +145,7 @@ async def _working(town: Town, book: Book, seed: int) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _approving(town: Town, book: Book) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(keep_approving(town, book))
+        tasks = [group.create_task(keep(town, book)) for keep in (keep_approving, keep_answering)]
         yield
-        task.cancel()
+        for task in tasks:
+            task.cancel()

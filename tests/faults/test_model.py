@@ -1,6 +1,6 @@
 """The model sees what it is there to see."""
 
-from tests.faults.model import Book, Message, Said, what_is_wrong
+from tests.faults.model import Book, Message, Order, Said, what_is_wrong, what_was_not_called_once
 
 
 def told(*numbers: int) -> list[Message]:
@@ -39,6 +39,23 @@ def test_a_message_that_nobody_sent_is_seen() -> None:
 def test_an_answer_that_is_missing_or_there_twice_is_seen() -> None:
     assert what_is_wrong([Said(1, True)], told(1)[:1])
     assert what_is_wrong([Said(1, True)], [*told(1), ("ai", "heard 1")])
+
+
+def test_a_call_that_was_made_twice_is_seen_unless_something_was_the_matter_in_between() -> None:
+    orders = [Order("strange-1", 1, ("pay", "book"), "task")]
+    journal = "10.0 strange-1 1.0\n11.0 strange-1 1.1\n20.0 strange-1 1.1\n"
+    seen = [
+        len(what_was_not_called_once(orders, journal, [span])) for span in ((0, 5), (0, 12), (15, 16), (21, 30))
+    ]
+    assert seen == [1, 0, 0, 1]
+
+
+def test_a_call_that_was_never_made_is_seen_where_its_turn_completes() -> None:
+    seen = [
+        len(what_was_not_called_once([Order(thread, 1, ("pay",), task)], "", []))
+        for thread, task in (("strange-1", "task"), ("strange-1", None), ("fails-1", "task"))
+    ]
+    assert seen == [1, 0, 0]
 
 
 def test_what_is_being_deleted_is_not_expected_to_be_there() -> None:

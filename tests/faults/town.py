@@ -2,20 +2,25 @@
 
 import asyncio
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import strange_mcp
 from tests.faults.disk import Disk, small_disk
 from tests.faults.postgres import Postgres
 from tests.faults.proxy import Proxy
 from tests.faults.services import Service
 from tests.mcp_servers import McpProcess
 from tests.processes import free_port
+from tests.servers import run_server
+from tests.strange_mcp import Strange
 
 AGENT_ID = "talker"
 PEER_ID = "steady"
+STRANGER_ID = "stranger"
 PROMPT = "soak-system"
 LEASE_SECONDS = 2.0
 MARK = "STARTED_BY_FAULTS"
@@ -23,7 +28,6 @@ POOL_SIZE = 6
 CHECKPOINTS_KEPT = 2
 
 _HERE = Path(__file__).parent
-_GRAPH = (_HERE / "agent.py").read_text()
 
 _CARD = """
 graph = "agent:graph"
@@ -35,6 +39,17 @@ description = "An agent for bad days."
 [prompts.system]
 component = "{prompt}"
 template = "Be brief."
+"""
+
+_STRANGE_TOOLS = """
+[mcp.http]
+url = "{url}/mcp"
+timeout_seconds = 2
+
+[mcp.stdio]
+command = "{python}"
+args = ["{script}", "{seed}"]
+timeout_seconds = 2
 """
 
 _TOOLS = """
@@ -56,6 +71,8 @@ class Network:
     """From agents to the registry."""
     front: Proxy
     """From everybody to the replicas of the agent."""
+    strangers: Proxy
+    """From everybody to the replicas of the stranger's graph."""
     peer: Proxy
     """From the agent, and whoever goes by its card, to the second agent."""
     tools: Proxy
@@ -63,7 +80,7 @@ class Network:
 
     @property
     def ways(self) -> tuple[Proxy, ...]:
-        return self.database, self.registry, self.front, self.peer, self.tools
+        return self.database, self.registry, self.front, self.strangers, self.peer, self.tools
 
 
 @dataclass
@@ -76,17 +93,24 @@ class Town:
     registry: Service
     worker: Service
     replicas: tuple[Service, Service]
+    strangers: tuple[Service, Service]
+    """Of a graph that does what it likes, with MCP servers that misbehave."""
     peer: Service
     tools: McpProcess
     mark: str
 
     @property
     def agents(self) -> tuple[Service, ...]:
-        return *self.replicas, self.peer
+        return *self.replicas, *self.strangers, self.peer
 
     @property
     def services(self) -> tuple[Service, ...]:
         return self.registry, self.worker, *self.agents
+
+    @property
+    def journal(self) -> Path:
+        """Of the stranger's calls."""
+        return self.strangers[0].directory / "journal"
 
     def database_url(self, name: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.network.database.port}/{name}"
@@ -107,16 +131,20 @@ class Town:
 
 
 @asynccontextmanager
-async def open_town(directory: Path, *, own_disk: bool = False) -> AsyncIterator[Town]:
+async def open_town(directory: Path, *, own_disk: bool = False, seed: int = 0) -> AsyncIterator[Town]:
     """Starts all of it, and ends what still runs with the block, however it is left. `own_disk`: PostgreSQL gets a
-    file system of its own, where that can be made."""
+    file system of its own, where that can be made. `seed`: of the MCP servers that misbehave."""
     async with AsyncExitStack() as stack:
         postgres = Postgres(directory / "postgres")
         disk = stack.enter_context(small_disk(postgres.directory)) if own_disk else None
         stack.push_async_callback(postgres.stop)
         await postgres.start()
         await postgres.create_databases()
-        town = _plan(directory, postgres, disk)
+        odd = await stack.enter_async_context(run_server(Strange(seed=seed).app))
+        strange_tools = _STRANGE_TOOLS.format(
+            url=odd, python=sys.executable, script=strange_mcp.__file__, seed=seed
+        )
+        town = _plan(directory, postgres, disk, strange_tools)
         for way in town.network.ways:
             await stack.enter_async_context(way)
         stack.push_async_callback(_end_all, town)
@@ -132,19 +160,21 @@ async def _end_all(town: Town) -> None:
     await asyncio.to_thread(town.tools.kill)
 
 
-def _plan(directory: Path, postgres: Postgres, disk: Disk | None) -> Town:
-    registry, first, second, peer, tools = (free_port() for _ in range(5))
+def _plan(directory: Path, postgres: Postgres, disk: Disk | None, strange_tools: str) -> Town:
+    registry, first, second, third, fourth, peer, tools = (free_port() for _ in range(7))
     network = Network(
         database=Proxy(free_port(), [postgres.socket]),
         registry=Proxy(free_port(), [registry]),
         front=Proxy(free_port(), [first, second]),
+        strangers=Proxy(free_port(), [third, fourth]),
         peer=Proxy(free_port(), [peer]),
         tools=Proxy(free_port(), [tools]),
     )
     mark = secrets.token_hex(8)
     plan = _Plan(directory, network, mark)
     taken = _TOOLS.format(tools=network.tools.url, peer=PEER_ID, peer_url=network.peer.url)
-    talker = plan.project(AGENT_ID, taken)
+    talker = plan.project(AGENT_ID, "agent", taken)
+    stranger = plan.project(STRANGER_ID, "stranger", strange_tools)
     return Town(
         directory=directory,
         postgres=postgres,
@@ -156,7 +186,11 @@ def _plan(directory: Path, postgres: Postgres, disk: Disk | None) -> Town:
             plan.agent("agent-1", AGENT_ID, talker, first, network.front),
             plan.agent("agent-2", AGENT_ID, talker, second, network.front),
         ),
-        peer=plan.agent("peer", PEER_ID, plan.project(PEER_ID), peer, network.peer),
+        strangers=(
+            plan.agent("stranger-1", STRANGER_ID, stranger, third, network.strangers),
+            plan.agent("stranger-2", STRANGER_ID, stranger, fourth, network.strangers),
+        ),
+        peer=plan.agent("peer", PEER_ID, plan.project(PEER_ID, "agent"), peer, network.peer),
         tools=McpProcess(tools, {MARK: mark}),
         mark=mark,
     )
@@ -168,10 +202,11 @@ class _Plan:
     network: Network
     mark: str
 
-    def project(self, name: str, more: str = "") -> Path:
+    def project(self, name: str, graph: str, more: str = "") -> Path:
+        """`graph` is the file here that has it."""
         project = self.directory / name
         project.mkdir()
-        (project / "agent.py").write_text(_GRAPH)
+        (project / "agent.py").write_text((_HERE / f"{graph}.py").read_text())
         (project / "agent.toml").write_text(_CARD.format(name=name, prompt=PROMPT) + more)
         return project
 
