@@ -132,7 +132,7 @@ def examples(strategy: st.SearchStrategy[Any], most: int) -> list[Any]:
 
 async def test_every_value_is_the_same_on_another_replica(tmp_path: Path, database_url: str) -> None:
     directory = write_project(tmp_path, KEEPS)
-    values = examples(_values | _shapes, 150)
+    values = examples(_values | _shapes, 60)
     whole = {f"value_{number}": value for number, value in enumerate(values)}
     (directory / "values").write_bytes(pickle.dumps(whole))
     async with (
