@@ -21,7 +21,7 @@ Json = Any
 Known = dict[str, str]
 """Names that stand in the calls below, and what they stand for."""
 
-EXAMPLES = 300
+EXAMPLES = 120
 
 INTERNAL_ERROR = -32603
 

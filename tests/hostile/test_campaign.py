@@ -14,7 +14,7 @@ from tests.hostile.inputs import agent_source, registry_source
 from tests.registry.registries import running_registry
 from tests.registry.walks import list_routes
 
-REQUESTS = 800
+REQUESTS = 400
 
 
 async def test_a_registry_answers_whatever_it_is_sent(registry_dsn: str, caplog: pytest.LogCaptureFixture) -> None:
