@@ -104,8 +104,14 @@ def reader(server_dsn: str, empty_database_url: str) -> Iterator[str]:
         conn.execute(f"DROP ROLE {name}".encode())
 
 
-@pytest.mark.parametrize("content", ["AGENT_ID=x\n".encode("utf-16"), b"NAME=caf\xe9\n", b"NAME=a\x00b\n"])
-@pytest.mark.parametrize("module", ["agent_runtime", "registry"])
+@pytest.mark.parametrize(
+    ("module", "content"),
+    [
+        ("agent_runtime", "AGENT_ID=x\n".encode("utf-16")),
+        ("registry", b"NAME=caf\xe9\n"),
+        ("agent_runtime", b"NAME=a\x00b\n"),
+    ],
+)
 def test_an_env_file_that_is_no_text_is_one_line(module: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(content)
     done = start(tmp_path, module, "serve")
@@ -113,12 +119,19 @@ def test_an_env_file_that_is_no_text_is_one_line(module: str, content: bytes, tm
     assert re.fullmatch(r"[a-z-]+: \.env: .*\n", done.stderr), done.stderr
 
 
-@pytest.mark.parametrize("command", [("agent_runtime", "serve"), ("registry", "serve"), ("registry", "worker")])
+@pytest.mark.parametrize(
+    ("command", "moments"),
+    [
+        (("agent_runtime", "serve"), (0.6, 1.2, 1.8, 2.6)),
+        (("registry", "serve"), (0.8, 1.6)),
+        (("registry", "worker"), (0.8, 1.6)),
+    ],
+)
 def test_a_signal_at_any_moment_of_a_start_ends_it_and_leaves_nothing(
-    command: tuple[str, str], data_directory: Path
+    command: tuple[str, str], moments: tuple[float, ...], data_directory: Path
 ) -> None:
     project = write_project(data_directory / "project")
-    for number, seconds in enumerate((0.6, 1.2, 1.8, 2.6)):
+    for number, seconds in enumerate(moments):
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=project,
