@@ -17,7 +17,7 @@ from tests.registry.engine.workflows import branches, document
 from tests.registry.executions.runs import events_of
 from tests.registry.registries import Served, running_registry
 
-SEEDS = range(int(os.environ.get("TEST_SEEDS", "10")))
+SEEDS = range(int(os.environ.get("TEST_SEEDS", "6")))
 """So many workflows are tried; more, when the engine was changed."""
 
 
