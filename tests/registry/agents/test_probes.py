@@ -142,7 +142,7 @@ async def test_an_agent_that_takes_its_time_lives(registry_dsn, strangers):
 
 
 async def test_no_connection_is_held_while_an_agent_is_looked_for(registry_dsn, strangers):
-    async with running_registry(registry_dsn, jamjet_probe_seconds=25, postgres_pool_size=2) as registry:
+    async with running_registry(registry_dsn, jamjet_probe_seconds=12, postgres_pool_size=2) as registry:
         urls = [strangers.put(f"hanging-{number}") for number in range(6)]
         agents = [await discover(registry, url) for url in urls]
         for agent_id in agents:
