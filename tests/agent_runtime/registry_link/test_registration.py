@@ -239,8 +239,9 @@ async def test_a_changed_url_is_registered_at_once_and_the_entry_of_the_former_o
 
 
 async def test_a_url_changed_while_the_registry_does_not_answer_is_registered_when_it_does(
-    jamjet: JamjetRuntime, url: str
+    jamjet: JamjetRuntime, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("agent_runtime.registry_link.client._CALL_SECONDS", 2.0)
     card_url = CardUrl(HOME, None)
     async with linked(url, card_url=card_url) as link:
         await link.reached(5)
