@@ -119,7 +119,11 @@ def test_every_route_answers_as_the_document_says(
         # What is an `Err` instead has no `ok`: the document is valid, so there is none.
         operation: Operation = found.ok()  # type: ignore[union-attr]
         names = registry_beside.portal.call(make_what_is_known, registry_beside.served, operation.path)
-        statuses = fuzz(operation, GenerationMode.POSITIVE, registry_beside, names)
+        statuses: set[int] = set()
+        for examples in (EXAMPLES, 4 * EXAMPLES):  # by chance each of a few may have a name that is made up
+            statuses |= fuzz(operation, GenerationMode.POSITIVE, registry_beside, names, examples)
+            if statuses & {200, 201}:
+                break
         if not statuses & {200, 201}:
             failed.add(operation.label)
         # What is wrong is refused by the same code whoever may ask.
@@ -191,7 +195,13 @@ async def completed(http: httpx.AsyncClient) -> str:
     return execution_id
 
 
-def fuzz(operation: Operation, mode: GenerationMode, registry: BackgroundRegistry, names: Names) -> set[int]:
+def fuzz(
+    operation: Operation,
+    mode: GenerationMode,
+    registry: BackgroundRegistry,
+    names: Names,
+    examples: int = EXAMPLES,
+) -> set[int]:
     """Sends what the document allows, or something close to it that it does not. Returns the answers' statuses."""
     statuses = set()
     strategy = operation.as_strategy(generation_mode=mode)
@@ -199,7 +209,7 @@ def fuzz(operation: Operation, mode: GenerationMode, registry: BackgroundRegistr
         strategy = strategy.flatmap(partial(with_known_names, names, fields_of(operation)))
 
     @given(strategy)
-    @some(EXAMPLES)
+    @some(examples)
     def check(case: AnyCase) -> None:
         answer = case.call(headers=registry.headers)
         case.validate_response(

