@@ -54,12 +54,23 @@ class _Renewals:
                 await asyncio.sleep(self._seconds / 3)
                 blocked = self._watch.blocked_seconds > self._longest_seconds
                 if not blocked:
-                    await self._renew_once()
+                    await self._renew_to_the_end()
                 elif not given_up:
                     logger.error("%s is left to run out: event loop blocked for too long", self._name)
                 given_up = blocked
         finally:
             await self._close()
+
+    async def _renew_to_the_end(self) -> None:
+        """Renew, and let that end when the thread is told to stop.
+
+        A cancelled statement sends a cancel request, which ends PgBouncer before 1.20.
+        """
+        renewal = asyncio.ensure_future(self._renew_once())
+        try:
+            await asyncio.shield(renewal)
+        finally:
+            await asyncio.wait([renewal])
 
     async def _renew_once(self) -> None:
         try:
