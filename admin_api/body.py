@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from admin_api.deps import Administration, get_administration
 from admin_api.errors import InvalidBody, PayloadTooLarge
 from admin_api.parameters import check
-from groundwork.json_body import BadJson, parse_json
+from groundwork.http.json_body import BadJson, parse_json
 
 Model = TypeVar("Model")
 

@@ -8,10 +8,10 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from admin_api.errors import MissingThreadId
-from agent_runtime.card_url import CardUrl
 from agent_runtime.components.opening import Components
 from agent_runtime.errors import AgentIdRequired, InvalidValue, MemoryDisabled
-from agent_runtime.fleet.settings import LiveSettings
+from agent_runtime.live_settings.card_url import CardUrl
+from agent_runtime.live_settings.settings import LiveSettings
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.threads.ids import is_thread_id
 from agent_runtime.threads.service import Threads

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, create_model
 from starlette.responses import Response
 
-from groundwork.json_body import to_json
+from groundwork.http.json_body import to_json
 
 
 @cache

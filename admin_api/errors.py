@@ -23,10 +23,10 @@ from agent_runtime.errors import (
     ThreadNotOurs,
     ThreadOfAnotherCaller,
 )
-from groundwork.hosts import HeaderRefused
-from groundwork.load import Busy
-from groundwork.logs import request_id as current_request_id
-from groundwork.postgres import DatabaseUnavailable
+from groundwork.http.hosts import HeaderRefused
+from groundwork.http.load import Busy
+from groundwork.postgres.pool import DatabaseUnavailable
+from groundwork.telemetry.logs import request_id as current_request_id
 
 logger = logging.getLogger(__name__)
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from agent_runtime.card_url import CardUrl
-from agent_runtime.fleet.settings import OwnSettings
+from agent_runtime.live_settings.card_url import CardUrl
+from agent_runtime.live_settings.settings import OwnSettings
 from agent_runtime.memory.config import LiveMemoryConfig, MemoryConfig
 from agent_runtime.threads.service import Threads
-from groundwork.dsn import mask_password
-from groundwork.postgres import Pool
+from groundwork.postgres.dsn import mask_password
+from groundwork.postgres.pool import Pool
 
 
 @dataclass(frozen=True)

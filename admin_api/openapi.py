@@ -5,9 +5,9 @@ from typing import Any
 
 from admin_api.envelope import Error
 from admin_api.errors import InvalidParameters, answer_for
-from groundwork.hosts import HeaderRefused
-from groundwork.openapi import inline_schema, query_parameters
-from groundwork.postgres import DatabaseUnavailable
+from groundwork.http.hosts import HeaderRefused
+from groundwork.http.openapi import inline_schema, query_parameters
+from groundwork.postgres.pool import DatabaseUnavailable
 
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 

@@ -16,9 +16,9 @@ from admin_api.errors import MethodNotAllowed, RouteNotFound, Unauthorized
 from admin_api.openapi import failures
 from admin_api.routes import ASKED_METHOD, METHODS_HERE, AdminRoute, RemainingRoute
 from admin_api.security import Admission
-from groundwork.known_tokens import KnownTokens
-from groundwork.load import Load
-from groundwork.openapi import operation_id
+from groundwork.http.known_tokens import KnownTokens
+from groundwork.http.load import Load
+from groundwork.http.openapi import operation_id
 
 _MOST_REQUESTS = 200
 

@@ -13,7 +13,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from admin_api.errors import respond_to
-from groundwork.load import ANSWER_SECONDS
+from groundwork.http.load import ANSWER_SECONDS
 
 # Where a route notes that the path is its own although the method is not; read by the route for the rest.
 METHODS_HERE = "admin_api.methods"

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from starlette.requests import Request
 
 from admin_api.errors import Unauthorized
-from groundwork.bearer import bearer_token
-from groundwork.hosts import OwnHosts
-from groundwork.known_tokens import KnownTokens
-from groundwork.logs import field_of
+from groundwork.http.bearer import bearer_token
+from groundwork.http.hosts import OwnHosts
+from groundwork.http.known_tokens import KnownTokens
+from groundwork.telemetry.logs import field_of
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class Admission:
     """Lets a request in, or raises `Unauthorized` or `HeaderRefused`.
 
     With a token, the token decides alone: a browser adds no `Authorization` header by itself. Without one, the
-    request has to be one that no other site's page could have made (see `groundwork.hosts`).
+    request has to be one that no other site's page could have made (see `groundwork.http.hosts`).
     """
 
     def __init__(self, token: str | KnownTokens, allowed_hosts: Iterable[str]) -> None:

@@ -25,7 +25,7 @@ from agent_runtime.errors import (
 from agent_runtime.threads.erasure import Erasure
 from agent_runtime.threads.messages import describe_message
 from agent_runtime.threads.store import ThreadState
-from groundwork.json_body import to_json
+from groundwork.http.json_body import to_json
 
 router = APIRouter(prefix="/api/v1/memory/threads", route_class=AdminRoute, tags=["threads"])
 

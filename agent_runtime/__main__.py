@@ -2,14 +2,14 @@
 
 import sys
 
-from groundwork.signals import end_at_signals
+from groundwork.process.signals import end_at_signals
 
 
 def main() -> None:
     """Entry point."""
     if sys.argv[1:2] == ["serve"]:
         end_at_signals()
-    from agent_runtime.cli import main as run
+    from agent_runtime.command.cli import main as run
 
     run()
 

@@ -9,10 +9,10 @@ from starlette.types import ASGIApp
 from agent_runtime.a2a_server.limits import Shedding
 from agent_runtime.runtime import AgentRuntime
 from agent_runtime.threads.store import ThreadState
-from groundwork.asgi import HeadAsGet, RequestId
-from groundwork.health import health_routes
-from groundwork.openapi import DocumentedApp
-from groundwork.tracing import traced
+from groundwork.http.asgi import HeadAsGet, RequestId
+from groundwork.http.health import health_routes
+from groundwork.http.openapi import DocumentedApp
+from groundwork.telemetry.tracing import traced
 
 
 def create_app(runtime: AgentRuntime, routers: Sequence[APIRouter] = ()) -> ASGIApp:

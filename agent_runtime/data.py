@@ -4,8 +4,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from agent_runtime.settings import AgentSettings
-from groundwork.dsn import describe
-from groundwork.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
+from groundwork.postgres.dsn import describe
+from groundwork.postgres.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
 
 EMBEDDED_DATA = Path(".data/postgres")
 

@@ -4,9 +4,9 @@ import logging
 
 from agent_runtime.data import REMEDY, describe_database
 from agent_runtime.settings import AgentSettings
-from groundwork.checkpoints import prepare_checkpoint_tables
-from groundwork.migrations import check_schema, migrate, schema_lock
-from groundwork.postgres import Pool, database_errors
+from groundwork.postgres.checkpoints import prepare_checkpoint_tables
+from groundwork.postgres.migrations import check_schema, migrate, schema_lock
+from groundwork.postgres.pool import Pool, database_errors
 
 logger = logging.getLogger(__name__)
 
@@ -14,7 +14,7 @@ MIGRATIONS_TABLE = "agent_sidecar_migrations"
 
 
 async def check_database_ready(pool: Pool, settings: AgentSettings) -> None:
-    """Changes nothing. Raises `SchemaNotReady` and `SchemaTooNew` (see `groundwork.migrations`)."""
+    """Changes nothing. Raises `SchemaNotReady` and `SchemaTooNew` (see `groundwork.postgres.migrations`)."""
     place = describe_database(settings)
     with database_errors():
         await check_schema(pool, "agent_runtime.migrations", MIGRATIONS_TABLE, place, REMEDY)
@@ -23,7 +23,7 @@ async def check_database_ready(pool: Pool, settings: AgentSettings) -> None:
 async def prepare_database(pool: Pool) -> None:
     """Brings the schema to this release. Safe to call from any number of processes at once, and again.
 
-    Raises `SchemaLockTimeout` and `SchemaTooNew` (see `groundwork.migrations`).
+    Raises `SchemaLockTimeout` and `SchemaTooNew` (see `groundwork.postgres.migrations`).
     """
     async with schema_lock(pool):
         for name in await migrate(pool, "agent_runtime.migrations", MIGRATIONS_TABLE):

@@ -7,12 +7,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from agent_runtime.graph.outputs import Completed, Failed, NeedsInput, Outcome, Rejected, Replied
 from agent_runtime.turns.engine import Turns
-from agent_runtime.turns.outputs import Completed, Failed, NeedsInput, Outcome, Rejected, Replied
-from groundwork.loop_watch import LoopWatch
-from groundwork.pool_metrics import watch_pool
-from groundwork.postgres import Pool
-from groundwork.watched_metrics import WatchedCounter
+from groundwork.postgres.pool import Pool
+from groundwork.postgres.pool_metrics import watch_pool
+from groundwork.process.loop_watch import LoopWatch
+from groundwork.telemetry.watched_metrics import WatchedCounter
 
 _OUTCOMES: dict[type[Outcome], str] = {
     Completed: "completed",

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,22 +12,19 @@ from typing import Protocol
 import httpx
 
 from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
-from agent_runtime.card_url import CardUrl
 from agent_runtime.components.opening import Components, open_components
-from agent_runtime.components.snapshot import Snapshot
 from agent_runtime.data import describe_database, open_database
 from agent_runtime.database import check_database_ready, prepare_database
-from agent_runtime.errors import InvalidValue
-from agent_runtime.fleet.settings import LiveSettings, open_settings
-from agent_runtime.graph.context import TurnContext
-from agent_runtime.graph.contexts import configurable
-from agent_runtime.graph_source import GraphSource, open_graph
-from agent_runtime.live_secrets import LiveSecrets
+from agent_runtime.graph_runner import _GraphRunner
+from agent_runtime.live_settings.card_url import CardUrl
+from agent_runtime.live_settings.secrets import LiveSecrets
+from agent_runtime.live_settings.settings import LiveSettings, open_settings
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
-from agent_runtime.outside import REGISTRY_NAME
-from agent_runtime.project import Project
+from agent_runtime.project.file import Project
+from agent_runtime.project.graph import open_graph
+from agent_runtime.project.outside import REGISTRY_NAME
 from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
 from agent_runtime.retention.service import Retention
@@ -36,22 +32,17 @@ from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import open_connections
 from agent_runtime.turns.containment import install_containment
+from agent_runtime.turns.conversation_cache import RecentConversations
 from agent_runtime.turns.engine import Turns
-from agent_runtime.turns.graph_run import Graph, GraphRun, Put, RunResult, delta_channels
+from agent_runtime.turns.graph_run import Graph, delta_channels
 from agent_runtime.turns.lease import open_lease
-from agent_runtime.turns.outputs import Completed, Rejected
-from agent_runtime.turns.recent import RecentConversations
-from agent_runtime.turns.reports import report_end, reporting
-from agent_runtime.turns.saver import Durability, TurnSaver
-from agent_runtime.turns.state_types import serializer_for
-from agent_runtime.turns.types import Turn, TurnRequest
-from groundwork.background import running
-from groundwork.bounded_http import OpenTransport
-from groundwork.dsn import mask_password
-from groundwork.fetch import CheckingTransport, OutgoingPolicy
-from groundwork.grace import Grace
-from groundwork.loop_watch import LoopWatch
-from groundwork.postgres import Pool, check_database, open_pool
+from groundwork.outgoing.bounded_http import OpenTransport
+from groundwork.outgoing.fetch import CheckingTransport, OutgoingPolicy
+from groundwork.postgres.dsn import mask_password
+from groundwork.postgres.pool import Pool, check_database, open_pool
+from groundwork.process.background import running
+from groundwork.process.loop_watch import LoopWatch
+from groundwork.process.shutdown import Grace
 
 logger = logging.getLogger(__name__)
 
@@ -280,100 +271,6 @@ def _forget(turns: Turns, recent: RecentConversations, thread_ids: Sequence[str]
     turns.forget(thread_ids)
     for thread_id in thread_ids:
         recent.drop(thread_id)
-
-
-class _GraphRunner:
-    """Runs the project's graph for the turn engine, with what the runtime adds to it."""
-
-    def __init__(
-        self,
-        settings: AgentSettings,
-        agent_name: str,
-        directory: Path,
-        graphs: GraphSource,
-        pool: Pool,
-        memory: LiveMemoryConfig,
-        components: Components,
-        recent: RecentConversations,
-        summaries: Summaries,
-        retention: Retention | None,
-        metrics: AgentMetrics,
-    ) -> None:
-        self._settings = settings
-        self._agent_name = agent_name
-        self._graphs = graphs
-        self._pool = pool
-        self._memory = memory
-        self._components = components
-        self._summaries = summaries
-        self._retention = retention
-        self._metrics = metrics
-        self._directory = directory
-        # A thread needs an owner, so an agent without an id answers but remembers nothing.
-        self._remembers = settings.memory_enabled and settings.agent_id is not None
-        self._recent = recent
-        self._serializer = serializer_for(graphs.graph)
-
-    async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
-        with self._components.hold() as snapshot:
-            turn_context = self._context(turn, request, summary, snapshot)
-            durability = self._settings.checkpoint_durability
-            saver = self._saver(turn, request, durability) if self._remembers else None
-            given = configurable(self._settings.agent_id, request.caller)
-            started = time.monotonic()
-            try:
-                context = self._graphs.contexts.build(turn_context, request.metadata)
-            except InvalidValue as error:
-                return RunResult(Rejected(str(error)), [], [])
-            try:
-                place = {"thread_id": turn.thread_id, **given}
-                with reporting(self._settings.model or "offline", self._directory):
-                    async with self._graphs.opened(place, turn.caller, context) as graph:
-                        run = GraphRun(
-                            graph,
-                            turn,
-                            context,
-                            inputs=self._graphs.inputs,
-                            configurable=given,
-                            saver=saver,
-                            durability=durability,
-                            put=put,
-                        )
-                        return await run.run(request)
-            finally:
-                self._metrics.turn_ran(time.monotonic() - started)
-
-    def _saver(self, turn: Turn, request: TurnRequest, durability: Durability) -> TurnSaver:
-        return TurnSaver(
-            self._pool,
-            turn,
-            serializer=self._serializer,
-            answers=request.answers,
-            durability=durability,
-            recent=self._recent,
-        )
-
-    def _context(self, turn: Turn, request: TurnRequest, summary: str | None, snapshot: Snapshot) -> TurnContext:
-        agent_id = self._settings.agent_id
-        return TurnContext(
-            thread_id=turn.thread_id,
-            task_id=turn.task_id,
-            message_id=request.message_id,
-            caller=request.caller,
-            agent_id=agent_id,
-            model=snapshot.model,
-            prompts=snapshot.prompts(agent_id=agent_id or "", agent_name=self._agent_name, caller=request.caller),
-            tools=snapshot.tools,
-            summary=summary,
-            memory=self._memory,
-        )
-
-    def after(self, turn: Turn, result: RunResult) -> None:
-        report_end(turn, result.outcome, self._metrics.turn_ended(result.outcome))
-        if self._remembers and isinstance(result.outcome, Completed):
-            self._summaries.consider(turn.thread_id, turn.owner_key, result.messages)
-        if self._retention is not None:
-            self._retention.consider(turn.thread_id)
 
 
 def _retention(settings: AgentSettings, graph: Graph, pool: Pool, metrics: AgentMetrics) -> Retention | None:

@@ -16,8 +16,8 @@ from pydantic_settings import (
 )
 
 from agent_runtime.memory.config import MemoryConfig
-from groundwork.dsn import check_dsn, passwords_in
-from groundwork.urls import has_credentials, split_url
+from groundwork.outgoing.urls import has_credentials, split_url
+from groundwork.postgres.dsn import check_dsn, passwords_in
 
 _HOST = re.compile(r"\[[0-9a-fA-F:.]+\](:\d{1,5})?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|[^:\[\]/@?#\\\s]+(:\d{1,5})?")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})

@@ -113,7 +113,7 @@ def running_agent(directory: Path | str = ".", **settings: str) -> Iterator[Agen
     gone at the end. `settings` are environment variables that say otherwise. Raises `AgentDidNotStart`."""
     port = _free_port()
     environment = {**os.environ, **_ON_ITS_OWN, "AGENT_PORT": str(port), **settings}
-    command = [sys.executable, "-m", "agent_runtime.cli", "serve"]
+    command = [sys.executable, "-m", "agent_runtime.command.cli", "serve"]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(  # noqa: S603  # this interpreter, and arguments of our own
             command,

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from benchmarks import rows
 from benchmarks.bench import Bench
 from benchmarks.report import Row, markdown
-from groundwork.embedded import open_embedded
+from groundwork.postgres.embedded import open_embedded
 
 NAMES = sorted(module.name for module in iter_modules(rows.__path__))
 

@@ -23,18 +23,18 @@ from agent_runtime.a2a_server.tasks import fold
 from agent_runtime.database import prepare_database
 from agent_runtime.graph.context import TurnContext
 from agent_runtime.graph.incoming import human_message
-from agent_runtime.project import CardSpec, Skill
+from agent_runtime.graph.outputs import Output
+from agent_runtime.project.file import CardSpec, Skill
 from agent_runtime.turns.graph_run import GraphRun
-from agent_runtime.turns.outputs import Output
 from agent_runtime.turns.types import Turn, TurnRequest
 from benchmarks.graphs import GRAPHS
 from benchmarks.loose_saver import LooseSaver
-from groundwork.asgi import RequestId
 from groundwork.command import run
-from groundwork.health import health_routes
-from groundwork.offline.model import OfflineChatModel
-from groundwork.postgres import Pool, check_database, open_pool
-from groundwork.serving import Listener, bind, serve
+from groundwork.http.asgi import RequestId
+from groundwork.http.health import health_routes
+from groundwork.http.serving import Listener, bind, serve
+from groundwork.models.offline.model import OfflineChatModel
+from groundwork.postgres.pool import Pool, check_database, open_pool
 
 _DESCRIPTION = "Answers at once."
 CARD = CardSpec("bare", _DESCRIPTION, "0", (Skill("chat", "bare", _DESCRIPTION, ("chat",)),))

@@ -13,7 +13,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from agent_runtime.threads.service import Threads
 from benchmarks.subject import Command, answer_commands
-from groundwork.postgres import Pool, open_pool
+from groundwork.postgres.pool import Pool, open_pool
 
 
 async def loop(pool: Pool, threads: Threads, number: int) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from psycopg import AsyncConnection
 
-from groundwork.postgres import Pool, open_pool
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Pool, open_pool
+from groundwork.postgres.sql import Queries
 
 sql = Queries("benchmarks", "filled.sql")
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import psutil
 
-from agent_runtime.project import load_project
+from agent_runtime.project.file import load_project
 from agent_runtime.runtime import AgentRuntime, open_runtime
 from agent_runtime.settings import AgentSettings
 from benchmarks.subject import Command, answer_commands
-from groundwork.embedded import open_throwaway
+from groundwork.postgres.embedded import open_throwaway
 
 PROJECT = Path(__file__).parent / "following"
 

@@ -24,7 +24,7 @@ from benchmarks.graphs import GRAPHS, Metronome
 from benchmarks.load import keep_busy
 from benchmarks.loose_saver import LooseSaver
 from benchmarks.subject import Command, answer_commands
-from groundwork.postgres import open_pool
+from groundwork.postgres.pool import open_pool
 
 Durability = Literal["sync", "async", "exit"]
 Saver = BaseCheckpointSaver[str]

@@ -24,13 +24,13 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from groundwork.embedded import open_throwaway
-from groundwork.postgres import DatabaseUnavailable, open_pool
+from groundwork.postgres.embedded import open_throwaway
+from groundwork.postgres.pool import DatabaseUnavailable, open_pool
 from registry.access import COMMAND_LINE
 from registry.database import prepare_database
 from registry.errors import RegistryError
 from registry.executions.models import TERMINAL, show_execution_id
-from registry.service import Registry, open_registry
+from registry.runtime import Registry, open_registry
 from registry.settings import RegistrySettings
 from tests.registry.engine.slow_model import running_slow_model
 from tests.registry.engine.workflows import STEP, document

@@ -2,8 +2,8 @@
 
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.types import Turn
-from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.postgres import Pool, run_repeatable
+from groundwork.postgres.checkpoint_rows import CheckpointRows
+from groundwork.postgres.pool import Pool, run_repeatable
 
 _STORE = "SELECT store_checkpoint_rows(%s, %s)"
 

@@ -18,7 +18,7 @@ from benchmarks.bench import Bench
 from benchmarks.rows.turns import TEXT
 from benchmarks.served import running_agent
 from benchmarks.subject import running_subject
-from groundwork.embedded import open_embedded
+from groundwork.postgres.embedded import open_embedded
 
 LEAST_SHARE = 0.05
 

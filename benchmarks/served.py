@@ -48,7 +48,7 @@ async def running_agent(
 ) -> AsyncIterator[Served]:
     """Runs `agent-runtime serve` on the database until the block ends."""
     given = {"agent_id": "bench", "postgres_dsn": dsn, "bench_graph": graph, "log_level": "warning"} | settings
-    async with _running("agent_runtime.cli", "PORT", project, given) as served:
+    async with _running("agent_runtime.command.cli", "PORT", project, given) as served:
         yield served
 
 

@@ -13,7 +13,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import START, StateGraph
 
 from benchmarks.subject import Command, answer_commands
-from groundwork.postgres import open_pool
+from groundwork.postgres.pool import open_pool
 
 
 class State(TypedDict):

@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 
 from agent_runtime.settings import AgentSettings
-from groundwork.embedded import open_embedded
-from groundwork.serving import AddressInUse, bind
+from groundwork.http.serving import AddressInUse, bind
+from groundwork.postgres.embedded import open_embedded
 from registry.settings import RegistrySettings
 
 HOST = "127.0.0.1"

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from admin_api import MountedAgent, admin_router
 from agent_runtime.database import prepare_database
 from agent_runtime.errors import ThreadNotOurs
-from groundwork.postgres import open_pool
+from groundwork.postgres.pool import open_pool
 
 
 async def answer(state: MessagesState) -> dict[str, list[AIMessage]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from groundwork.signals import Cancelling
+from groundwork.process.signals import Cancelling
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ def run(
     `typer.Exit`."""
     from psycopg import Error as PostgresError
 
-    from groundwork.dsn import without_names
-    from groundwork.embedded import EmbeddedPostgresFailed
-    from groundwork.migrations import SchemaLockTimeout, SchemaNotReady, SchemaTooNew
-    from groundwork.postgres import DatabaseUnavailable, refusal_of
-    from groundwork.serving import AddressInUse
+    from groundwork.http.serving import AddressInUse
+    from groundwork.postgres.dsn import without_names
+    from groundwork.postgres.embedded import EmbeddedPostgresFailed
+    from groundwork.postgres.migrations import SchemaLockTimeout, SchemaNotReady, SchemaTooNew
+    from groundwork.postgres.pool import DatabaseUnavailable, refusal_of
 
     everywhere: tuple[type[Exception], ...] = (
         AddressInUse,

@@ -2,7 +2,7 @@
 
 import sys
 
-from groundwork.signals import end_at_signals
+from groundwork.process.signals import end_at_signals
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
-from groundwork.dsn import describe
-from groundwork.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
+from groundwork.postgres.dsn import describe
+from groundwork.postgres.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
 from registry.settings import RegistrySettings
 
 EMBEDDED_DATA = Path(".jamjet/postgres")

@@ -5,11 +5,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from groundwork.checkpoints import prepare_checkpoint_tables
-from groundwork.migrations import SchemaNotReady, check_schema, migrate, schema_lock
-from groundwork.postgres import Pool, database_errors, open_pool
+from groundwork.postgres.checkpoints import prepare_checkpoint_tables
+from groundwork.postgres.migrations import SchemaNotReady, check_schema, migrate, schema_lock
+from groundwork.postgres.pool import Pool, database_errors, open_pool
 from registry.data import REMEDY, describe_database, open_database
-from registry.engine.jobs import prepare_queue
+from registry.queue.jobs import prepare_queue
 from registry.settings import RegistrySettings
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ async def open_registry_pool(
 async def check_database_ready(pool: Pool, settings: RegistrySettings, patience: float = 0.0) -> None:
     """Changes nothing. Waits for so many seconds for somebody who makes the database ready.
 
-    Raises `SchemaNotReady` and `SchemaTooNew` (see `groundwork.migrations`).
+    Raises `SchemaNotReady` and `SchemaTooNew` (see `groundwork.postgres.migrations`).
     """
     place, deadline = describe_database(settings), asyncio.get_running_loop().time() + patience
     waits = False
@@ -63,7 +63,7 @@ async def check_database_ready(pool: Pool, settings: RegistrySettings, patience:
 async def prepare_database(pool: Pool) -> None:
     """Brings the schema to this release. Safe to call from any number of processes at once, and again.
 
-    Raises `SchemaLockTimeout` and `SchemaTooNew` (see `groundwork.migrations`).
+    Raises `SchemaLockTimeout` and `SchemaTooNew` (see `groundwork.postgres.migrations`).
     """
     async with schema_lock(pool):
         for name in await migrate(pool, "registry.migrations", MIGRATIONS_TABLE):

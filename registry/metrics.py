@@ -5,9 +5,9 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from groundwork.pool_metrics import watch_pool
-from groundwork.postgres import Pool
-from groundwork.watched_metrics import WatchedCounter
+from groundwork.postgres.pool import Pool
+from groundwork.postgres.pool_metrics import watch_pool
+from groundwork.telemetry.watched_metrics import WatchedCounter
 
 
 class RegistryMetrics:

@@ -6,18 +6,18 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 
-from groundwork.grace import Grace
-from groundwork.logs import configure_logging, hide
-from groundwork.serving import Listener, bind, serve, until_signal, url_of
-from groundwork.settings import BadSetting, load_settings, near_misses, secrets_in
-from groundwork.tracing import open_tracing
-from registry.app import create_app
+from groundwork.http.serving import Listener, bind, serve, until_signal, url_of
+from groundwork.process.settings import BadSetting, load_settings, near_misses, secrets_in
+from groundwork.process.shutdown import Grace
+from groundwork.telemetry.logs import configure_logging, hide
+from groundwork.telemetry.tracing import open_tracing
 from registry.data import describe_database
 from registry.database import check_database_ready, open_registry_pool
-from registry.engine.jobs import Jobs
-from registry.engine.outside.secrets import AgentTokens
 from registry.engine.worker import open_worker
-from registry.service import Registry, open_registry
+from registry.http.app import create_app
+from registry.outbound.secrets import AgentTokens
+from registry.queue.jobs import Jobs
+from registry.runtime import Registry, open_registry
 from registry.settings import RegistrySettings
 
 logger = logging.getLogger(__name__)

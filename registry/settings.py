@@ -8,11 +8,11 @@ from urllib.parse import unquote
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from groundwork.dsn import check_dsn, passwords_in
-from groundwork.hosts import is_loopback
-from groundwork.postgres import PrepareThreshold
-from groundwork.serving import http_url
-from groundwork.urls import has_credentials, split_url
+from groundwork.http.hosts import is_loopback
+from groundwork.http.serving import http_url
+from groundwork.outgoing.urls import has_credentials, split_url
+from groundwork.postgres.dsn import check_dsn, passwords_in
+from groundwork.postgres.pool import PrepareThreshold
 
 # What libpq reads: a URL, or key=value pairs. Whatever begins like one and is none is a mistake, and no path.
 _POSTGRES = re.compile(r"postgres(ql)?:|\w+\s*=")

@@ -26,7 +26,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from groundwork.embedded import open_throwaway  # noqa: E402  # found through the line above
+from groundwork.postgres.embedded import open_throwaway  # noqa: E402  # found through the line above
 
 PORT = 6432  # names the socket file, and nothing else
 

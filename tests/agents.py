@@ -11,10 +11,10 @@ import httpx
 
 from admin_api.router import admin_router
 from agent_runtime.app import create_app
-from agent_runtime.project import load_project
+from agent_runtime.project.file import load_project
 from agent_runtime.runtime import AgentRuntime, open_runtime
 from agent_runtime.settings import AgentSettings
-from groundwork.load import Load
+from groundwork.http.load import Load
 from tests.servers import run_server
 
 CARD = """

@@ -14,8 +14,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from agent_runtime.database import prepare_database
-from groundwork.embedded import open_throwaway
-from groundwork.postgres import Pool, open_pool
+from groundwork.postgres.embedded import open_throwaway
+from groundwork.postgres.pool import Pool, open_pool
 from tests.databases import ReusedDatabase, create_database, drop_database, migrated_template
 
 _MARK = "STARTED_BY_TESTS"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 
 
 async def scans(pool: Pool, statement: str, table: str, given: Any = None) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ async def agent_process(directory: Path, **settings: object) -> AsyncIterator[Se
     port = free_port()
     given = {"agent_id": "test-agent", "turn_lease_seconds": 1, "shutdown_grace_seconds": 5} | settings
     given = {name: value for name, value in given.items() if value is not None}
-    async with _service("agent_runtime.cli", directory, port, given | {"port": port}) as agent:
+    async with _service("agent_runtime.command.cli", directory, port, given | {"port": port}) as agent:
         yield agent
 
 

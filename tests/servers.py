@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from groundwork.serving import bind, server_config
+from groundwork.http.serving import bind, server_config
 
 
 class StartupFailed(Exception):

@@ -4,7 +4,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 
 
 async def _answer(state: MessagesState) -> dict[str, list[AIMessage]]:

@@ -27,11 +27,11 @@ from psycopg.types.json import Json
 import agent_runtime.database
 import registry.database
 from agent_runtime.turns.types import TurnRequest
-from groundwork.checkpoints import prepare_checkpoint_tables
-from groundwork.migrations import load_migrations, migrate
-from groundwork.postgres import Pool, open_pool
-from registry.engine.jobs import prepare_queue
+from groundwork.postgres.checkpoints import prepare_checkpoint_tables
+from groundwork.postgres.migrations import load_migrations, migrate
+from groundwork.postgres.pool import Pool, open_pool
 from registry.executions.models import show_execution_id
+from registry.queue.jobs import prepare_queue
 from tests.agents import SCRIPTED, answer_text, running_agent, write_project
 from tests.processes import environment
 from tests.registry.executions.runs import REVIEW, events_of, until
@@ -56,7 +56,7 @@ class Service:
 AGENT = Service(
     "agent_runtime",
     "agent-runtime",
-    "agent_runtime.cli",
+    "agent_runtime.command.cli",
     "postgres_dsn",
     agent_runtime.database.MIGRATIONS_TABLE,
     agent_runtime.database.prepare_database,

@@ -4,8 +4,8 @@ from starlette.authentication import SimpleUser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from groundwork.bearer import bearer_token
-from groundwork.known_tokens import KnownTokens
+from groundwork.http.bearer import bearer_token
+from groundwork.http.known_tokens import KnownTokens
 
 _UNAUTHORIZED = "a bearer token of this agent is needed: Authorization: Bearer <token>"
 

@@ -18,7 +18,7 @@ from a2a.utils.constants import AGENT_CARD_WELL_KNOWN_PATH
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agent_runtime.project import CardSpec
+from agent_runtime.project.file import CardSpec
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

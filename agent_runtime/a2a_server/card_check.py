@@ -12,7 +12,7 @@ from a2a.utils.errors import A2AError
 
 from agent_runtime.a2a_server.card import CARD_PATHS, build_card
 from agent_runtime.errors import BadProject
-from agent_runtime.project import load_project
+from agent_runtime.project.file import load_project
 from agent_runtime.settings import AgentSettings
 
 _TIMEOUT_SECONDS = 30.0

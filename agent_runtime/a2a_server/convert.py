@@ -25,7 +25,7 @@ from langchain_core.messages import HumanMessage
 
 from agent_runtime.a2a_server.exact import MARK, marked, unmarked
 from agent_runtime.a2a_server.tasks import extend
-from agent_runtime.turns import outputs as out
+from agent_runtime.graph import outputs as out
 from agent_runtime.turns.final import jsonable
 
 Json = dict[str, Any]

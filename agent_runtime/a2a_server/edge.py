@@ -30,8 +30,8 @@ from agent_runtime.errors import (
     ThreadWaitsForInput,
     TurnSuperseded,
 )
-from groundwork.load import Busy
-from groundwork.postgres import DatabaseUnavailable
+from groundwork.http.load import Busy
+from groundwork.postgres.pool import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 

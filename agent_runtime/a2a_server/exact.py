@@ -14,8 +14,8 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from groundwork.base64_text import BadBase64, read_base64
-from groundwork.json_body import MAX_INT_DIGITS
+from groundwork.http.base64_text import BadBase64, read_base64
+from groundwork.http.json_body import MAX_INT_DIGITS
 
 MARK = "\ufdd0\uffff#"
 _TOO_LARGE = 10**MAX_INT_DIGITS

@@ -11,7 +11,7 @@ from a2a.utils.errors import TaskNotFoundError
 
 from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.tasks import TaskEvent, retold
-from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
 
 logger = logging.getLogger(__name__)
 

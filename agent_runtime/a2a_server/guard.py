@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_runtime.a2a_server.exact import MARK, BadPart, carry, has_mark
-from groundwork.json_body import BadJson, parse_json
+from groundwork.http.json_body import BadJson, parse_json
 
 DEEPEST_NESTING = 36
 """Protobuf writes deeper values than it reads: of what passes here, everything stored can be read again."""

@@ -44,11 +44,11 @@ from a2a.utils.task import (
 )
 
 from agent_runtime.a2a_server import convert, store
-from agent_runtime.a2a_server.accounts import Accounts
 from agent_runtime.a2a_server.checks import check_id, check_message, is_storable
 from agent_runtime.a2a_server.edge import guarded
 from agent_runtime.a2a_server.feed import Feed, Follower
 from agent_runtime.a2a_server.limits import brief
+from agent_runtime.a2a_server.live_tasks import Accounts
 from agent_runtime.a2a_server.push import PushPolicy
 from agent_runtime.a2a_server.recorder import TaskRecorder, check_answerable
 from agent_runtime.a2a_server.tasks import (
@@ -62,8 +62,8 @@ from agent_runtime.a2a_server.tasks import (
 from agent_runtime.graph.incoming import human_message
 from agent_runtime.graph.inputs import GraphInput, Values
 from agent_runtime.turns.types import Turn, TurnRequest
-from groundwork.load import Load
-from groundwork.postgres import Pool, database_errors
+from groundwork.http.load import Load
+from groundwork.postgres.pool import Pool, database_errors
 
 DEFAULT_PAGE_SIZE = 50
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_runtime.a2a_server.card import REST_PREFIX
 from agent_runtime.errors import AgentBusy
-from groundwork.load import RETRY_SECONDS
+from groundwork.http.load import RETRY_SECONDS
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

@@ -16,8 +16,7 @@ from google.protobuf.json_format import MessageToDict
 from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.exact import write_numbers
 from agent_runtime.a2a_server.tasks import Event, TaskEvent
-from groundwork.background import let_end
-from groundwork.fetch import (
+from groundwork.outgoing.fetch import (
     FetchFailed,
     FetchTimedOut,
     OutgoingPolicy,
@@ -27,7 +26,8 @@ from groundwork.fetch import (
     fetch,
     open_client,
 )
-from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.process.background import let_end
 
 logger = logging.getLogger(__name__)
 

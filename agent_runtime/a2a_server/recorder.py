@@ -10,8 +10,8 @@ from a2a.types import Message, Task, TaskState, TaskStatus, TaskStatusUpdateEven
 from a2a.utils.errors import TaskNotFoundError, UnsupportedOperationError
 
 from agent_runtime.a2a_server import convert, store
-from agent_runtime.a2a_server.accounts import Account, Accounts
 from agent_runtime.a2a_server.feed import Feed
+from agent_runtime.a2a_server.live_tasks import Account, Accounts
 from agent_runtime.a2a_server.tasks import (
     ANSWERED,
     A2ATurnRequest,
@@ -23,8 +23,7 @@ from agent_runtime.a2a_server.tasks import (
     state_name,
 )
 from agent_runtime.errors import ThreadWaitsForInput, TurnSuperseded
-from agent_runtime.threads.store import claim_thread
-from agent_runtime.turns.outputs import (
+from agent_runtime.graph.outputs import (
     Completed,
     Failed,
     NeedsInput,
@@ -35,10 +34,11 @@ from agent_runtime.turns.outputs import (
     Replied,
     Text,
 )
+from agent_runtime.threads.store import claim_thread
 from agent_runtime.turns.store import enqueue_turn
 from agent_runtime.turns.types import Accepted, Announce, Turn, TurnRequest
-from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.postgres import Connection
+from groundwork.postgres.checkpoint_rows import CheckpointRows
+from groundwork.postgres.pool import Connection
 
 _WORKING = TaskState.TASK_STATE_WORKING
 _SUBMITTED = TaskState.TASK_STATE_SUBMITTED

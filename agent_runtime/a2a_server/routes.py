@@ -19,8 +19,8 @@ from agent_runtime.a2a_server.exact import ExactNumbers
 from agent_runtime.a2a_server.guard import JsonGuard, Refused, answer_to
 from agent_runtime.a2a_server.limits import RetryAfter
 from agent_runtime.a2a_server.protocol_03 import Protocol03
-from groundwork.asgi import BodyLimit
-from groundwork.known_tokens import KnownTokens
+from groundwork.http.asgi import BodyLimit
+from groundwork.http.known_tokens import KnownTokens
 
 RPC_PATH = "/"
 

@@ -10,21 +10,21 @@ from typing import Any
 from fastapi import FastAPI
 
 from agent_runtime.a2a_server import store
-from agent_runtime.a2a_server.accounts import Accounts
 from agent_runtime.a2a_server.card import build_card
 from agent_runtime.a2a_server.feed import Feed
 from agent_runtime.a2a_server.handler import A2AHandler, TurnEngine
+from agent_runtime.a2a_server.live_tasks import Accounts
 from agent_runtime.a2a_server.push import PushPolicy, PushSender, open_push_sender
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.routes import add_a2a_routes
-from agent_runtime.card_url import CardUrl
 from agent_runtime.graph.inputs import MESSAGES_ONLY, GraphInput
-from agent_runtime.project import Project
+from agent_runtime.live_settings.card_url import CardUrl
+from agent_runtime.project.file import Project
 from agent_runtime.settings import AgentSettings
-from groundwork.background import running
-from groundwork.known_tokens import KnownTokens
-from groundwork.load import Load
-from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+from groundwork.http.known_tokens import KnownTokens
+from groundwork.http.load import Load
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.process.background import running
 
 logger = logging.getLogger(__name__)
 

@@ -35,9 +35,9 @@ from agent_runtime.errors import (
 )
 from agent_runtime.turns.store import turn_fence
 from agent_runtime.turns.types import LatestCheckpoint, Turn, TurnRequest
-from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.postgres import Connection, DatabaseUnavailable
-from groundwork.sql import Queries
+from groundwork.postgres.checkpoint_rows import CheckpointRows
+from groundwork.postgres.pool import Connection, DatabaseUnavailable
+from groundwork.postgres.sql import Queries
 
 logger = logging.getLogger(__name__)
 

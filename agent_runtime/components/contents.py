@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent_runtime.components.slots import Model, Prompt, Slot, Spec
-from agent_runtime.components.template import BadTemplate, parse_template
 from agent_runtime.errors import BadProject
-from agent_runtime.outside import OutsideReader
-from agent_runtime.toml_tables import Table
+from agent_runtime.project.outside import OutsideReader
+from agent_runtime.project.slots import Model, Prompt, Slot, Spec
+from agent_runtime.project.template import BadTemplate, parse_template
+from agent_runtime.project.toml_tables import Table
 
 WITHHELD = frozenset({"A2A_TOKENS", "ADMIN_TOKEN", "POSTGRES_DSN", "REGISTRY_TOKEN"})
 """Variables that no component gets: whoever writes components is not whoever operates the agent."""

@@ -12,18 +12,18 @@ from agent_runtime.components.contents import ComponentUnusable, ContentReader
 from agent_runtime.components.live import LiveSnapshot
 from agent_runtime.components.parts import Parts
 from agent_runtime.components.reload import Following, Reloads
-from agent_runtime.components.slots import Model, Slot
 from agent_runtime.components.snapshot import Piece, Snapshot, describe_ref
 from agent_runtime.components.store import StoredComponent
 from agent_runtime.errors import BadProject
 from agent_runtime.metrics import AgentMetrics
-from agent_runtime.project import Project
+from agent_runtime.project.file import Project
+from agent_runtime.project.slots import Model, Slot
 from agent_runtime.registry_link.client import RegistryClient
 from agent_runtime.settings import AgentSettings
 from agent_runtime.tools.connections import Connections
-from groundwork.background import running
-from groundwork.logs import hide
-from groundwork.postgres import Pool, database_errors
+from groundwork.postgres.pool import Pool, database_errors
+from groundwork.process.background import running
+from groundwork.telemetry.logs import hide
 
 logger = logging.getLogger(__name__)
 

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from agent_runtime.components.contents import ComponentUnusable
-from agent_runtime.components.slots import Model, Prompt, Spec
 from agent_runtime.components.snapshot import Part
 from agent_runtime.errors import BadProject
 from agent_runtime.graph.model import build_model
+from agent_runtime.project.slots import Model, Prompt, Spec
 from agent_runtime.tools.connections import Connections
 from agent_runtime.tools.source import Source
-from groundwork.masking import Mask
+from groundwork.outgoing.masking import Mask
 
 PROBE_SECONDS = 10.0
 """How long a server or peer may take to answer before its new version is given up, until the next attempt."""

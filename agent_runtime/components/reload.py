@@ -15,16 +15,16 @@ from agent_runtime.components import store
 from agent_runtime.components.contents import ComponentUnusable, ContentReader
 from agent_runtime.components.live import LiveSnapshot
 from agent_runtime.components.parts import Parts
-from agent_runtime.components.slots import Slot
 from agent_runtime.components.snapshot import Part, Piece, Snapshot, describe_ref
 from agent_runtime.components.store import StoredComponent
 from agent_runtime.errors import RegistryNotConfigured, RegistryRuntimeUnavailable
 from agent_runtime.metrics import AgentMetrics
-from agent_runtime.project import Project
+from agent_runtime.project.file import Project
+from agent_runtime.project.slots import Slot
 from agent_runtime.registry_link.client import FoundComponent, RegistryClient, WantedComponent
 from agent_runtime.registry_link.errors import RegistryError
-from agent_runtime.tools.standing import Timing
-from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+from agent_runtime.tools.connection_state import Timing
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool
 
-from agent_runtime.components.slots import Kind, Slot
-from agent_runtime.components.template import Template
+from agent_runtime.project.slots import Kind, Slot
+from agent_runtime.project.template import Template
 from agent_runtime.tools.naming import with_unique_names
 from agent_runtime.tools.source import Source
 

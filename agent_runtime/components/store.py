@@ -6,9 +6,9 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from agent_runtime.components.slots import Kind
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
+from agent_runtime.project.slots import Kind
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
 
 sql = Queries("agent_runtime.components")
 

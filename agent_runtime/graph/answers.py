@@ -12,7 +12,7 @@ from uuid import uuid4
 from langgraph.config import get_stream_writer
 from langgraph.errors import GraphBubbleUp
 
-from agent_runtime.turns.outputs import Artifact, Data, File, Part, Replied, Text
+from agent_runtime.graph.outputs import Artifact, Data, File, Part, Replied, Text
 
 LONGEST_ARTIFACT_ID = 255
 

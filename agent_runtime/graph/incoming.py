@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from agent_runtime.turns.outputs import Data, File, Part, Text
+from agent_runtime.graph.outputs import Data, File, Part, Text
 
 Block = dict[str, Any]
 _KINDS = frozenset({"image", "audio", "video"})

@@ -11,7 +11,7 @@ from typing_extensions import is_typeddict
 
 from agent_runtime.errors import InvalidValue
 from agent_runtime.graph.fields import Fields, fields_of, hold, plain
-from agent_runtime.turns.outputs import Data, File, Part, Text
+from agent_runtime.graph.outputs import Data, File, Part, Text
 
 MESSAGES = "messages"
 _ROOT = "__root__"

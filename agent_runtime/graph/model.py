@@ -5,8 +5,8 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from agent_runtime.errors import BadProject
-from groundwork.chat_models import KeyMissing, ModelUnusable, build_chat_model
-from groundwork.offline.model import OfflineChatModel
+from groundwork.models.chat_models import KeyMissing, ModelUnusable, build_chat_model
+from groundwork.models.offline.model import OfflineChatModel
 
 
 def build_model(spec: str, base_url: str = "", **parameters: Any) -> BaseChatModel:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
 
 sql = Queries("agent_runtime.memory")
 

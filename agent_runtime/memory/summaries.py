@@ -14,9 +14,9 @@ from agent_runtime.memory import store
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.store import Summary
 from agent_runtime.memory.window import split_groups, window_start
-from groundwork.background import let_end
-from groundwork.postgres import Pool, database_errors
-from groundwork.summarizing import INSTRUCTIONS
+from groundwork.models.summarizing import INSTRUCTIONS
+from groundwork.postgres.pool import Pool, database_errors
+from groundwork.process.background import let_end
 
 logger = logging.getLogger(__name__)
 

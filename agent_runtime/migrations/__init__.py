@@ -1,1 +1,1 @@
-"""The schema of the agent's own tables, one numbered file per change; applied by `groundwork.migrations`."""
+"""The schema of the tables of the agent, a numbered file per change; `groundwork.postgres.migrations` applies them."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from agent_runtime.project import CardSpec
+from agent_runtime.project.file import CardSpec
 
 
 def build_registry_card(

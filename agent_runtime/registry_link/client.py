@@ -11,8 +11,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError, model_validator
 
-from agent_runtime.components.slots import Kind
-from agent_runtime.live_secrets import LiveSecrets
+from agent_runtime.live_settings.secrets import LiveSecrets
+from agent_runtime.project.slots import Kind
 from agent_runtime.registry_link.errors import (
     AgentForgotten,
     InstanceExpired,
@@ -22,8 +22,8 @@ from agent_runtime.registry_link.errors import (
     RegistryUnavailable,
 )
 from agent_runtime.settings import AgentSettings
-from groundwork.bounded_http import BoundedClient
-from groundwork.masking import Mask
+from groundwork.outgoing.bounded_http import BoundedClient
+from groundwork.outgoing.masking import Mask
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from groundwork.postgres import DatabaseUnavailable
+from groundwork.postgres.pool import DatabaseUnavailable
 
 _CHECK_SECONDS = 3.0
 _LONGEST_PERIOD_SECONDS = 10.0

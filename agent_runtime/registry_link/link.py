@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from agent_runtime.card_url import CardUrl
+from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.metrics import AgentMetrics
-from agent_runtime.project import Project
+from agent_runtime.project.file import Project
 from agent_runtime.registry_link.card import build_registry_card
 from agent_runtime.registry_link.client import RegistryClient
 from agent_runtime.registry_link.health import HealthWatch
 from agent_runtime.registry_link.registration import HELD, ComponentsNews, Registration
 from agent_runtime.settings import AgentSettings
-from agent_runtime.tools.standing import Standing
-from groundwork.background import running
-from groundwork.masking import mask_url
+from agent_runtime.tools.connection_state import Standing
+from groundwork.outgoing.masking import mask_url
+from groundwork.process.background import running
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 from uuid import uuid4
 
-from agent_runtime.card_url import CardUrl
+from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.metrics import AgentMetrics
 from agent_runtime.registry_link.client import Registered, RegistryClient
 from agent_runtime.registry_link.errors import (
@@ -21,7 +21,7 @@ from agent_runtime.registry_link.errors import (
     RegistryUnavailable,
 )
 from agent_runtime.registry_link.health import HealthWatch
-from agent_runtime.tools.standing import Standing, Timing
+from agent_runtime.tools.connection_state import Standing, Timing
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from agent_runtime.retention import store
 from agent_runtime.retention.store import PRUNED_TABLES
 from agent_runtime.threads.store import list_threads
-from groundwork.each_row import EachRow
-from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.process.each_row import EachRow
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from agent_runtime.errors import ThreadUnreadable
 from agent_runtime.graph.conversation import merge_messages
 from agent_runtime.threads import store
-from groundwork.checkpoint_values import StateSerializer
-from groundwork.postgres import Connection
+from groundwork.postgres.checkpoint_values import StateSerializer
+from groundwork.postgres.pool import Connection
 
 # No class beyond the harmless ones: what an application has stored comes back as plain data.
 _STRICT = StateSerializer()

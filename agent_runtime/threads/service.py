@@ -18,7 +18,7 @@ from agent_runtime.threads import store
 from agent_runtime.threads.conversation import read_conversation
 from agent_runtime.threads.erasure import Erasure
 from agent_runtime.threads.ids import is_thread_id
-from groundwork.postgres import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, database_errors
 
 ERASE_BATCH = 200
 ADOPT_BATCH = 500

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from agent_runtime.errors import ThreadNotFound, ThreadNotOurs, ThreadOfAnotherCaller, ThreadUnclaimed
 from agent_runtime.threads.erasure import ERASED_TABLES, Erasure
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
 
 sql = Queries("agent_runtime.threads")
 

@@ -5,14 +5,14 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
-from agent_runtime.outside import Peer
+from agent_runtime.project.outside import Peer
+from agent_runtime.tools.connection_state import Timing
 from agent_runtime.tools.peers import PeerConnection
 from agent_runtime.tools.source import Source
-from agent_runtime.tools.standing import Timing
-from groundwork.bounded_http import OpenTransport
-from groundwork.masking import Mask
-from groundwork.mcp_server import McpServer
-from groundwork.tracing import context_of
+from groundwork.outgoing.bounded_http import OpenTransport
+from groundwork.outgoing.masking import Mask
+from groundwork.outgoing.mcp_server import McpServer
+from groundwork.telemetry.tracing import context_of
 
 logger = logging.getLogger(__name__)
 

@@ -11,17 +11,17 @@ from langchain_core.tools import BaseTool
 from mcp.types import Tool
 from pydantic import PrivateAttr
 
+from agent_runtime.tools.connection_state import Standing, Timing
 from agent_runtime.tools.naming import tool_name
 from agent_runtime.tools.questions import OpenCalls, OutcomeLost
 from agent_runtime.tools.results import artifact_of, content_of, failure
 from agent_runtime.tools.source import Source
-from agent_runtime.tools.standing import Standing, Timing
-from groundwork.bounded_http import OpenTransport
-from groundwork.masking import Mask, mask_url
-from groundwork.mcp_results import ToolResult
-from groundwork.mcp_schemas import Listing
-from groundwork.mcp_server import McpServer
-from groundwork.mcp_session import (
+from groundwork.outgoing.bounded_http import OpenTransport
+from groundwork.outgoing.masking import Mask, mask_url
+from groundwork.outgoing.mcp_results import ToolResult
+from groundwork.outgoing.mcp_schemas import Listing
+from groundwork.outgoing.mcp_server import McpServer
+from groundwork.outgoing.mcp_session import (
     AnswerUnreadable,
     Ask,
     CallFailed,

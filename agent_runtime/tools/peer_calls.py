@@ -24,13 +24,13 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
-from agent_runtime.outside import Peer
+from agent_runtime.project.outside import Peer
+from agent_runtime.tools.connection_state import Timing
 from agent_runtime.tools.cutting import cut
 from agent_runtime.tools.naming import tool_name
-from agent_runtime.tools.standing import Timing
-from groundwork.a2a_answers import SentData, keeping_data
-from groundwork.fetch import FetchFailed
-from groundwork.masking import Mask
+from groundwork.outgoing.a2a_answers import SentData, keeping_data
+from groundwork.outgoing.fetch import FetchFailed
+from groundwork.outgoing.masking import Mask
 
 _LONGEST_DESCRIPTION = 2000
 _MOST_SKILLS = 20

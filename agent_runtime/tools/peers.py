@@ -11,17 +11,17 @@ from a2a.client import ClientConfig, ClientFactory
 from a2a.types import AgentCard
 from langchain_core.tools import BaseTool
 
-from agent_runtime.outside import Peer
+from agent_runtime.project.outside import Peer
+from agent_runtime.tools.connection_state import Standing, Timing
 from agent_runtime.tools.peer_calls import build_peer_tool
 from agent_runtime.tools.source import Source
-from agent_runtime.tools.standing import Standing, Timing
-from groundwork.a2a_answers import AgentsClient, read_agent_card
-from groundwork.a2a_cards import BINDINGS, CardUnusable
-from groundwork.bounded_http import BoundedClient, OpenTransport
-from groundwork.fetch import FetchFailed
-from groundwork.foreign_json import parse_foreign_json
-from groundwork.json_body import BadJson
-from groundwork.masking import Mask, mask_url
+from groundwork.http.json_body import BadJson
+from groundwork.outgoing.a2a_answers import AgentsClient, read_agent_card
+from groundwork.outgoing.a2a_cards import BINDINGS, CardUnusable
+from groundwork.outgoing.bounded_http import BoundedClient, OpenTransport
+from groundwork.outgoing.fetch import FetchFailed
+from groundwork.outgoing.foreign_json import parse_foreign_json
+from groundwork.outgoing.masking import Mask, mask_url
 
 logger = logging.getLogger(__name__)
 

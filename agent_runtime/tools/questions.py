@@ -14,8 +14,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import interrupt
 from mcp.types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult
 
-from groundwork.mcp_results import ToolResult
-from groundwork.mcp_session import DECLINED, Ask
+from groundwork.outgoing.mcp_results import ToolResult
+from groundwork.outgoing.mcp_session import DECLINED, Ask
 
 LONGEST_WAIT_SECONDS = 3600.0
 """How long a call waits for the answer to a question; the server is then told that nobody answered."""

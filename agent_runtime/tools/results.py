@@ -7,7 +7,7 @@ from langchain_core.messages.content import create_image_block, create_text_bloc
 from mcp.types import ContentBlock, EmbeddedResource, ImageContent, TextContent
 
 from agent_runtime.tools.cutting import LONGEST_TEXT, cut
-from groundwork.mcp_results import ToolResult, image_type, note_on, text_in, unsaid
+from groundwork.outgoing.mcp_results import ToolResult, image_type, note_on, text_in, unsaid
 
 LONGEST_BLOB = 8 * 1024 * 1024
 

@@ -11,8 +11,8 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from agent_runtime.graph.outputs import Artifact, Output, Part, Text, ToolAnswered, ToolCalled
 from agent_runtime.turns.final import as_message, messages_of
-from agent_runtime.turns.outputs import Artifact, Output, Part, Text, ToolAnswered, ToolCalled
 
 
 class AnswerText:

@@ -11,21 +11,21 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from agent_runtime.errors import AgentBusy, AgentPaused, AgentStopping, ThreadWaitsForInput, TurnSuperseded
+from agent_runtime.graph.outputs import Failed, Outcome, Output, Rejected
 from agent_runtime.memory.store import find_summary
 from agent_runtime.turns import store
 from agent_runtime.turns.containment import contained
 from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
-from agent_runtime.turns.outputs import Failed, Outcome, Output, Rejected
 from agent_runtime.turns.suspects import SUSPECT_RUNS, Suspects
 from agent_runtime.turns.types import Accepted, HeldTurn, Turn, TurnRecorder, TurnRequest
-from groundwork.background import let_end
-from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.each_row import EachRow
-from groundwork.genai import Attributes, agent_call
-from groundwork.load import Line
-from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors, run_repeatable
-from groundwork.tracing import context_of, spanned
+from groundwork.http.load import Line
+from groundwork.postgres.checkpoint_rows import CheckpointRows
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, database_errors, run_repeatable
+from groundwork.process.background import let_end
+from groundwork.process.each_row import EachRow
+from groundwork.telemetry.genai import Attributes, agent_call
+from groundwork.telemetry.tracing import context_of, spanned
 
 logger = logging.getLogger(__name__)
 

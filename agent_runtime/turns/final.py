@@ -13,8 +13,8 @@ from langchain_core.messages import (
 )
 from pydantic_core import to_jsonable_python
 
-from agent_runtime.turns.outputs import File, Part, Text
-from groundwork.base64_text import BadBase64, read_base64
+from agent_runtime.graph.outputs import File, Part, Text
+from groundwork.http.base64_text import BadBase64, read_base64
 
 logger = logging.getLogger(__name__)
 

@@ -18,17 +18,7 @@ from langgraph.types import StateSnapshot
 from agent_runtime.errors import InvalidValue, TurnSuperseded
 from agent_runtime.graph.answers import TurnRejected
 from agent_runtime.graph.inputs import MESSAGES, MESSAGES_ONLY, GraphInput
-from agent_runtime.turns.answer import AnswerText, ToolLog
-from agent_runtime.turns.final import (
-    STRUCTURED,
-    conversation_of,
-    final_parts,
-    jsonable,
-    last_words,
-    output_fields,
-)
-from agent_runtime.turns.open_calls import close_open_calls
-from agent_runtime.turns.outputs import (
+from agent_runtime.graph.outputs import (
     Artifact,
     Completed,
     CustomEvent,
@@ -39,13 +29,23 @@ from agent_runtime.turns.outputs import (
     Rejected,
     Replied,
 )
+from agent_runtime.turns.answer import AnswerText, ToolLog
+from agent_runtime.turns.final import (
+    STRUCTURED,
+    conversation_of,
+    final_parts,
+    jsonable,
+    last_words,
+    output_fields,
+)
+from agent_runtime.turns.open_calls import close_open_calls
 from agent_runtime.turns.questions import AnswerRefused, Pause, is_invalid_resume, pause_of, reached_breakpoint
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.traced_calls import call_handlers
 from agent_runtime.turns.types import Turn, TurnRequest
-from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.checkpoint_values import NotStorable
-from groundwork.postgres import DatabaseUnavailable
+from groundwork.postgres.checkpoint_rows import CheckpointRows
+from groundwork.postgres.checkpoint_values import NotStorable
+from groundwork.postgres.pool import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 

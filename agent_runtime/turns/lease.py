@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID, uuid4
 
-from agent_runtime.fleet.store import begin
+from agent_runtime.live_settings.store import begin
 from agent_runtime.turns import store
-from groundwork.lease_thread import renewing
-from groundwork.loop_watch import LoopWatch
-from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.process.lease_thread import renewing
+from groundwork.process.loop_watch import LoopWatch
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from langgraph import errors as langgraph_errors
 from langgraph.pregel import Pregel
 from langgraph.types import Command, Interrupt, StateSnapshot
 
-from agent_runtime.turns.outputs import Data, NeedsInput, Part, Text
+from agent_runtime.graph.outputs import Data, NeedsInput, Part, Text
 from agent_runtime.turns.types import TurnRequest
 
 _INTERRUPT_ID = re.compile(r"[0-9a-f]{32}")

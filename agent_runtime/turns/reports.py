@@ -16,9 +16,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.tracers.context import register_configure_hook
 
-from agent_runtime.turns.outputs import Failed, Outcome
+from agent_runtime.graph.outputs import Failed, Outcome
 from agent_runtime.turns.types import Turn
-from groundwork.logs import field_of
+from groundwork.telemetry.logs import field_of
 
 logger = logging.getLogger(__name__)
 

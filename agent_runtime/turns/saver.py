@@ -22,12 +22,12 @@ from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
 from agent_runtime.turns import store
-from agent_runtime.turns.recent import Channels, RecentConversations
+from agent_runtime.turns.conversation_cache import Channels, RecentConversations
 from agent_runtime.turns.types import Turn, TurnRows
 from agent_runtime.turns.write_behind import WriteBehind
-from groundwork.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
-from groundwork.checkpoint_values import StateSerializer
-from groundwork.postgres import Pool, database_errors, run_repeatable
+from groundwork.postgres.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
+from groundwork.postgres.checkpoint_values import StateSerializer
+from groundwork.postgres.pool import Pool, database_errors, run_repeatable
 
 Durability = Literal["sync", "async", "exit"]
 

@@ -10,7 +10,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from pydantic import SecretBytes, SecretStr
 
-from groundwork.checkpoint_values import StateSerializer
+from groundwork.postgres.checkpoint_values import StateSerializer
 
 
 def serializer_for(graph: Pregel[Any, Any, Any, Any]) -> StateSerializer:

@@ -10,8 +10,8 @@ import psycopg
 
 from agent_runtime.errors import TurnSuperseded
 from agent_runtime.turns.types import Turn, TurnRequest, TurnRows
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
 
 logger = logging.getLogger(__name__)
 

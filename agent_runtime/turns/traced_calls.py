@@ -7,7 +7,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.constants import TAG_NOSTREAM
 
-from groundwork import genai, tracing
+from groundwork.telemetry import genai, tracing
 
 
 def call_handlers(thread_id: str) -> list[BaseCallbackHandler]:

@@ -12,10 +12,10 @@ from langchain_core.messages.base import message_to_dict
 from langchain_core.messages.utils import messages_from_dict
 from psycopg.rows import DictRow
 
-from agent_runtime.turns.outputs import Outcome, Output
-from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.postgres import Connection
-from groundwork.tracing import Origin, origin
+from agent_runtime.graph.outputs import Outcome, Output
+from groundwork.postgres.checkpoint_rows import CheckpointRows
+from groundwork.postgres.pool import Connection
+from groundwork.telemetry.tracing import Origin, origin
 
 
 class LatestCheckpoint:

@@ -21,10 +21,10 @@ from benchmarks.bench import Bench
 from benchmarks.filled import prepared
 from benchmarks.report import Row, at_least
 from benchmarks.subject import ROOT, Subject, running_subject
-from groundwork.background import running
+from groundwork.process.background import running
 from registry.access import COMMAND_LINE
 from registry.database import prepare_database
-from registry.service import Registry, open_registry
+from registry.runtime import Registry, open_registry
 from registry.settings import RegistrySettings
 
 AT_ONCE = 10

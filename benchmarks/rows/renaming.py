@@ -11,7 +11,7 @@ from agent_runtime.threads.service import Threads
 from benchmarks.bench import Bench, Measure
 from benchmarks.filled import fill, prepared
 from benchmarks.report import Row, at_most
-from groundwork.postgres import Pool, open_pool
+from groundwork.postgres.pool import Pool, open_pool
 
 THREADS = 1_000_000
 

@@ -43,7 +43,9 @@ async def run(bench: Bench) -> Sequence[Row]:
         bench.say("seconds from the command to the first answer, on a database that is there")
         variants: dict[str, Measure] = {
             NAIVE: _importing,
-            AGENT: partial(_ready, "agent_runtime.cli", project, "PORT", memory[AGENT], POSTGRES_DSN=agent_dsn),
+            AGENT: partial(
+                _ready, "agent_runtime.command.cli", project, "PORT", memory[AGENT], POSTGRES_DSN=agent_dsn
+            ),
             REGISTRY: partial(
                 _ready, "registry", data, "JAMJET_PORT", memory[REGISTRY], DATABASE_URL=registry_dsn
             ),

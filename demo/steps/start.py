@@ -7,7 +7,7 @@ from demo.service import Service
 from demo.tour import Tour
 
 _LOG_PREFIX = re.compile(r"^\S+Z \w+ +(?P<logger>[\w.]+)(?: \[[^]]*\])?: (?P<message>.*)$")
-_TELLING = ("agent_runtime.serve", "agent_runtime.database", "registry.serve")
+_TELLING = ("agent_runtime.command.serve", "agent_runtime.database", "registry.serve")
 
 
 async def start_the_agent(tour: Tour) -> None:

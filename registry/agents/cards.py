@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 from pydantic_core import PydanticCustomError
 
-from groundwork.json_body import BadJson, parse_json
-from groundwork.urls import is_url
+from groundwork.http.json_body import BadJson, parse_json
+from groundwork.outgoing.urls import is_url
 from registry.checks import Body, check_value, is_id
 from registry.errors import InvalidRequest
 

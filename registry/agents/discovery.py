@@ -9,8 +9,9 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx
 
-from groundwork.a2a_cards import CardUnusable, list_interfaces, objects_of, text_of
-from groundwork.fetch import (
+from groundwork.http.json_body import BadJson
+from groundwork.outgoing.a2a_cards import CardUnusable, list_interfaces, objects_of, text_of
+from groundwork.outgoing.fetch import (
     AddressRefused,
     Fetched,
     FetchFailed,
@@ -20,8 +21,7 @@ from groundwork.fetch import (
     fetch,
     open_client,
 )
-from groundwork.foreign_json import parse_foreign_json
-from groundwork.json_body import BadJson
+from groundwork.outgoing.foreign_json import parse_foreign_json
 from registry.agents.cards import Card, is_a2a, read_card
 from registry.checks import refuse_unstorable_text
 from registry.errors import AgentUnreachable, InvalidRequest

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 
-from groundwork.postgres import Connection
+from groundwork.postgres.pool import Connection
 from registry.agents import store
 from registry.agents.cards import Card, origin_of
 from registry.agents.models import Entry

@@ -1,18 +1,18 @@
 """What a registry does about time: it shows that it works itself, notices who is overdue, and clears away."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from groundwork.background import running
-from groundwork.each_row import EachRow
-from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.process.background import running
+from groundwork.process.each_row import EachRow
+from groundwork.process.repeating import repeat
 from registry.access import Principal
 from registry.agents import store
 from registry.audit.store import append_entry
-from registry.components.store import note_agent_changed
+from registry.generations.store import note_agent_changed
 from registry.metrics import RegistryMetrics
 from registry.settings import RegistrySettings
 
@@ -116,26 +116,8 @@ async def watching_agents(
         yield liveness
 
 
-async def repeat(work: Callable[[], Awaitable[None]], seconds: float, otherwise: str) -> None:
-    """Works every so many seconds, for ever. What keeps it from working is logged once until it works again."""
-    works = True
-    while True:
-        try:
-            await work()
-            works = True
-        except DatabaseUnavailable as error:
-            if works:
-                logger.warning("%s for now: %s", otherwise, error)
-            works = False
-        except Exception:
-            if works:
-                logger.exception("%s", otherwise)
-            works = False
-        await asyncio.sleep(seconds)
-
-
 async def _record_purge(conn: Connection, agent: store.PurgedAgent) -> None:
-    await note_agent_changed(conn, store.AgentKey(agent.tenant_id, agent.agent_id))
+    await note_agent_changed(conn, agent.tenant_id, agent.agent_id)
     registry = Principal(agent.tenant_id, "operator", "registry", "system")
     await append_entry(conn, registry, "agent_purged", f"agent:{agent.agent_id}", uri=agent.uri)
 

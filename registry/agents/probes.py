@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from groundwork.background import running
-from groundwork.each_row import EachRow
-from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.process.background import running
+from groundwork.process.each_row import EachRow
+from groundwork.process.repeating import repeat
 from registry.access import Principal
 from registry.agents import store
 from registry.agents.cards import Card, origin_of
 from registry.agents.discovery import Discovery
-from registry.agents.liveness import repeat
 from registry.agents.store import DueProbe
 from registry.audit.store import append_entry
-from registry.components.store import note_agent_changed
 from registry.errors import AgentUnreachable, InvalidRequest
+from registry.generations.store import note_agent_changed
 from registry.settings import RegistrySettings
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Prober:
                     return  # it has become something else while it was looked for
                 await store.note_sign_of_life(conn, key, None, self._seconds)
                 if await store.update_probed_card(conn, key, card):
-                    await note_agent_changed(conn, key)
+                    await note_agent_changed(conn, key.tenant_id, key.agent_id)
                     registry = Principal(key.tenant_id, "operator", "registry", "system")
                     await append_entry(conn, registry, "agent_updated", f"agent:{key.agent_id}", uri=card.uri)
 

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from groundwork.batches import Batches
-from groundwork.postgres import Connection, Pool, database_errors, run_repeatable
+from groundwork.postgres.pool import Connection, Pool, database_errors, run_repeatable
 from registry.access import Principal
 from registry.agents import entries, store
 from registry.agents.cards import Card
@@ -30,9 +29,10 @@ from registry.agents.models import (
 )
 from registry.agents.store import AgentKey
 from registry.audit.store import append_entry
+from registry.batches import Batches
 from registry.checks import is_id
-from registry.components.store import get_generation, note_agent_changed
 from registry.errors import Gone, InvalidRequest, NotFound
+from registry.generations.store import get_generation, note_agent_changed
 from registry.metrics import RegistryMetrics
 from registry.settings import RegistrySettings
 
@@ -84,7 +84,9 @@ class Agents:
                 status = "active"
                 await store.set_status(conn, key, status)
             await store.note_sign_of_life(conn, key, process.incarnation, process.heartbeat_seconds)
-            generation = (await note_agent_changed(conn, key) if changed else None) or put.component_generation
+            generation = (
+                await note_agent_changed(conn, key.tenant_id, key.agent_id) if changed else None
+            ) or put.component_generation
             event_type = "agent_updated" if entry else "agent_registered"
             await append_entry(
                 conn, principal, event_type, _subject(key), uri=card.uri, incarnation=process.incarnation
@@ -114,7 +116,7 @@ class Agents:
                 await store.note_sign_of_life(conn, key, None, self._settings.jamjet_probe_seconds)
             found = await store.get_agent(conn, key), await store.list_instances(conn, key)
             if entry is None or put.component_version != entry.component_version:
-                await note_agent_changed(conn, key)
+                await note_agent_changed(conn, key.tenant_id, key.agent_id)
             await append_entry(
                 conn, principal, "agent_discovered", _subject(key), uri=card.uri, url=url.partition("?")[0]
             )
@@ -182,7 +184,7 @@ class Agents:
         """Removes the agent; should it live, it will register again. Raises `NotFound`."""
         async with self._changing(principal, agent_id) as (conn, entry, key):
             await store.delete_agent(conn, key)
-            await note_agent_changed(conn, key)
+            await note_agent_changed(conn, key.tenant_id, key.agent_id)
             await append_entry(conn, principal, "agent_deleted", _subject(key), uri=entry.uri, status=entry.status)
 
     async def get_agent(self, principal: Principal, agent_id: str) -> tuple[Agent, list[Instance]]:
@@ -294,7 +296,7 @@ async def _change_status(
     check_change(key.agent_id, entry.status, status)
     await store.set_status(conn, key, status, has_left=has_left)
     if _is_in_service(status, has_left) != _is_in_service(entry.status, entry.has_left):
-        await note_agent_changed(conn, key)
+        await note_agent_changed(conn, key.tenant_id, key.agent_id)
 
 
 def _is_in_service(status: Status, has_left: bool) -> bool:

@@ -3,8 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
-from groundwork.postgres import Pool, database_errors
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.sql import Queries
 from registry.access import Principal
 from registry.audit.store import append_entry
 from registry.errors import NotFound

@@ -4,12 +4,12 @@ import logging
 import time
 from urllib.parse import quote
 
-from groundwork.each_row import EachRow
-from groundwork.postgres import Pool, database_errors
+from groundwork.postgres.pool import Pool, database_errors
+from groundwork.process.each_row import EachRow
 from registry.access import Principal
 from registry.audit import store
 from registry.audit.models import RefusalKey, RefusalKind
-from registry.tokens.plaintext import hide_tokens
+from registry.plaintext_tokens import hide_tokens
 
 logger = logging.getLogger(__name__)
 

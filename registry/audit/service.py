@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from groundwork.postgres import Pool, database_errors
+from groundwork.postgres.pool import Pool, database_errors
 from registry.access import PLATFORM_TENANT
 from registry.audit import store
 from registry.audit.chain import ChainChecks, ChainReport, Mark

@@ -7,9 +7,9 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from groundwork.logs import request_id
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
+from groundwork.telemetry.logs import request_id
 from registry.access import Principal
 from registry.audit.chain import Mark, StoredEntry
 from registry.audit.models import AuditQuery, Entry, Page, RefusalKey

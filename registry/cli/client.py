@@ -10,7 +10,7 @@ import typer
 from httpx import codes
 
 from groundwork.command import complain
-from groundwork.logs import redact
+from groundwork.telemetry.logs import redact
 from registry.cli.common import PROGRAM, load, run
 from registry.errors import RegistryError
 

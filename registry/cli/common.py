@@ -11,7 +11,7 @@ from groundwork.command import run as run_command
 from registry.errors import NotFound, RegistryError
 
 if TYPE_CHECKING:
-    from groundwork.postgres import Pool
+    from groundwork.postgres.pool import Pool
     from registry.settings import RegistrySettings
 
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ def run(work: Coroutine[Any, Any, Any], *, serves: bool = False) -> Any:
 
 def load() -> "RegistrySettings":
     """The settings. Raises `typer.Exit` for one that cannot be used, once that is said."""
-    from groundwork.settings import BadSetting, load_settings
+    from groundwork.process.settings import BadSetting, load_settings
     from registry.settings import RegistrySettings
 
     try:

@@ -34,7 +34,7 @@ def _parse(data: bytes, *, as_yaml: bool) -> list[Any]:
     """Raises `ValueError` for what cannot be read as JSON."""
     import yaml
 
-    from groundwork.json_body import BadJson, parse_json, to_json
+    from groundwork.http.json_body import BadJson, parse_json, to_json
 
     try:
         if not as_yaml:

@@ -165,7 +165,7 @@ def _document_in(workflow: str, version: str | None) -> dict[str, Any] | None:
 
 def _object_in(text: str) -> dict[str, Any]:
     """Raises `typer.Exit`."""
-    from groundwork.json_body import BadJson, parse_json
+    from groundwork.http.json_body import BadJson, parse_json
 
     try:
         value = parse_json(text.encode("utf-8", "surrogateescape"))

@@ -47,7 +47,7 @@ def serve_for_jamjet() -> None:
 
 
 def _read_env_file() -> None:
-    from groundwork.settings import BadSetting, read_env_file
+    from groundwork.process.settings import BadSetting, read_env_file
 
     try:
         read_env_file()

@@ -17,7 +17,7 @@ def serve(
     worker: Annotated[bool, typer.Option(help="Run executions in this process too.")] = True,
 ) -> None:
     """Serve the registry until Ctrl-C."""
-    from groundwork.quick_start import hurry
+    from groundwork.process.lazy_imports import hurry
 
     hurry()
     attended = sys.stdin.isatty() and sys.stdout.isatty()
@@ -34,7 +34,7 @@ def worker(
     ] = None,
 ) -> None:
     """Run executions until Ctrl-C, on this or any other machine that reaches the database."""
-    from groundwork.quick_start import hurry
+    from groundwork.process.lazy_imports import hurry
 
     hurry()
     changes: dict[str, object] = {}
@@ -77,7 +77,7 @@ def with_database(command: Annotated[list[str], typer.Argument(help="What to run
 async def _serve(
     settings: "RegistrySettings", migrate: bool, worker: bool, show_once: Callable[[str], None] | None
 ) -> None:
-    from groundwork.overlap import imported, opening
+    from groundwork.process.overlap import imported, opening
     from registry.data import open_database
 
     async with opening(open_database(settings)) as database:
@@ -88,7 +88,7 @@ async def _serve(
 
 
 async def _work(settings: "RegistrySettings") -> None:
-    from groundwork.overlap import imported, opening
+    from groundwork.process.overlap import imported, opening
     from registry.data import open_database
 
     async with opening(open_database(settings, makes_it=False)) as database:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter
 
-from groundwork.urls import split_url
+from groundwork.outgoing.urls import split_url
 from registry.checks import Body, check_value
 from registry.components.models import StoredKind
 from registry.components.secrecy import hide_secrets, secrets_in

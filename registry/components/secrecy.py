@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from groundwork.logs import HIDDEN, redact
+from groundwork.telemetry.logs import HIDDEN, redact
 
 REFERENCE = re.compile(r"\$\{[A-Za-z_]\w*\}", re.ASCII)
 

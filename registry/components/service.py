@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from groundwork.postgres import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, database_errors
 from registry.access import Principal
 from registry.agents import store as agents
 from registry.agents.models import UNNAMED
@@ -38,6 +38,7 @@ from registry.components.models import (
 )
 from registry.components.preconditions import Precondition
 from registry.errors import Gone, InvalidRequest, NotFound
+from registry.generations import store as generations_store
 from registry.tenants.store import lock_limits
 
 
@@ -89,7 +90,7 @@ class Components:
             if deleted is None:
                 raise NotFound(str(key))
             await store.delete_component(conn, key, place.version)
-            await store.advance_generation(conn, key.tenant_id)
+            await generations_store.advance_generation(conn, key.tenant_id)
             await append_entry(
                 conn,
                 principal,
@@ -113,7 +114,7 @@ class Components:
         """The next page in the order of kinds and ids. Raises `InvalidRequest` for a cursor of no page."""
         after = _decode_cursor(query.cursor)
         async with self._connection() as conn:
-            generation = await store.get_generation(conn, principal.tenant_id)
+            generation = await generations_store.get_generation(conn, principal.tenant_id)
             found = await store.list_components(conn, principal.tenant_id, query.kind, after, query.limit + 1)
         page, more = found[: query.limit], len(found) > query.limit
         cursor = _encode_cursor(page[-1].kind, page[-1].component_id) if more else None
@@ -138,7 +139,7 @@ class Components:
     ) -> tuple[int, list[Resolved | None]]:
         """What there is of each, and the generation of that or one before: whoever sees a later one asks again."""
         async with self._connection() as conn:
-            generation = await store.get_generation(conn, principal.tenant_id)
+            generation = await generations_store.get_generation(conn, principal.tenant_id)
             return generation, await store.resolve(conn, principal.tenant_id, references)
 
     async def note_uses(self, principal: Principal, agent_id: str, body: ComponentUsesBody) -> None:
@@ -157,7 +158,7 @@ class Components:
             unnoticed = used - await store.list_used_agents(conn, agent.tenant_id, used) if used else set()
             await store.replace_uses(conn, agent, body.incarnation or UNNAMED, uses)
             if await _are_outdated(conn, agent.tenant_id, [use for use in uses if use.id in unnoticed]):
-                await store.advance_generation(conn, agent.tenant_id)
+                await generations_store.advance_generation(conn, agent.tenant_id)
 
     async def get_rollout(self, principal: Principal, kind: str, component_id: str, query: UsesQuery) -> Rollout:
         """Who runs which version of the component, also of one that is not there. Raises `NotFound` when nobody
@@ -205,7 +206,7 @@ async def _write(
     if changed:
         version = place.version + 1
         await store.add_version(conn, key, version, content, principal.actor_id, rolled_back_to)
-        await store.advance_generation(conn, key.tenant_id)
+        await generations_store.advance_generation(conn, key.tenant_id)
     written = Written(await _get(conn, key), created=current is None, changed=changed)
     event_type = "component_put" if rolled_back_to is None else "component_rolled_back"
     detail: dict[str, Any] = {} if rolled_back_to is None else {"rolled_back_to": rolled_back_to}

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
 from registry.agents.store import AgentKey
 from registry.components.contents import Content, build_content
 from registry.components.models import (
@@ -119,24 +119,6 @@ async def resolve(
         _for_holder(agents.get(reference.id), reference.digest) if reference.kind == "agent" else stored.get(place)
         for place, reference in enumerate(references)
     ]
-
-
-async def get_generation(conn: Connection, tenant_id: str) -> int:
-    row = await (await conn.execute(sql.get_generation, {"tenant_id": tenant_id})).fetchone()
-    assert row is not None
-    return int(row["generation"])
-
-
-async def advance_generation(conn: Connection, tenant_id: str) -> None:
-    """To be called late in a transaction, before its audit entry."""
-    await conn.execute(sql.advance_generation, {"tenant_id": tenant_id})
-
-
-async def note_agent_changed(conn: Connection, key: AgentKey) -> int | None:
-    """Whoever uses the agent as a component is to look again: the new generation, or None when nobody does. To be
-    called late in the transaction that changes what others see of the agent, before its audit entry."""
-    row = await (await conn.execute(sql.advance_generation_for_agent, asdict(key))).fetchone()
-    return int(row["generation"]) if row else None
 
 
 async def lock_agents(conn: Connection, tenant_id: str, agent_ids: Collection[str]) -> set[str]:

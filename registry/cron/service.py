@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from groundwork.each_row import EachRow, is_database_away
-from groundwork.postgres import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.process.each_row import EachRow, is_database_away
 from registry.access import Principal
 from registry.audit.store import append_entry
 from registry.cron import store
 from registry.cron.models import CronJob, Schedule
-from registry.engine.starting import Starter
 from registry.errors import InvalidRequest, NotFound, RegistryError
 from registry.executions.models import show_execution_id
+from registry.executions.starting import Starter
 from registry.executions.store import check_limits
 from registry.tenants.store import lock_limits
 from registry.workflows import store as workflows

@@ -1,6 +1,6 @@
 """What is said to everybody."""
 
-from groundwork.postgres import Pool, database_errors
+from groundwork.postgres.pool import Pool, database_errors
 from registry.did import store
 from registry.did.document import DidDocument, build_document
 

@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
-from groundwork.postgres import Connection, DatabaseUnavailable, database_errors
-from registry.engine import waking
-from registry.engine.equipment import Equipment
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, database_errors
 from registry.engine.graph import RunState
 from registry.engine.run import Run
-from registry.engine.visits import Event
-from registry.executions import store
+from registry.engine.toolbox import Equipment
+from registry.executions import store, waking
+from registry.executions.events import Event
 from registry.executions.models import Signal, Status, TakenUp, show_execution_id
 from registry.executions.store import ExecutionNotOurs
 

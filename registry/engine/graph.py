@@ -9,8 +9,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from registry.engine.merge_patch import Change
 from registry.engine.plan import Plan
+from registry.executions.merge_patch import Change
 
 SETTLE = "settle"
 """The LangGraph node that decides about nodes with several routes into them, once a step is over."""

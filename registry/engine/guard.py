@@ -8,11 +8,12 @@ from registry.agents.cards import describe_card
 from registry.agents.store import AgentKey
 from registry.engine.executors.policy import load_policies
 from registry.engine.mapping import resolve
-from registry.engine.merge_patch import merging
 from registry.engine.policies import BadPolicy, Policies, Verdict, tool_name, tool_verdict, violation_event
-from registry.engine.visits import Event, Failed, Parked, Visit
+from registry.engine.visits import Visit
 from registry.errors import NotFound
 from registry.executions import store
+from registry.executions.events import Event, Failed, Parked
+from registry.executions.merge_patch import merging
 from registry.executions.models import StoredEvent
 from registry.workflows.kinds import AgentCall, AgentTool, Finalizer
 

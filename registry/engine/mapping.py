@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from registry.engine.expressions import PATH, follow
+from registry.workflows.expressions import PATH, follow
 
 _PLACEHOLDER = re.compile(rf"\{{\{{\s*+({PATH})\s*+\}}\}}", re.DOTALL)
 _REFERENCE = re.compile(

@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from groundwork.postgres import Connection
-from registry.engine.equipment import Equipment
-from registry.engine.visits import ExecutionRef, Parked
-from registry.engine.waking import wake
+from groundwork.postgres.pool import Connection
+from registry.engine.toolbox import Equipment
 from registry.executions import store
+from registry.executions.events import ExecutionRef, Parked
 from registry.executions.models import Wait
+from registry.executions.waking import wake
 from registry.work_items.store import add_work_item
 from registry.workflows.ir import Node
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry.engine.expressions import parse_expression
+from registry.workflows.expressions import parse_expression
 from registry.workflows.ir import END, Node, Route, Workflow
 from registry.workflows.kinds import Join
 

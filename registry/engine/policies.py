@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from registry.engine.visits import Event
+from registry.executions.events import Event
 from registry.workflows import kinds
 from registry.workflows.ir import Node, Workflow
 from registry.workflows.kinds import Kind

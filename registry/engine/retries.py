@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 
-from registry.engine.visits import Failed
+from registry.executions.events import Failed
 from registry.workflows.ir import Node, Workflow
 from registry.workflows.specs import RetryPolicy
 

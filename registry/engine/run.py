@@ -13,20 +13,20 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph.errors import GraphRecursionError
 from langgraph.types import Command
 
-from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.postgres import DatabaseUnavailable, database_errors
-from groundwork.tracing import span
+from groundwork.postgres.checkpoint_rows import CheckpointRows
+from groundwork.postgres.pool import DatabaseUnavailable, database_errors
+from groundwork.telemetry.tracing import span
 from registry.engine.budgets import budget_patch
-from registry.engine.equipment import Compiled, Equipment
 from registry.engine.graph import SETTLE, Journey, RunState, graph_name
 from registry.engine.guard import guard
-from registry.engine.kinds import is_handed_out, queue_type, works_outside
-from registry.engine.merge_patch import Change
 from registry.engine.parking import park
 from registry.engine.plan import Decision
 from registry.engine.retries import next_attempt_after
 from registry.engine.saver import ExecutionSaver
-from registry.engine.visits import (
+from registry.engine.toolbox import Compiled, Equipment
+from registry.engine.visits import Visit
+from registry.executions import store
+from registry.executions.events import (
     Completed,
     Event,
     ExecutionRef,
@@ -34,14 +34,14 @@ from registry.engine.visits import (
     LimitExceeded,
     Outcome,
     Parked,
-    Visit,
     cleaned,
 )
-from registry.executions import store
+from registry.executions.merge_patch import Change
 from registry.executions.models import Signal, TakenUp, Visits
 from registry.executions.store import ExecutionNotOurs, Step
 from registry.workflows.ir import Node
 from registry.workflows.kinds import Finalizer
+from registry.workflows.queue_types import is_handed_out, queue_type, works_outside
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
-from groundwork.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
-from groundwork.postgres import Pool, database_errors
+from groundwork.postgres.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
+from groundwork.postgres.pool import Pool, database_errors
 
 _PLAIN = "plain_json"
 

@@ -10,13 +10,12 @@ from uuid import UUID
 
 import procrastinate
 
-from groundwork.each_row import EachRow
-from groundwork.postgres import Connection, DatabaseUnavailable, database_errors
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, database_errors
+from groundwork.process.each_row import EachRow
 from registry.cron.service import run_due_jobs
-from registry.engine import waking
-from registry.engine.equipment import Equipment
-from registry.engine.jobs import Jobs
-from registry.executions import store
+from registry.engine.toolbox import Equipment
+from registry.executions import store, waking
+from registry.queue.jobs import Jobs
 from registry.work_items.service import expire_leases
 
 logger = logging.getLogger(__name__)

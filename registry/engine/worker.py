@@ -13,18 +13,18 @@ import procrastinate
 from procrastinate import JobContext
 from procrastinate.worker import Worker
 
-from groundwork.background import running
-from groundwork.grace import Grace
-from groundwork.postgres import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.process.background import running
+from groundwork.process.shutdown import Grace
 from registry.engine.drive import Driver
-from registry.engine.equipment import Equipment
 from registry.engine.executors import EXECUTORS
-from registry.engine.jobs import DRIVE, EXPIRE, QUEUE, REPORT, RING, Jobs, queue_of
-from registry.engine.models import open_models
-from registry.engine.outside.reach import open_outside
-from registry.engine.outside.secrets import AgentTokens
 from registry.engine.sweep import Sweep
-from registry.executions import store
+from registry.engine.toolbox import Equipment
+from registry.outbound.clients import open_outside
+from registry.outbound.models import open_models
+from registry.outbound.secrets import AgentTokens
+from registry.queue import store as queue_store
+from registry.queue.jobs import DRIVE, EXPIRE, QUEUE, REPORT, RING, Jobs, queue_of
 from registry.settings import RegistrySettings
 from registry.workers.lease import open_worker_lease
 
@@ -154,7 +154,7 @@ async def _beat(worker: Worker, pool: Pool, lease_seconds: float) -> None:
         try:
             with database_errors():
                 async with pool.connection() as conn:
-                    await store.keep_alive(conn, worker.worker_id)
+                    await queue_store.keep_alive(conn, worker.worker_id)
         except DatabaseUnavailable as error:
             logger.warning("the worker could not say that it lives: %s", error)
 

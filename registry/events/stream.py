@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
-from groundwork.postgres import DatabaseUnavailable
+from groundwork.postgres.pool import DatabaseUnavailable
 from registry.access import Principal
 from registry.errors import NotFound
 from registry.executions.models import StoredEvent

@@ -122,16 +122,6 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class StalledJob:
-    """A job that a worker had in hand of which nothing is heard any more."""
-
-    name: str
-    queue: str
-    lock: str | None
-    arguments: dict[str, str]
-
-
-@dataclass(frozen=True)
 class Finished:
     """An execution that has just come to its end."""
 

@@ -144,44 +144,6 @@ SELECT child.execution_id
    AND child.execution_id <> ALL (%(but)s::uuid[])
  ORDER BY child.completed_at LIMIT %(limit)s;
 
--- name: list_stalled_jobs
--- Those of workers whose hearts have stopped.
-SELECT j.id FROM procrastinate_jobs j
- WHERE j.status = 'doing' AND j.task_name = ANY(%(names)s) AND j.id <> ALL (%(but)s::bigint[])
-   AND NOT EXISTS (SELECT FROM procrastinate_workers w
-                    WHERE w.id = j.worker_id
-                      AND w.last_heartbeat > now() - make_interval(secs => %(seconds)s))
- ORDER BY j.id LIMIT %(limit)s;
-
--- name: take_stalled_job
--- Of several who have found it at the same time, one gets it.
-DELETE FROM procrastinate_jobs
- WHERE id IN (
-       SELECT j.id FROM procrastinate_jobs j
-        WHERE j.id = %(job_id)s AND j.status = 'doing'
-          AND NOT EXISTS (SELECT FROM procrastinate_workers w
-                           WHERE w.id = j.worker_id
-                             AND w.last_heartbeat > now() - make_interval(secs => %(seconds)s))
-          FOR UPDATE SKIP LOCKED)
-RETURNING task_name AS name, queue_name AS queue, lock, args AS arguments;
-
--- name: list_jobs_of
-SELECT id FROM procrastinate_jobs WHERE worker_id = %(worker_id)s AND status = 'doing';
-
--- name: take_jobs
-DELETE FROM procrastinate_jobs
- WHERE id = ANY(%(job_ids)s) AND status = 'doing' AND task_name = ANY(%(names)s)
-RETURNING task_name AS name, queue_name AS queue, lock, args AS arguments;
-
--- name: keep_alive
-INSERT INTO procrastinate_workers (id, last_heartbeat) OVERRIDING SYSTEM VALUE VALUES (%(worker_id)s, now())
-    ON CONFLICT (id) DO UPDATE SET last_heartbeat = EXCLUDED.last_heartbeat;
-
--- name: get_queue
--- The workflow's author has named it in a label.
-SELECT left(coalesce(nullif(labels ->> 'queue', ''), 'general'), 100) AS queue FROM executions
- WHERE execution_id = %(execution_id)s;
-
 -- name: rest
 -- The worker lets go of it; it waits, or a signal brings it back.
 UPDATE executions

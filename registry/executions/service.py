@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from groundwork.postgres import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, database_errors
 from registry.access import Principal
 from registry.audit.store import append_entry
-from registry.engine import waking
-from registry.engine.jobs import Jobs
-from registry.engine.starting import Starter
-from registry.engine.visits import Event
 from registry.errors import Conflict, InvalidRequest, NotFound
-from registry.executions import store
+from registry.executions import store, waking
+from registry.executions.events import Event
 from registry.executions.models import (
     TERMINAL,
     ExecutionRow,
@@ -25,6 +22,8 @@ from registry.executions.models import (
     read_execution_id,
     show_execution_id,
 )
+from registry.executions.starting import Starter
+from registry.queue.jobs import Jobs
 from registry.tenants.store import lock_limits
 from registry.workflows import store as workflows
 

@@ -9,19 +9,18 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
-from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
-from registry.engine.merge_patch import Change
-from registry.engine.visits import Event, Parked
+from groundwork.postgres.checkpoint_rows import CheckpointRows
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
 from registry.errors import LimitReached, RegistryError
+from registry.executions.events import Event, Parked
+from registry.executions.merge_patch import Change
 from registry.executions.models import (
     ExecutionRow,
     Finished,
     ListedExecution,
     Progress,
     Signal,
-    StalledJob,
     Status,
     StoredEvent,
     TakenUp,
@@ -280,13 +279,6 @@ async def list_abandoned(conn: Connection, seconds: float, *, limit: int, but: R
     return [row["execution_id"] for row in await cursor.fetchall()]
 
 
-async def get_queue(conn: Connection, execution_id: UUID) -> str:
-    """Which workers the execution is for."""
-    row = await (await conn.execute(sql.get_queue, {"execution_id": execution_id})).fetchone()
-    assert row is not None
-    return str(row["queue"])
-
-
 async def list_overdue_waits(conn: Connection, seconds: float, *, limit: int, but: Rows = ()) -> list[UUID]:
     """What was to end by itself so long ago, and has not."""
     cursor = await conn.execute(sql.list_overdue_waits, {"seconds": seconds, "limit": limit, "but": list(but)})
@@ -303,40 +295,6 @@ async def list_unreported(conn: Connection, seconds: float, *, limit: int, but: 
     """Executions that ended so long ago, and whose parents have not heard of it."""
     cursor = await conn.execute(sql.list_unreported, {"seconds": seconds, "limit": limit, "but": list(but)})
     return [row["execution_id"] for row in await cursor.fetchall()]
-
-
-async def list_stalled_jobs(
-    conn: Connection, names: Sequence[str], seconds: float, limit: int, but: Rows
-) -> list[int]:
-    """Jobs whose workers have not been heard of for so long."""
-    given = {"names": list(names), "seconds": seconds, "limit": limit, "but": list(but)}
-    rows = await (await conn.execute(sql.list_stalled_jobs, given)).fetchall()
-    return [row["id"] for row in rows]
-
-
-async def take_stalled_job(conn: Connection, job_id: int, seconds: float) -> list[StalledJob]:
-    """Removes the job, if its worker has still not been heard of; the caller queues it anew."""
-    given = {"job_id": job_id, "seconds": seconds}
-    rows = await (await conn.execute(sql.take_stalled_job, given)).fetchall()
-    return [StalledJob(**row) for row in rows]
-
-
-async def list_jobs_of(conn: Connection, worker_id: int) -> list[int]:
-    """What the queue believes that worker to be doing."""
-    rows = await (await conn.execute(sql.list_jobs_of, {"worker_id": worker_id})).fetchall()
-    return [row["id"] for row in rows]
-
-
-async def take_jobs(conn: Connection, names: Sequence[str], job_ids: Sequence[int]) -> list[StalledJob]:
-    """Removes these jobs; the caller queues them anew."""
-    given = {"names": list(names), "job_ids": list(job_ids)}
-    rows = await (await conn.execute(sql.take_jobs, given)).fetchall()
-    return [StalledJob(**row) for row in rows]
-
-
-async def keep_alive(conn: Connection, worker_id: int) -> None:
-    """Says of a worker of the queue's that it lives, also when others have taken it off the list."""
-    await conn.execute(sql.keep_alive, {"worker_id": worker_id})
 
 
 async def is_held(conn: Connection, execution_id: UUID, fence: int) -> bool:

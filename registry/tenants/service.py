@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from groundwork.postgres import Pool, database_errors
+from groundwork.postgres.pool import Pool, database_errors
 from registry.access import PLATFORM_TENANT, Principal
 from registry.audit.store import append_entry
 from registry.errors import Conflict

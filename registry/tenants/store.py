@@ -5,8 +5,8 @@ from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
 from registry.errors import Conflict, Forbidden, NotFound
 from registry.tenants.models import Limits, Tenant, is_tenant_id
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from groundwork.batches import Batches
-from groundwork.postgres import Connection, Pool, database_errors, run_repeatable
+from groundwork.postgres.pool import Connection, Pool, database_errors, run_repeatable
 from registry.access import COMMAND_LINE, Principal, Role
 from registry.audit.store import append_entry
+from registry.batches import Batches
 from registry.errors import Forbidden, RegistryError, Unauthenticated
+from registry.plaintext_tokens import make_plaintext
 from registry.tenants.store import get_tenant
 from registry.times import rfc3339
 from registry.tokens import store
 from registry.tokens.models import CreatedToken, Token, TokenPage
-from registry.tokens.plaintext import make_plaintext
 
 PAUSE_SECONDS = 0.005
 """By which requests that come in numbers are late, so that their tokens are looked up together."""

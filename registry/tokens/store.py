@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
 from registry.access import Role
 from registry.checks import is_id
 from registry.errors import NotFound

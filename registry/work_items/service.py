@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from groundwork.each_row import EachRow
-from groundwork.postgres import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.process.each_row import EachRow
 from registry.access import Principal
-from registry.engine.jobs import Jobs
-from registry.engine.visits import Event
-from registry.engine.waking import wake
 from registry.errors import Conflict
 from registry.executions import store as executions
+from registry.executions.events import Event
+from registry.executions.waking import wake
+from registry.queue.jobs import Jobs
 from registry.work_items import store
 from registry.work_items.models import WorkItem
 from registry.workers.store import put_worker

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
-from registry.engine.visits import ExecutionRef
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
+from registry.executions.events import ExecutionRef
 from registry.executions.models import Wait
 from registry.work_items.models import WorkItem
 

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from groundwork.lease_thread import renewing
-from groundwork.loop_watch import LoopWatch
-from groundwork.postgres import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.process.lease_thread import renewing
+from groundwork.process.loop_watch import LoopWatch
 from registry.workers import store
 from registry.workers.models import WorkerStatus
 

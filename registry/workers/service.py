@@ -1,6 +1,6 @@
 """What can be asked about workers."""
 
-from groundwork.postgres import Pool, database_errors
+from groundwork.postgres.pool import Pool, database_errors
 from registry.access import Principal
 from registry.workers import store
 from registry.workers.models import Worker

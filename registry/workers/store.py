@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
 from registry.workers.models import Worker, WorkerStatus
 
 sql = Queries("registry.workers")

@@ -16,8 +16,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from groundwork import urls
-from registry.engine.expressions import BadExpression, parse_expression
+from groundwork.outgoing import urls
+from registry.workflows.expressions import BadExpression, parse_expression
 
 LONGEST_NAME = 255
 LONGEST_SECONDS = 366 * 86_400

@@ -5,7 +5,7 @@ import hashlib
 import json
 from typing import Any
 
-from groundwork.postgres import Pool, database_errors
+from groundwork.postgres.pool import Pool, database_errors
 from registry.access import Principal
 from registry.audit.store import append_entry
 from registry.errors import NotFound

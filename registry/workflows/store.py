@@ -4,8 +4,8 @@ from typing import Any
 
 from psycopg.types.json import Json
 
-from groundwork.postgres import Connection
-from groundwork.sql import Queries
+from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
 from registry.errors import NotFound
 from registry.workflows.ir import Workflow
 from registry.workflows.models import ListedWorkflow, Registered, StoredWorkflow, Version

@@ -12,8 +12,8 @@ import httpx
 from fastapi import FastAPI
 
 from admin_api import AdministeredAgent, admin_router
-from agent_runtime.card_url import CardUrl
-from agent_runtime.fleet.settings import OwnSettings
+from agent_runtime.live_settings.card_url import CardUrl
+from agent_runtime.live_settings.settings import OwnSettings
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.threads.service import Threads
 from tests.servers import run_server

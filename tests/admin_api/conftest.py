@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
 
 from admin_api import MountedAgent
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.admin_api.answers import serve
 from tests.stock_graphs import say
 

@@ -6,8 +6,8 @@ import httpx
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from admin_api import MountedAgent
-from agent_runtime.card_url import CardUrl
-from groundwork.postgres import Pool
+from agent_runtime.live_settings.card_url import CardUrl
+from groundwork.postgres.pool import Pool
 from tests.admin_api.answers import curl, data_of, like, outcome, serve
 from tests.admin_api.conftest import Talk
 

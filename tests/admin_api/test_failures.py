@@ -10,8 +10,8 @@ from fastapi import Depends, FastAPI, Header, HTTPException
 from admin_api import MountedAgent, admin_router
 from admin_api.errors import ANSWERS, answer_for
 from agent_runtime.errors import AgentError, ThreadNotFound, ThreadNotOurs
-from groundwork.asgi import RequestId
-from groundwork.postgres import Pool
+from groundwork.http.asgi import RequestId
+from groundwork.postgres.pool import Pool
 from tests.admin_api.answers import error_of, like, outcome, serve
 from tests.admin_api.conftest import Talk
 from tests.servers import run_server

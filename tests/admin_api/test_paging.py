@@ -6,7 +6,7 @@ import tracemalloc
 import httpx
 
 from admin_api import MountedAgent
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.admin_api.answers import data_of, error_of, outcome
 from tests.admin_api.conftest import Talk
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from agent_runtime.card_url import CardUrl, CardUrlChange
 from agent_runtime.errors import InvalidValue
+from agent_runtime.live_settings.card_url import CardUrl, CardUrlChange
 from agent_runtime.settings import AgentSettings
 
 OLD = "http://10.10.20.22:24002/admin/a2a/my-agent"

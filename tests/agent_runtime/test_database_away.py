@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from groundwork.embedded import open_embedded
+from groundwork.postgres.embedded import open_embedded
 from tests.agents import SCRIPTED, answer_text, running_agent, text_message, write_project
 from tests.databases import until_somebody_waits
 from tests.faults.proxy import Mood, Proxy

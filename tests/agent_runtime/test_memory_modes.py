@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx
 
 from agent_runtime.database import prepare_database
-from agent_runtime.project import load_project
+from agent_runtime.project.file import load_project
 from agent_runtime.runtime import open_runtime
 from agent_runtime.settings import AgentSettings
-from groundwork.postgres import Pool, open_pool
+from groundwork.postgres.pool import Pool, open_pool
 from tests.agents import CHAT, running_agent, write_project
 from tests.processes import agent_process
 

@@ -7,7 +7,7 @@ import pytest
 
 from agent_runtime.a2a_server.store import sql as tasks
 from agent_runtime.turns.store import sql as turns
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.plans import scans
 
 MANY = 20_000

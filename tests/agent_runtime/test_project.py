@@ -11,8 +11,8 @@ import pytest
 from langgraph.pregel import Pregel
 
 from agent_runtime.errors import BadProject
-from agent_runtime.graph_source import open_graph
-from agent_runtime.project import Project, Skill, load_project
+from agent_runtime.project.file import Project, Skill, load_project
+from agent_runtime.project.graph import open_graph
 
 SMALLEST = """
 graph = "graph:graph"

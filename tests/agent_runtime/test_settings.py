@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent_runtime.settings import AgentSettings
-from groundwork.settings import BadSetting, load_settings
+from groundwork.process.settings import BadSetting, load_settings
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from registry.access import COMMAND_LINE
 from registry.tokens.service import Tokens
 from tests.agents import CHAT, text_message, write_project

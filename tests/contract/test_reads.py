@@ -12,7 +12,7 @@ import httpx
 import pytest
 from psycopg import sql
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from registry.agents import liveness
 from tests.agents import SCRIPTED, running_agent, write_project
 from tests.contract.agent_who import MISTAKES, WHO

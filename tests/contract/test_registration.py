@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 
-from agent_runtime.card_url import CardUrl
-from groundwork.postgres import DatabaseUnavailable
+from agent_runtime.live_settings.card_url import CardUrl
+from groundwork.postgres.pool import DatabaseUnavailable
 from tests.agent_runtime.registry_link.linking import HOME, linked
 from tests.agents import running_agent, write_project
 from tests.processes import free_port

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from groundwork.tracing import open_tracing
+from groundwork.telemetry.tracing import open_tracing
 from tests.agent_runtime.tools.connecting import eventually
 from tests.agents import SCRIPTED, Agent, running_agent, text_message, write_project
 from tests.contract.collector import Collector, running_collector

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psutil
 
-from groundwork.sql import Queries
+from groundwork.postgres.sql import Queries
 from tests.faults.model import Book, Conversation, Message, what_is_wrong, what_was_not_called_once
 from tests.faults.postgres import DATABASES
 from tests.faults.town import AGENT_ID, CHECKPOINTS_KEPT, PEER_ID, POOL_SIZE, PROMPT, STRANGER_ID, Town

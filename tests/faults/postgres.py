@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
-from groundwork.cluster import EmbeddedPostgresFailed, start_server, stop_server
+from groundwork.postgres.cluster import EmbeddedPostgresFailed, start_server, stop_server
 
 DATABASES = ("agents", "registry")
 

@@ -225,7 +225,7 @@ class _Plan:
             "internal_runtime_control_enabled": True,
             "shutdown_grace_seconds": 5,
         }
-        command = ("agent_runtime.cli", "serve")
+        command = ("agent_runtime.command.cli", "serve")
         return Service(name, command, project, self._log(name), settings, f"http://127.0.0.1:{port}")
 
     def registry(self, port: int) -> Service:

@@ -11,8 +11,8 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Scope
 
-from groundwork.asgi import BodyLimit, RequestId
-from groundwork.logs import request_id
+from groundwork.http.asgi import BodyLimit, RequestId
+from groundwork.telemetry.logs import request_id
 from tests.servers import run_server
 
 LIMIT = 1000

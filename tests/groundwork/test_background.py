@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from groundwork import background
-from groundwork.background import let_end, running
+from groundwork.process import background
+from groundwork.process.background import let_end, running
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from groundwork.batches import Batches
+from registry.batches import Batches
 
 
 class Doubling:

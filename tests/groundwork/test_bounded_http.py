@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from groundwork.bounded_http import BoundedClient
+from groundwork.outgoing.bounded_http import BoundedClient
 from tests.servers import run_server
 
 LONGEST = 100_000

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from groundwork.postgres import DatabaseNotReachable, open_pool
+from groundwork.postgres.pool import DatabaseNotReachable, open_pool
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 import typer
 
 from groundwork.command import busy, complain, run
-from groundwork.embedded import EmbeddedPostgresFailed
-from groundwork.migrations import SchemaLockTimeout, SchemaTooNew
-from groundwork.postgres import DatabaseNotReachable
-from groundwork.serving import AddressInUse
+from groundwork.http.serving import AddressInUse
+from groundwork.postgres.embedded import EmbeddedPostgresFailed
+from groundwork.postgres.migrations import SchemaLockTimeout, SchemaTooNew
+from groundwork.postgres.pool import DatabaseNotReachable
 
 
 class OfThisCommand(Exception):

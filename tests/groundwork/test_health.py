@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
-from groundwork.health import health_routes
-from groundwork.postgres import DatabaseUnavailable
+from groundwork.http.health import health_routes
+from groundwork.postgres.pool import DatabaseUnavailable
 from tests.servers import run_server
 
 

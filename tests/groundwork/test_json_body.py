@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundwork.json_body import BadJson, parse_json
+from groundwork.http.json_body import BadJson, parse_json
 
 
 @pytest.mark.parametrize(

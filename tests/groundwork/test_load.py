@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from groundwork import load as load_module
-from groundwork.load import Busy, Line, Load, LoadLimit
+from groundwork.http import load as load_module
+from groundwork.http.load import Busy, Line, Load, LoadLimit
 from tests.servers import run_server
 
 MOST = 3

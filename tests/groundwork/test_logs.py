@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from groundwork.logs import redact
+from groundwork.telemetry.logs import redact
 
 ROOT = Path(__file__).parents[2]
 SECRET = 'sw0rd"fish/ä'
@@ -17,7 +17,7 @@ def logged(code: str, fmt: str = "text", level: str = "info") -> str:
     """What `code` writes to stderr once logging is configured with `SECRET`."""
     prelude = (
         "import logging, warnings\n"
-        "from groundwork.logs import configure_logging, redact, request_id\n"
+        "from groundwork.telemetry.logs import configure_logging, redact, request_id\n"
         f"SECRET = {SECRET!r}\n"
         f"configure_logging({level!r}, {fmt!r}, [SECRET, '', 'sw0rd'])\n"
         "log = logging.getLogger('app')\n"

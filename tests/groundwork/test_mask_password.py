@@ -2,7 +2,7 @@
 
 import pytest
 
-from groundwork.dsn import mask_password
+from groundwork.postgres.dsn import mask_password
 
 
 @pytest.mark.parametrize(

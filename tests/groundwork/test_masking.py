@@ -1,6 +1,6 @@
 import pytest
 
-from groundwork.masking import Mask, mask_url
+from groundwork.outgoing.masking import Mask, mask_url
 
 
 @pytest.mark.parametrize(

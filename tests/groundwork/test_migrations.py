@@ -7,8 +7,8 @@ import pytest
 
 import agent_runtime.database
 import registry.database
-from groundwork.migrations import load_migrations
-from groundwork.postgres import Pool, open_pool
+from groundwork.postgres.migrations import load_migrations
+from groundwork.postgres.pool import Pool, open_pool
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, Field, ValidationError
 
 from agent_runtime.memory.window import build_prompt
-from groundwork.offline.answers import WHO_I_AM
-from groundwork.offline.model import OfflineChatModel
-from groundwork.summarizing import INSTRUCTIONS
+from groundwork.models.offline.answers import WHO_I_AM
+from groundwork.models.offline.model import OfflineChatModel
+from groundwork.models.summarizing import INSTRUCTIONS
 
 model = OfflineChatModel()
 

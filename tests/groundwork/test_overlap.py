@@ -3,7 +3,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from groundwork.overlap import imported, opening
+from groundwork.process.overlap import imported, opening
 
 
 @asynccontextmanager
@@ -17,7 +17,7 @@ async def slow(told: list[str]):
 async def test_a_resource_opens_beside_the_block_and_closes_with_it():
     told: list[str] = []
     async with opening(slow(told)) as resource:
-        module = await imported("groundwork.overlap")
+        module = await imported("groundwork.process.overlap")
         told.append("block")
         assert await resource == "resource"
     assert module.opening is opening

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from groundwork.postgres import Connection, Pool, open_pool, run_repeatable
+from groundwork.postgres.pool import Connection, Pool, open_pool, run_repeatable
 
 
 @pytest.fixture

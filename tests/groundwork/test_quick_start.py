@@ -5,7 +5,7 @@ import sys
 
 import psutil
 
-HURRY = "import sys; from groundwork.quick_start import hurry, settle; hurry()\n"
+HURRY = "import sys; from groundwork.process.lazy_imports import hurry, settle; hurry()\n"
 
 
 def run(code: str) -> str:
@@ -17,7 +17,7 @@ def run(code: str) -> str:
 
 
 def test_an_agent_starts_without_clients_and_command_lines_of_libraries():
-    seen = run("import agent_runtime.serve\nprint(*sys.modules)").split()
+    seen = run("import agent_runtime.command.serve\nprint(*sys.modules)").split()
     assert "langgraph.runtime" in seen
     left_out = {"httpx._main", "uvicorn.supervisors.watchfilesreload"}
     put_off = {"charset_normalizer.api", "langgraph_sdk.client", "langsmith.types.run", "psutil._common"}

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import uvloop
 
-from groundwork.fetch import HttpClient
+from groundwork.outgoing.fetch import HttpClient
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from groundwork.serving import AddressInUse, bind
+from groundwork.http.serving import AddressInUse, bind
 
 
 def test_an_address_is_taken_from_the_moment_it_is_bound() -> None:

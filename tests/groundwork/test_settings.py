@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from groundwork.settings import BadSetting, load_settings, near_misses, secrets_in
+from groundwork.process.settings import BadSetting, load_settings, near_misses, secrets_in
 
 
 class Settings(BaseSettings):

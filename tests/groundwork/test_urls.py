@@ -2,7 +2,7 @@
 
 import pytest
 
-from groundwork.urls import is_url, split_url
+from groundwork.outgoing.urls import is_url, split_url
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import psutil
 from psycopg.conninfo import make_conninfo
 from rich.progress import Progress
 
-from groundwork.embedded import open_throwaway
+from groundwork.postgres.embedded import open_throwaway
 from tests.agents import write_project
 from tests.databases import create_database
 from tests.hostile.campaign import Tally, attack

@@ -11,9 +11,9 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.requests import ClientDisconnect
 
-from groundwork import impatient
-from groundwork.asgi import BodyLimit, RequestId
-from registry.http_errors import refuse_body
+from groundwork.http import slow_clients
+from groundwork.http.asgi import BodyLimit, RequestId
+from registry.http.errors import refuse_body
 from tests.hostile.client import LONGEST_ANSWER
 from tests.servers import run_server
 
@@ -69,7 +69,7 @@ async def port() -> AsyncIterator[int]:
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("HEAD_SECONDS", 0.3), ("BODY_SECONDS", 0.3)):
-        monkeypatch.setattr(impatient, name, seconds)
+        monkeypatch.setattr(slow_clients, name, seconds)
 
 
 @pytest.mark.parametrize("how", SMUGGLED)

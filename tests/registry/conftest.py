@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from groundwork.postgres import Pool, open_pool
+from groundwork.postgres.pool import Pool, open_pool
 from registry.database import prepare_database
 from tests.databases import ReusedDatabase, migrated_template
 from tests.registry.registries import Served, running_registry

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from registry.access import COMMAND_LINE, Role
-from registry.app import create_app
-from registry.service import Registry, open_registry
+from registry.http.app import create_app
+from registry.runtime import Registry, open_registry
 from registry.settings import RegistrySettings
 from tests.servers import run_server
 

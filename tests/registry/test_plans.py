@@ -4,7 +4,7 @@ from typing import LiteralString
 
 import pytest
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from registry.agents.store import sql as agents
 from registry.audit.store import sql as audit
 from registry.executions.store import sql as executions

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from groundwork.embedded import open_embedded
-from groundwork.postgres import open_pool
-from groundwork.serving import bind
+from groundwork.http.serving import bind
+from groundwork.postgres.embedded import open_embedded
+from groundwork.postgres.pool import open_pool
 from registry.data import describe_database
 from registry.database import prepare_database
 from registry.settings import RegistrySettings

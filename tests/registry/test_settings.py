@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from groundwork.settings import BadSetting, load_settings
+from groundwork.process.settings import BadSetting, load_settings
 from registry.settings import RegistrySettings
 from tests.registry.cli.commands import registry_command
 

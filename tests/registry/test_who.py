@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from registry.access import ROLES
-from registry.app import create_app
+from registry.http.app import create_app
 from tests.registry.registries import Served
 from tests.registry.who import ROLES_OF, WHO
 from tests.routes import operations_of

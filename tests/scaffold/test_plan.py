@@ -6,7 +6,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from agent_runtime.project import load_project
+from agent_runtime.project.file import load_project
 from agent_runtime.settings import AgentSettings
 from registry.settings import RegistrySettings
 from scaffold.errors import BadAnswer

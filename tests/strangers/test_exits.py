@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from agent_runtime.turns.engine import MAX_RUNS
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agent_runtime.turns.test_crash import outcome, send_and_go
 from tests.agents import write_project
 from tests.processes import agent_process

@@ -1,6 +1,6 @@
 """Graphs that call graphs under thread ids of their own: what they leave belongs to the conversation."""
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.strangers.serving import Serve, say
 
 CALLS_A_GRAPH = """

@@ -12,11 +12,12 @@ from registry.engine.executors.outputs import patch_of, seconds_for
 from registry.engine.executors.policy import load_policies
 from registry.engine.executors.registered import card_urls, find_place, list_candidates
 from registry.engine.mapping import resolve
-from registry.engine.outside.conversation import AgentPlace, Answer, Question
-from registry.engine.outside.failures import OutsideFailed
 from registry.engine.policies import BadPolicy, tool_verdict
-from registry.engine.visits import Completed, Event, Failed, Outcome, Parked, Visit, kind_of
+from registry.engine.visits import Visit, kind_of
 from registry.executions import store
+from registry.executions.events import Completed, Event, Failed, Outcome, Parked
+from registry.outbound.conversation import AgentPlace, Answer, Question
+from registry.outbound.failures import OutsideFailed
 from registry.workflows.kinds import A2ATask, AgentCall, AgentTool
 
 _LONGEST_SECONDS = 300.0

@@ -11,9 +11,10 @@ from registry.engine.executors.model import request_for
 from registry.engine.executors.policy import load_policies
 from registry.engine.executors.registered import Candidate, list_candidates
 from registry.engine.mapping import render
-from registry.engine.model_calls import ModelCallFailed, user
 from registry.engine.policies import BadPolicy
-from registry.engine.visits import Completed, Event, Failed, Outcome, Visit, kind_of
+from registry.engine.visits import Visit, kind_of
+from registry.executions.events import Completed, Event, Failed, Outcome
+from registry.outbound.model_calls import ModelCallFailed, user
 from registry.workflows.kinds import AgentDiscovery, Coordinator, Tiebreaker
 
 _MOST_SHOWN = 50

@@ -10,13 +10,14 @@ from registry.engine.executors.model import FEEDBACK, FEEDBACK_FOR
 from registry.engine.executors.policy import load_policies
 from registry.engine.executors.scoring import Evaluation, Result, score
 from registry.engine.executors.waiting import decided
-from registry.engine.expressions import parse_expression
-from registry.engine.model_calls import ModelCallFailed
 from registry.engine.policies import BadPolicy
-from registry.engine.visits import Completed, Event, Failed, Outcome, Parked, Visit, kind_of
+from registry.engine.visits import Visit, kind_of
 from registry.executions import store
+from registry.executions.events import Completed, Event, Failed, Outcome, Parked
 from registry.executions.models import StoredEvent
+from registry.outbound.model_calls import ModelCallFailed
 from registry.workflows import kinds
+from registry.workflows.expressions import parse_expression
 from registry.workflows.kinds import Eval
 
 _PASSING_ON = (kinds.Condition, kinds.Parallel, kinds.Join)

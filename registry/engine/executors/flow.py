@@ -1,10 +1,11 @@
 """Nodes that only say where to go on: their work is done by the plan."""
 
 from registry.engine.executors.work import offer, taken_back
-from registry.engine.expressions import parse_expression
-from registry.engine.visits import Completed, LimitExceeded, Outcome, Visit, kind_of
+from registry.engine.visits import Visit, kind_of
 from registry.executions import store
+from registry.executions.events import Completed, LimitExceeded, Outcome
 from registry.workflows import kinds
+from registry.workflows.expressions import parse_expression
 from registry.workflows.ir import Route
 
 

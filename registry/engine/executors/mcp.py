@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from groundwork import genai
-from groundwork.masking import Mask
-from groundwork.mcp_server import McpServer
-from groundwork.tracing import spanned
+from groundwork.outgoing.masking import Mask
+from groundwork.outgoing.mcp_server import McpServer
+from groundwork.telemetry import genai
+from groundwork.telemetry.tracing import spanned
 from registry.engine.executors.outputs import patch_of, seconds_for
 from registry.engine.mapping import resolve
-from registry.engine.outside.failures import OutsideFailed
-from registry.engine.visits import Completed, Event, Outcome, Visit, kind_of
+from registry.engine.visits import Visit, kind_of
+from registry.executions.events import Completed, Event, Outcome
+from registry.outbound.failures import OutsideFailed
 from registry.workflows.kinds import McpTool
 
 _CALL_SECONDS = 60.0

@@ -9,7 +9,10 @@ from typing import Any
 from registry.engine import policies as rules
 from registry.engine.executors.policy import load_policies
 from registry.engine.mapping import render
-from registry.engine.model_calls import (
+from registry.engine.policies import BadPolicy, Policies
+from registry.engine.visits import Visit, kind_of
+from registry.executions.events import Completed, Failed, Outcome
+from registry.outbound.model_calls import (
     BadMessages,
     Message,
     ModelAnswer,
@@ -20,8 +23,6 @@ from registry.engine.model_calls import (
     system,
     user,
 )
-from registry.engine.policies import BadPolicy, Policies
-from registry.engine.visits import Completed, Failed, Outcome, Visit, kind_of
 from registry.workflows.kinds import Model
 
 FEEDBACK = "eval_feedback"

@@ -11,7 +11,8 @@ from registry.engine.policies import (
     violation_event,
     violations,
 )
-from registry.engine.visits import Completed, Failed, Outcome, Visit, kind_of
+from registry.engine.visits import Visit, kind_of
+from registry.executions.events import Completed, Failed, Outcome
 from registry.tenants import store as tenants
 from registry.workflows.ir import END, Node, Workflow
 from registry.workflows.kinds import PolicyCheck

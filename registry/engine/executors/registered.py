@@ -10,10 +10,10 @@ from registry.agents.cards import describe_card, is_agent_uri
 from registry.agents.discovery import CARD_PATHS
 from registry.agents.models import Agent, Selection
 from registry.agents.store import AgentKey
-from registry.engine.outside.conversation import AgentPlace
-from registry.engine.outside.failures import OutsideFailed
 from registry.engine.visits import Visit
 from registry.errors import NotFound
+from registry.outbound.conversation import AgentPlace
+from registry.outbound.failures import OutsideFailed
 
 _PAGE = 200
 _PAGE_BYTES = 2 * 1024 * 1024

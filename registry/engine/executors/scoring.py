@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from registry.engine.executors.model import request_for
-from registry.engine.expressions import parse_expression
-from registry.engine.model_calls import user
 from registry.engine.visits import Visit
 from registry.executions.models import StoredEvent
+from registry.outbound.model_calls import user
 from registry.workflows import kinds
+from registry.workflows.expressions import parse_expression
 from registry.workflows.kinds import Scorer
 
 BEST_SCORE = 5

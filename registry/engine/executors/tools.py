@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from groundwork.genai import tool_call
-from groundwork.tracing import spanned
+from groundwork.telemetry.genai import tool_call
+from groundwork.telemetry.tracing import spanned
 from registry.engine.executors.mcp import call_mcp_tool
 from registry.engine.executors.outputs import patch_of, seconds_for
 from registry.engine.executors.work import offer, taken_back
 from registry.engine.mapping import resolve
-from registry.engine.outside.failures import OutsideFailed
-from registry.engine.visits import Completed, Event, Failed, Outcome, Visit, kind_of
+from registry.engine.visits import Visit, kind_of
+from registry.executions.events import Completed, Event, Failed, Outcome
+from registry.outbound.failures import OutsideFailed
 from registry.workflows.kinds import Finalizer, Tool
 from registry.workflows.parts import split_function
 from registry.workflows.specs import ToolSpec

@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 from registry.engine.mapping import resolve
-from registry.engine.merge_patch import Change, merging
-from registry.engine.visits import Completed, Event, Failed, Outcome, Parked, Visit, kind_of
+from registry.engine.visits import Visit, kind_of
+from registry.executions.events import Completed, Event, Failed, Outcome, Parked
+from registry.executions.merge_patch import Change, merging
 from registry.workflows.kinds import HumanApproval, Subgraph, Wait
 
 

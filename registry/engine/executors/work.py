@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from registry.engine.mapping import resolve
-from registry.engine.visits import Completed, Failed, Outcome, Parked, Visit, kind_of
+from registry.engine.visits import Visit, kind_of
+from registry.executions.events import Completed, Failed, Outcome, Parked
 from registry.workflows.kinds import JavaFn, PythonFn
 
 

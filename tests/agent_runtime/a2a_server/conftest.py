@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from psycopg.conninfo import make_conninfo
 
-from groundwork.postgres import Pool, open_pool
+from groundwork.postgres.pool import Pool, open_pool
 from tests.agent_runtime.a2a_server.serving import Served, serving
 from tests.databases import create_database, drop_database
 

@@ -13,13 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
-from agent_runtime.card_url import CardUrl
-from agent_runtime.project import CardSpec, Project, Skill
-from agent_runtime.settings import AgentSettings
-from agent_runtime.turns.engine import Turns
-from agent_runtime.turns.graph_run import Put, RunResult
-from agent_runtime.turns.lease import open_lease
-from agent_runtime.turns.outputs import (
+from agent_runtime.graph.outputs import (
     Artifact,
     Completed,
     Data,
@@ -34,10 +28,16 @@ from agent_runtime.turns.outputs import (
     ToolAnswered,
     ToolCalled,
 )
+from agent_runtime.live_settings.card_url import CardUrl
+from agent_runtime.project.file import CardSpec, Project, Skill
+from agent_runtime.settings import AgentSettings
+from agent_runtime.turns.engine import Turns
+from agent_runtime.turns.graph_run import Put, RunResult
+from agent_runtime.turns.lease import open_lease
 from agent_runtime.turns.types import Turn, TurnRequest
-from groundwork.background import running
-from groundwork.loop_watch import LoopWatch
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
+from groundwork.process.background import running
+from groundwork.process.loop_watch import LoopWatch
 from tests.servers import run_server
 
 CARD = CardSpec("test-agent", "An agent for tests.", "1.2.3", (Skill("chat", "Chat", "Talks.", ("chat",)),))

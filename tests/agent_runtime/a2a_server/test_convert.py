@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent_runtime.a2a_server import convert
 from agent_runtime.a2a_server.tasks import fold
-from agent_runtime.turns.outputs import Artifact, Data, File, Part, Text
+from agent_runtime.graph.outputs import Artifact, Data, File, Part, Text
 
 NOW = datetime.now(UTC)
 

@@ -8,8 +8,8 @@ import pytest
 
 from agent_runtime.a2a_server import convert
 from agent_runtime.a2a_server.exact import MARK
-from agent_runtime.turns.outputs import Text
-from groundwork.postgres import Pool
+from agent_runtime.graph.outputs import Text
+from groundwork.postgres.pool import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, headers, serving, text_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

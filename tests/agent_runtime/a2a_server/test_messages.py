@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Script, Served, serving, state_of, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agent_runtime.a2a_server import push
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, serving, state_of
 from tests.servers import run_server
 

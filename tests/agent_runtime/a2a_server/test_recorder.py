@@ -11,23 +11,14 @@ from a2a.types import Task, TaskState
 from langchain_core.messages import HumanMessage
 
 from agent_runtime.a2a_server import store
-from agent_runtime.a2a_server.accounts import Accounts
 from agent_runtime.a2a_server.feed import Feed
+from agent_runtime.a2a_server.live_tasks import Accounts
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.tasks import A2ATurnRequest, StoredTask, TaskEvent
 from agent_runtime.errors import ThreadWaitsForInput, TurnSuperseded
-from agent_runtime.turns.outputs import (
-    Completed,
-    NeedsInput,
-    Outcome,
-    Output,
-    Rejected,
-    Replied,
-    Text,
-    ToolCalled,
-)
+from agent_runtime.graph.outputs import Completed, NeedsInput, Outcome, Output, Rejected, Replied, Text, ToolCalled
 from agent_runtime.turns.types import Turn, TurnRequest
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agent_runtime.a2a_server.serving import chunk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

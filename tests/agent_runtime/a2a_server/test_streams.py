@@ -8,7 +8,7 @@ from a2a.types import Artifact, Part, Task, TaskArtifactUpdateEvent, TaskState, 
 
 from agent_runtime.a2a_server import feed
 from agent_runtime.a2a_server.tasks import retold
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, serving, state_of, text_message, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

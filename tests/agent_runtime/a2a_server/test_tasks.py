@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agent_runtime.a2a_server import store
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, serving, state_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

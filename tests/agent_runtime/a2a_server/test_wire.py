@@ -13,7 +13,7 @@ from a2a.helpers import new_text_message
 from a2a.types import GetTaskRequest, Role, SendMessageRequest, TaskState
 from a2a.utils.errors import TaskNotFoundError
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, headers, serving, state_of, text_message, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

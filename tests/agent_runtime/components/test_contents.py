@@ -7,11 +7,11 @@ import pytest
 
 from agent_runtime.components.contents import ComponentUnusable, ContentReader
 from agent_runtime.components.parts import Parts
-from agent_runtime.components.slots import Kind, Model, Slot
-from agent_runtime.outside import Peer
+from agent_runtime.project.outside import Peer
+from agent_runtime.project.slots import Kind, Model, Slot
+from agent_runtime.tools.connection_state import Timing
 from agent_runtime.tools.connections import Connections
-from agent_runtime.tools.standing import Timing
-from groundwork.mcp_server import McpServer
+from groundwork.outgoing.mcp_server import McpServer
 
 ENVIRONMENT = {"KEY": "secret-4711", "ADMIN_TOKEN": "admin-4711", "HOST_NAME": "mcp.test"}
 

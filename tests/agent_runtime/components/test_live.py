@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from agent_runtime.components.live import LiveSnapshot
-from agent_runtime.components.slots import Slot
 from agent_runtime.components.snapshot import Piece, Snapshot
-from agent_runtime.outside import Peer
+from agent_runtime.project.outside import Peer
+from agent_runtime.project.slots import Slot
 from agent_runtime.tools.connections import Connections, open_connections
 from agent_runtime.tools.source import Source
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_runtime.components.template import VARIABLES, BadTemplate, parse_template
+from agent_runtime.project.template import VARIABLES, BadTemplate, parse_template
 
 VALUES = {"agent_id": "a1", "agent_name": "Ada & Co", "caller": "<eve>", "date": "2026-11-28"}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agent_runtime.tools.connecting import eventually
 from tests.agents import Agent, running_agent, write_project
 

@@ -9,7 +9,7 @@ from langgraph.prebuilt import ToolNode
 from pydantic import BaseModel
 
 from agent_runtime.graph import Data, File, Text, reply, send_artifact
-from agent_runtime.turns.outputs import Artifact, Replied
+from agent_runtime.graph.outputs import Artifact, Replied
 
 
 @tool

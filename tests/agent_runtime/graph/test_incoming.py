@@ -6,7 +6,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.messages.base import message_to_dict
 
 from agent_runtime.graph.incoming import human_message
-from agent_runtime.turns.outputs import Data, File, Part, Text
+from agent_runtime.graph.outputs import Data, File, Part, Text
 
 
 def message_of(*parts: Part) -> HumanMessage:

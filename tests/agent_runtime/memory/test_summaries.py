@@ -18,7 +18,7 @@ from agent_runtime.memory.store import find_summary
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.threads.service import Threads
 from agent_runtime.threads.store import claim_thread
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 
 
 class Summariser(BaseChatModel):

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agent_runtime.card_url import CardUrl
+from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.metrics import AgentMetrics
-from agent_runtime.project import CardSpec, Project, Skill
+from agent_runtime.project.file import CardSpec, Project, Skill
 from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
 from agent_runtime.settings import AgentSettings

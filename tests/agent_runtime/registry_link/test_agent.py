@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent_runtime.errors import BadProject
-from agent_runtime.project import load_project
+from agent_runtime.project.file import load_project
 from tests.agent_runtime.tools.connecting import eventually
 from tests.agents import SCRIPTED, Agent, running_agent, write_project
 from tests.jamjet_runtime import JamjetRuntime

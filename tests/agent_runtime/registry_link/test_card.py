@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agent_runtime.project import CardSpec, Skill
+from agent_runtime.project.file import CardSpec, Skill
 from agent_runtime.registry_link.card import build_registry_card
 from tests.agent_runtime.registry_link.linking import SPEC, linked
 from tests.jamjet_runtime import JamjetRuntime

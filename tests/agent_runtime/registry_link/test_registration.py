@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from agent_runtime.card_url import CardUrl
+from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.metrics import AgentMetrics
-from groundwork.postgres import DatabaseUnavailable
+from groundwork.postgres.pool import DatabaseUnavailable
 from tests.agent_runtime.registry_link.linking import HOME, linked
 from tests.agent_runtime.tools.connecting import eventually
 from tests.jamjet_runtime import JamjetRuntime

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from agent_runtime.retention.service import Pruning, Retention
 from agent_runtime.threads.conversation import read_conversation
 from agent_runtime.threads.service import Threads
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agents import running_agent, write_project
 from tests.stock_graphs import say
 

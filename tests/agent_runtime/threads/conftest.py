@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from agent_runtime.threads.service import Threads
-from groundwork.postgres import Connection, Pool
+from groundwork.postgres.pool import Connection, Pool
 from tests.stock_graphs import say
 
 Talk = Callable[..., Awaitable[None]]

@@ -25,7 +25,7 @@ from langgraph.types import interrupt
 
 from agent_runtime.errors import InvalidValue, ThreadNotFound, ThreadNotOurs, ThreadUnreadable
 from agent_runtime.threads.messages import describe_message
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 
 TOOL_CALL = {"name": "add", "args": {"a": 1}, "id": "call-1", "type": "tool_call"}
 

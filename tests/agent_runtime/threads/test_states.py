@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from agent_runtime.threads.store import sql
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agents import SCRIPTED, Agent, running_agent, text_message, write_project
 from tests.plans import scans
 

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from agent_runtime.cli import app
+from agent_runtime.command.cli import app
 
 
 @pytest.mark.parametrize("command", ["adopt", "sweep"])

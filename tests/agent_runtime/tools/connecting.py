@@ -8,12 +8,12 @@ from typing import Any
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 
-from agent_runtime.components.slots import Slot
 from agent_runtime.components.snapshot import Piece, Snapshot
-from agent_runtime.outside import Peer
+from agent_runtime.project.outside import Peer
+from agent_runtime.project.slots import Slot
+from agent_runtime.tools.connection_state import Timing
 from agent_runtime.tools.connections import open_connections
-from agent_runtime.tools.standing import Timing
-from groundwork.mcp_server import McpServer
+from groundwork.outgoing.mcp_server import McpServer
 
 
 @asynccontextmanager

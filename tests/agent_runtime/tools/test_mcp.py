@@ -14,8 +14,8 @@ from langgraph.graph import MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
 from agent_runtime.components.snapshot import Snapshot
-from agent_runtime.tools.standing import Timing
-from groundwork.mcp_server import McpServer
+from agent_runtime.tools.connection_state import Timing
+from groundwork.outgoing.mcp_server import McpServer
 from tests.agent_runtime.tools.connecting import call_tool, connected_to, eventually
 from tests.mcp_servers import McpProcess, start_mcp_server, stdio_command
 

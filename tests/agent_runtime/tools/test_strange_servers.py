@@ -15,8 +15,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from agent_runtime.components.snapshot import Snapshot
-from agent_runtime.tools.standing import Timing
-from groundwork.mcp_server import McpServer
+from agent_runtime.tools.connection_state import Timing
+from groundwork.outgoing.mcp_server import McpServer
 from tests import strange_mcp
 from tests.agent_runtime.tools.connecting import call_tool, connected_to
 from tests.servers import run_server

@@ -10,8 +10,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, Human
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 
 from agent_runtime.graph.conversation import merge_messages
-from agent_runtime.turns.recent import RecentConversations
-from groundwork.postgres import Pool
+from agent_runtime.turns.conversation_cache import RecentConversations
+from groundwork.postgres.pool import Pool
 from tests.agents import running_agent, write_project
 
 REMEMBERS = """

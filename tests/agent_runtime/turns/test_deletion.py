@@ -5,7 +5,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agents import SCRIPTED, Agent, running_agent, write_project
 
 

@@ -8,10 +8,10 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
 from agent_runtime.graph.context import TurnContext
+from agent_runtime.graph.outputs import Artifact, Output, Text
 from agent_runtime.turns.graph_run import CHUNK_SECONDS, GraphRun, RunResult
-from agent_runtime.turns.outputs import Artifact, Output, Text
 from agent_runtime.turns.types import Turn, TurnRequest
-from groundwork.offline.model import OfflineChatModel
+from groundwork.models.offline.model import OfflineChatModel
 
 
 class Receiver:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agents import Agent, answer_text, running_agent, write_project
 
 TWO_IN_ONE_NODE = """

@@ -17,15 +17,15 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import interrupt
 from psycopg.errors import UntranslatableCharacter
 
-from agent_runtime.a2a_server.accounts import Accounts
 from agent_runtime.a2a_server.feed import Feed
+from agent_runtime.a2a_server.live_tasks import Accounts
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.errors import TurnSuperseded
+from agent_runtime.graph.outputs import Completed
 from agent_runtime.turns import write_behind
-from agent_runtime.turns.outputs import Completed
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.types import Turn, TurnRequest
-from groundwork.postgres import Pool, open_pool
+from groundwork.postgres.pool import Pool, open_pool
 from tests.agent_runtime.a2a_server.test_recorder import Notifications
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]

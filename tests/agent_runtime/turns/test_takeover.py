@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from langgraph.checkpoint.base import id as checkpoint_ids
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.agent_runtime.turns.test_deletion import begun
 from tests.agent_runtime.turns.test_order import finished, queue
 from tests.agents import SCRIPTED, running_agent, write_project

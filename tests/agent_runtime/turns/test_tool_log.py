@@ -2,8 +2,8 @@
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
+from agent_runtime.graph.outputs import Output, ToolAnswered, ToolCalled
 from agent_runtime.turns.answer import ToolLog
-from agent_runtime.turns.outputs import Output, ToolAnswered, ToolCalled
 
 
 def calls(number: str) -> AIMessage:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundwork.json_body import to_json
+from groundwork.http.json_body import to_json
 from registry.agents.cards import describe_card, read_card
 from registry.errors import InvalidRequest
 

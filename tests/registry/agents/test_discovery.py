@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from groundwork.fetch import OutgoingPolicy, open_client
+from groundwork.outgoing.fetch import OutgoingPolicy, open_client
 from registry.agents.cards import Card, describe_card
 from registry.agents.discovery import Discovery, open_discovery
 from registry.errors import AgentUnreachable, InvalidRequest

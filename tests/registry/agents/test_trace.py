@@ -1,8 +1,8 @@
 """What went on with an agent."""
 
 from registry.access import COMMAND_LINE
-from registry.engine.visits import Event
 from registry.executions import store
+from registry.executions.events import Event
 from tests.registry.agents.agents import run_agent
 from tests.registry.engine.executions import start
 from tests.registry.engine.workflows import STEP, document

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from groundwork.postgres import Connection, Pool
+from groundwork.postgres.pool import Connection, Pool
 from registry.access import COMMAND_LINE, Principal
 from registry.audit.store import append_entry
 

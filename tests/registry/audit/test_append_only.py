@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from groundwork.postgres import Pool, open_pool
+from groundwork.postgres.pool import Pool, open_pool
 from registry.access import COMMAND_LINE
 from registry.audit.models import AuditQuery
 from registry.audit.service import Audit

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from groundwork.postgres import Pool, open_pool
+from groundwork.postgres.pool import Pool, open_pool
 from registry.audit.chain import ChainReport, Mark
 from registry.audit.service import Audit
 from tests.registry.audit.logs import tamper, write_entries

@@ -3,7 +3,7 @@
 import json
 import re
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.registry.audit.logs import actor, tamper, write_entries, write_entry
 from tests.registry.cli.commands import registry_command
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from registry.access import COMMAND_LINE
 from registry.executions.models import ExecutionRow, StoredEvent, show_execution_id
-from registry.service import Registry
+from registry.runtime import Registry
 
 
 async def start(registry: Registry, document: Mapping[str, Any], **given: Any) -> str:

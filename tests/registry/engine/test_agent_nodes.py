@@ -12,11 +12,11 @@ import pytest
 from a2a.helpers import new_data_part
 from a2a.types import Part
 
-from groundwork.a2a_answers import SentData
-from groundwork.postgres import Connection
+from groundwork.outgoing.a2a_answers import SentData
+from groundwork.postgres.pool import Connection
 from registry.access import COMMAND_LINE
 from registry.agents import store
-from registry.engine.outside.a2a import _value
+from registry.outbound.a2a import _value
 from scaffold import write as scaffold
 from scaffold.plan import Answers, Template, build_plan
 from tests.agent_runtime.tools.test_peers import running_peer

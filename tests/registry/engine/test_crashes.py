@@ -17,7 +17,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from tests.processes import ServiceProcess, registry_process, worker_process
 from tests.registry.engine.executions import events_of, start, until
 from tests.registry.engine.slow_model import SlowModel, running_slow_model

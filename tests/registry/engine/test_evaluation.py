@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from registry.access import COMMAND_LINE
 from registry.engine.executors.scoring import read_score
-from registry.engine.models import Models, open_models
-from registry.engine.visits import Completed, Failed
-from registry.service import Registry
+from registry.executions.events import Completed, Failed
+from registry.outbound.models import Models, open_models
+from registry.runtime import Registry
 from tests.registry.engine.executions import events_of, start, story, until
 from tests.registry.engine.model_server import ModelServer, running_model_server, seam_answer
 from tests.registry.engine.visits import run, settings, visit_of

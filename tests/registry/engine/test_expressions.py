@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry.engine.expressions import BadExpression, parse_expression
+from registry.workflows.expressions import BadExpression, parse_expression
 
 SCOPE = {
     "state": {

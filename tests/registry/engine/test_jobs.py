@@ -6,8 +6,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from groundwork.postgres import DatabaseUnavailable, Pool
-from registry.engine.jobs import Jobs
+from groundwork.postgres.pool import DatabaseUnavailable, Pool
+from registry.queue.jobs import Jobs
 
 
 async def test_a_connection_that_is_cut_before_a_job_is_queued_means_that_the_database_is_away(

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from groundwork.postgres import Pool
-from registry.engine.models import Models
-from registry.engine.visits import Completed, Failed
+from groundwork.postgres.pool import Pool
+from registry.executions.events import Completed, Failed
+from registry.outbound.models import Models
 from tests.mcp_servers import McpProcess, free_port, start_mcp_server, stdio_command
 from tests.registry.engine.executions import start, story, until
 from tests.registry.engine.visits import run, settings, visit_of

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from registry.access import COMMAND_LINE
-from registry.engine.models import Models, open_models
-from registry.engine.visits import Completed, Failed, Outcome
+from registry.executions.events import Completed, Failed, Outcome
+from registry.outbound.models import Models, open_models
 from registry.tenants.models import TenantChanges
 from registry.tenants.service import Tenants
 from tests.registry.engine.executions import events_of, start, until

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from registry.engine.model_calls import (
+from registry.outbound.model_calls import (
     BadMessages,
     ModelCallFailed,
     ModelRequest,
@@ -15,8 +15,8 @@ from registry.engine.model_calls import (
     system,
     user,
 )
-from registry.engine.model_providers import split_model_id
-from registry.engine.models import Models, open_models
+from registry.outbound.model_providers import split_model_id
+from registry.outbound.models import Models, open_models
 from tests.registry.engine.model_server import ModelServer, openai_answer, running_model_server, seam_answer
 from tests.registry.engine.visits import settings
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from registry.access import COMMAND_LINE
-from registry.engine.models import Models
 from registry.engine.policies import (
     BadPolicy,
     Policies,
@@ -17,7 +16,8 @@ from registry.engine.policies import (
     tool_verdict,
     violations,
 )
-from registry.engine.visits import Completed, Failed, Outcome
+from registry.executions.events import Completed, Failed, Outcome
+from registry.outbound.models import Models
 from registry.tenants.models import TenantChanges
 from registry.tenants.service import Tenants
 from registry.workflows.specs import Policy

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from groundwork.postgres import DatabaseUnavailable
+from groundwork.postgres.pool import DatabaseUnavailable
 from registry.access import COMMAND_LINE
 from registry.engine.drive import Driver
-from registry.engine.equipment import Equipment
 from registry.engine.executors import EXECUTORS
-from registry.engine.models import open_models
-from registry.engine.outside.reach import open_outside
+from registry.engine.toolbox import Equipment
 from registry.executions import store
 from registry.executions.models import read_execution_id
-from registry.service import Registry
+from registry.outbound.clients import open_outside
+from registry.outbound.models import open_models
+from registry.runtime import Registry
 from tests.registry.engine.executions import events_of, start
 from tests.registry.engine.workflows import STEP, branches, document
 from tests.registry.registries import Served, running_registry

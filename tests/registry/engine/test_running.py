@@ -7,13 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from groundwork.postgres import Connection
+from groundwork.postgres.pool import Connection
 from registry.access import COMMAND_LINE
-from registry.engine import starting, sweep
-from registry.engine.jobs import Jobs
+from registry.engine import sweep
 from registry.errors import Conflict
+from registry.executions import starting
 from registry.executions.models import ExecutionRow, show_execution_id
-from registry.service import Registry
+from registry.queue.jobs import Jobs
+from registry.runtime import Registry
 from tests.registry.engine.executions import events_of, seen, start, story, until
 from tests.registry.engine.slow_model import running_slow_model
 from tests.registry.engine.workflows import STEP, branches, document

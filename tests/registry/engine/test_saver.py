@@ -7,8 +7,8 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
-from groundwork.checkpoint_rows import CheckpointRows
-from groundwork.postgres import Pool
+from groundwork.postgres.checkpoint_rows import CheckpointRows
+from groundwork.postgres.pool import Pool
 from registry.engine.saver import ExecutionSaver
 from registry.executions.models import read_execution_id
 from tests.registry.engine.workflows import STEP, document

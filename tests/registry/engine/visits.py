@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from groundwork.postgres import Pool
-from registry.engine.equipment import Equipment
+from groundwork.postgres.pool import Pool
 from registry.engine.executors import EXECUTORS
-from registry.engine.jobs import Jobs
-from registry.engine.models import Models
-from registry.engine.outside.reach import Outside
 from registry.engine.plan import Plan
-from registry.engine.visits import ExecutionRef, Outcome, Visit
+from registry.engine.toolbox import Equipment
+from registry.engine.visits import Visit
+from registry.executions.events import ExecutionRef, Outcome
+from registry.outbound.clients import Outside
+from registry.outbound.models import Models
+from registry.queue.jobs import Jobs
 from registry.settings import RegistrySettings
 from registry.workflows.validation import read_workflow
 

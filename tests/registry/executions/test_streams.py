@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
-from groundwork.postgres import Pool
-from registry.events import routes
+from groundwork.postgres.pool import Pool
 from registry.events import stream as streams
+from registry.http import events as event_routes
 from tests.processes import registry_process
 from tests.registry.executions.runs import REVIEW, TWO_STEPS, approve, events_of, paused, start, until
 from tests.registry.executions.streams import following
@@ -152,7 +152,7 @@ async def first_lines(answer, count):
 
 
 async def test_a_stream_ends_when_its_token_is_revoked(registry, waiting, monkeypatch):
-    monkeypatch.setattr(routes, "KEEP_ALIVE_SECONDS", 0.2)
+    monkeypatch.setattr(event_routes, "KEEP_ALIVE_SECONDS", 0.2)
     monkeypatch.setattr(streams, "KEEP_ALIVE_SECONDS", 0.2)
     made = (await registry.http.post("/tokens", json={"role": "viewer"})).json()
     viewer = await registry.client(made["token"])

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from groundwork.postgres import open_pool
+from groundwork.postgres.pool import open_pool
 from registry.tokens.service import Tokens
 from tests.processes import ROOT
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from groundwork.postgres import Pool
+from groundwork.postgres.pool import Pool
 from registry.workers.lease import open_worker_lease
 from tests.registry.executions.runs import TWO_STEPS, start
 from tests.registry.registries import Served

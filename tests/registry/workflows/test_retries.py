@@ -3,7 +3,7 @@
 import pytest
 
 from registry.engine.retries import next_attempt_after
-from registry.engine.visits import Failed
+from registry.executions.events import Failed
 from registry.workflows.specs import RetryPolicy
 from registry.workflows.validation import read_workflow
 from tests.registry.workflows.samples import ir

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from agent_runtime.components.snapshot import Snapshot
-from agent_runtime.tools.standing import Timing
-from groundwork.mcp_server import McpServer
-from groundwork.offline.model import OfflineChatModel
+from agent_runtime.tools.connection_state import Timing
+from groundwork.models.offline.model import OfflineChatModel
+from groundwork.outgoing.mcp_server import McpServer
 from tests.agent_runtime.tools.connecting import call_tool, connected_to
 from tests.agent_runtime.tools.test_elicitation import CALLING, asked, connected_agent, say
 from tests.agents import answer_text, write_project

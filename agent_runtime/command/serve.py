@@ -1,0 +1,109 @@
+"""`agent-runtime serve`: settings and a directory in, a running process out."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from socket import socket
+
+from fastapi import APIRouter
+
+from admin_api.router import admin_router
+from agent_runtime.app import create_admin_app, create_app
+from agent_runtime.project.file import load_project
+from agent_runtime.runtime import AgentRuntime, open_runtime
+from agent_runtime.settings import AgentSettings
+from groundwork.http.load import Load
+from groundwork.http.serving import Listener, bind, serve, url_of
+from groundwork.process.background import running
+from groundwork.process.settings import near_misses, secrets_in
+from groundwork.telemetry.logs import configure_logging
+from groundwork.telemetry.tracing import open_tracing
+
+logger = logging.getLogger(__name__)
+
+
+async def serve_agent(
+    settings: AgentSettings,
+    directory: Path,
+    *,
+    env_file: Path | None = None,
+    migrate: bool = True,
+    database: Awaitable[str] | None = None,
+    graph: str | None = None,
+    read_settings: Callable[[], AgentSettings] | None = None,
+) -> None:
+    """Serve the project in `directory` until a signal; a changed card URL is written to `env_file`. `database` and
+    `read_settings` are those of `open_runtime`, `graph` that of `load_project`; at SIGHUP tokens are read again.
+
+    Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
+    """
+    project = load_project(directory, graph=graph)
+    given, settings = settings, settings.named_after(directory)
+    configure_logging(
+        settings.log_level, settings.log_format, [*settings.secrets, *project.secrets, *secrets_in(os.environ)]
+    )
+    for line in near_misses(AgentSettings):
+        logger.warning("%s", line)
+    with bind(settings.host, settings.port) as agent_socket:
+        public_url = settings.public_agent_url or url_of(agent_socket)
+        async with (
+            open_tracing(settings.agent_id or project.card.name),
+            open_runtime(
+                settings,
+                project,
+                public_url=public_url,
+                env_file=env_file,
+                migrate=migrate,
+                database=database,
+                read_settings=read_settings,
+            ) as runtime,
+            running("announce-registry", partial(_announce_registry, runtime)),
+        ):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, runtime.secrets.read_again)
+            if settings.admin_has_own_listener:
+                with bind(*settings.admin_address) as admin_socket:
+                    admin = Listener(create_admin_app(runtime, [_admin(runtime)]), admin_socket)
+                    agent = Listener(create_app(runtime), agent_socket)
+                    _announce(runtime, given, agent_socket, admin_socket)
+                    await serve([agent, admin], settings.shutdown_grace_seconds, runtime.begin_stop)
+            else:
+                agent = Listener(create_app(runtime, [_admin(runtime)]), agent_socket)
+                _announce(runtime, given, agent_socket, agent_socket)
+                await serve([agent], settings.shutdown_grace_seconds, runtime.begin_stop)
+
+
+def _admin(runtime: AgentRuntime) -> APIRouter:
+    settings = runtime.settings
+    load = Load(settings.max_requests, runtime.pool)
+    runtime.metrics.watch_refusals("admin", lambda: load.refused)
+    return admin_router(
+        runtime,
+        token=runtime.secrets.admin,
+        allowed_hosts=[*settings.admin_allowed_hosts, settings.admin_address[0]],
+        max_body_bytes=settings.admin_max_body_bytes,
+        load=load,
+    )
+
+
+def _announce(runtime: AgentRuntime, given: AgentSettings, agent: socket, admin: socket) -> None:
+    name = runtime.agent_id or "(AGENT_ID is empty: conversations are not kept)"
+    if runtime.agent_id != given.agent_id:
+        name = f"{name} (the directory's name: AGENT_ID is not set)"
+    logger.info("agent      %s", name)
+    logger.info("card       %s, advertised as %s", url_of(agent), runtime.card_url.url)
+    logger.info("admin API  %s/api/v1/status", url_of(admin))
+    logger.info("data       %s", runtime.database)
+    logger.info("model      %s", runtime.settings.model or "built-in offline model (AGENT_MODEL is not set)")
+
+
+async def _announce_registry(runtime: AgentRuntime) -> None:
+    """The last line of the announcement; beside the serving, which does not wait for a registry."""
+    if runtime.registry is None:
+        logger.info("registry   none (REGISTRY_URL is not set)")
+    else:
+        outcome = await runtime.registry.reached(within_seconds=3)
+        logger.info("registry   %s (%s)", runtime.registry.url, outcome)

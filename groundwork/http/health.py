@@ -1,0 +1,68 @@
+"""What orchestrators and collectors ask of every service: is it up, can it work, how has it been."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, disable_created_metrics, generate_latest
+from pydantic import BaseModel
+
+from groundwork.postgres.pool import DatabaseUnavailable
+
+READY_SECONDS = 2.0
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    status: Literal["ready"] = "ready"
+
+
+class Unreadiness(BaseModel):
+    status: Literal["unavailable"] = "unavailable"
+    reason: str
+
+
+_NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Unreadiness, "description": "The database is away"}}
+_METRICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+
+def health_routes(ready: Callable[[], Awaitable[None]], registry: CollectorRegistry) -> APIRouter:
+    """`GET /healthz`, `/readyz` and `/metrics`, for everybody who can reach the server.
+
+    `ready` raises `DatabaseUnavailable` when the service cannot work; more than two seconds count as that.
+    """
+    # The library's own switch, for the whole process. Otherwise each counter has a gauge beside it that says when
+    # it was made, which doubles the series.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library says nothing of types here
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz", summary="The process is up")
+    async def healthz() -> Health:
+        return Health()
+
+    @router.get("/readyz", summary="The service can work", response_model=Readiness, responses=_NOT_READY)
+    async def readyz() -> Readiness | JSONResponse:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await ready()
+        except TimeoutError:
+            return _unavailable(f"the database did not answer within {READY_SECONDS:g} seconds")
+        except DatabaseUnavailable:
+            # Not the error's text: it may name the database's address, and anybody may ask.
+            return _unavailable("the database cannot be reached")
+        return Readiness()
+
+    @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response, responses=_METRICS)
+    async def get_metrics() -> Response:
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router
+
+
+def _unavailable(reason: str) -> JSONResponse:
+    return JSONResponse(Unreadiness(reason=reason).model_dump(), status_code=503)

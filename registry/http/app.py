@@ -1,0 +1,157 @@
+"""The registry as an ASGI app."""
+
+import time
+from importlib.metadata import version
+from typing import Literal
+
+from pydantic import BaseModel
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from groundwork.http.asgi import BodyLimit, HeadAsGet, RequestId
+from groundwork.http.health import health_routes
+from groundwork.http.load import Load, LoadLimit
+from groundwork.http.openapi import DocumentedApp
+from groundwork.telemetry.tracing import traced
+from registry.access import Role
+from registry.agents.lifecycle import Status as AgentStatus
+from registry.agents.models import Direction
+from registry.agents.models import Health as AgentHealth
+from registry.artifacts.service import MAX_BYTES as MAX_ARTIFACT_BYTES
+from registry.checks import Flag
+from registry.components.models import Kind, State, UseStatus
+from registry.executions.models import Status as ExecutionStatus
+from registry.http import (
+    agents,
+    artifacts,
+    audit,
+    components,
+    cron,
+    did,
+    events,
+    executions,
+    tenants,
+    tokens,
+    work_items,
+    workers,
+    workflows,
+)
+from registry.http.errors import JsonResponse, add_error_handlers, refuse_body, respond_to
+from registry.http.event_shapes import Form
+from registry.http.execution_shapes import Decision
+from registry.http.heartbeats import HeartbeatDoor
+from registry.http.jamjet_prefix import JamJetPrefix
+from registry.metrics import RegistryMetrics
+from registry.runtime import Registry
+from registry.tenants.models import Status as TenantStatus
+from registry.tokens.models import Status as TokenStatus
+from registry.workers.models import WorkerStatus
+
+VERSION = version("agent-sidecar")
+
+_ROUTERS = (
+    agents.router,
+    components.reporting_router,
+    components.reading_router,
+    components.router,
+    audit.router,
+    tenants.router,
+    tokens.router,
+    workers.router,
+    work_items.router,
+    workflows.router,
+    executions.router,
+    events.router,
+    cron.router,
+    artifacts.router,
+    did.router,
+)
+
+_ENUMS = {
+    "AgentHealth": AgentHealth,
+    "AgentStatus": AgentStatus,
+    "ComponentKind": Kind,
+    "ComponentState": State,
+    "ComponentUseStatus": UseStatus,
+    "Decision": Decision,
+    "EventForm": Form,
+    "ExecutionStatus": ExecutionStatus,
+    "Flag": Flag,
+    "Role": Role,
+    "TenantStatus": TenantStatus,
+    "TokenStatus": TokenStatus,
+    "TraceDirection": Direction,
+    "WorkerStatus": WorkerStatus,
+}
+"""By their names in the OpenAPI document."""
+
+
+class RegistryHealth(BaseModel):
+    status: Literal["ok"] = "ok"
+    version: str = VERSION
+
+
+def create_app(registry: Registry) -> ASGIApp:
+    """The app that clients of the registry reach."""
+    app = DocumentedApp(title="Agent registry", version=VERSION, redirect_slashes=False, enums=_ENUMS)
+    app.state.registry = registry
+    add_error_handlers(app)
+    app.add_api_route(
+        "/health", get_health, tags=["operations"], summary="The process is up", response_model=RegistryHealth
+    )
+    app.include_router(health_routes(registry.check_ready, registry.metrics.registry))
+    for router in _ROUTERS:
+        app.include_router(router)
+    limit = registry.settings.jamjet_max_body_bytes
+
+    def limit_for(scope: Scope) -> int:
+        return max(limit, MAX_ARTIFACT_BYTES) if scope["path"].startswith("/artifacts") else limit
+
+    load = Load(registry.settings.max_requests, registry.pool)
+    registry.metrics.watch_refusals(lambda: load.refused)
+    limited = LoadLimit(HeartbeatDoor(app, registry), load, _is_work, respond_to)
+    counted = _Counted(BodyLimit(limited, limit_for, refuse_body), registry.metrics)
+    return RequestId(HeadAsGet(JamJetPrefix(traced(counted))))
+
+
+def _is_work(scope: Scope) -> bool:
+    """Whoever looks after the registry is answered in any case, and so is a sign of life: it costs little, and
+    without it whoever sends it would be taken for dead."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path not in _LOOKED_AFTER and not path.endswith("/heartbeat")
+
+
+_LOOKED_AFTER = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json"})
+
+
+async def get_health() -> JsonResponse:
+    return JsonResponse(RegistryHealth().model_dump())
+
+
+class _Counted:
+    """Counts requests by route, status and time."""
+
+    def __init__(self, app: ASGIApp, metrics: RegistryMetrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status, started = 500, time.monotonic()
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_see)
+        finally:
+            route = str(scope.get("route_path") or getattr(scope.get("route"), "path", "(none)"))
+            method = scope["method"] if scope["method"] in _METHODS else "(other)"
+            self.metrics.request_answered(method, route, status, time.monotonic() - started)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

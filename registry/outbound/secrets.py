@@ -1,0 +1,121 @@
+"""The secrets that workflows name: read where the operator allows it, and sent where they are meant to go."""
+
+import asyncio
+import base64
+import fnmatch
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import httpx
+
+from groundwork.outgoing.fetch import FetchFailed, OutgoingPolicy, fetch
+from groundwork.outgoing.masking import Mask
+from registry.agents.cards import origin_of
+from registry.outbound.failures import OutsideFailed, fetch_failed
+from registry.workflows.specs import Auth
+
+_EARLY_SECONDS = 30.0
+"""A token is not used in the last moments of its life."""
+_SHORT_LIFE_SECONDS = 300.0
+"""Of a token that does not say when it expires."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Headers that let a caller in, at one origin and nowhere else."""
+
+    origin: tuple[str, str | None, int | None] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mask: Mask = field(default_factory=Mask, repr=False)
+
+    def for_url(self, url: str) -> Mapping[str, str]:
+        return self.headers if self.origin is not None and origin_of(url) == self.origin else {}
+
+
+class Secrets:
+    """Reads no variable of the environment but those whose names the operator has allowed: a workflow could send
+    the value of any other wherever it likes."""
+
+    def __init__(self, allowed: Sequence[str], client: httpx.AsyncClient, policy: OutgoingPolicy) -> None:
+        self._allowed = [re.compile(fnmatch.translate(pattern)) for pattern in allowed]
+        self._client = client
+        self._policy = policy
+        self._tokens: dict[tuple[str, str], tuple[str, float]] = {}
+
+    async def credentials(self, auth: Auth | None, url: str) -> Credentials:
+        """For the server at `url`. Raises `OutsideFailed`."""
+        if auth is None:
+            return Credentials()
+        if auth.type == "api_key":
+            assert auth.header is not None
+            key = self._read(auth.key_env)
+            return Credentials(origin_of(url), {auth.header: key}, Mask([key]))
+        token = self._read(auth.token_env) if auth.type == "bearer" else await self._ask_for_token(auth)
+        return Credentials(origin_of(url), {"Authorization": f"Bearer {token}"}, Mask([token]))
+
+    def _read(self, name: str | None) -> str:
+        assert name is not None, "an Auth has the names that its type needs"
+        if not any(pattern.fullmatch(name) for pattern in self._allowed):
+            raise OutsideFailed(f"workflows may not read {name}: it is not among JAMJET_SECRET_ENV")
+        value = os.environ.get(name, "").strip()
+        if not value:
+            raise OutsideFailed(f"the environment variable {name} is not set where the worker runs")
+        if not value.isascii() or not value.isprintable():
+            raise OutsideFailed(f"the environment variable {name} has characters that no header can have")
+        return value
+
+    async def _ask_for_token(self, auth: Auth) -> str:
+        """A token by OAuth 2's client credentials, kept for as long as it lives."""
+        assert auth.token_url is not None
+        client_id, client_secret = self._read(auth.client_id_env), self._read(auth.client_secret_env)
+        now = asyncio.get_running_loop().time()
+        token, expires_at = self._tokens.get((auth.token_url, client_id), ("", 0.0))
+        if now < expires_at:
+            return token
+        basic = base64.b64encode(f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}".encode()).decode()
+        token, seconds = await self._fetch_token(auth.token_url, f"Basic {basic}")
+        self._tokens[auth.token_url, client_id] = token, now + seconds - _EARLY_SECONDS
+        return token
+
+    async def _fetch_token(self, url: str, authorization: str) -> tuple[str, float]:
+        headers = {
+            "Authorization": authorization,
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        content = b"grant_type=client_credentials"
+        try:
+            answer = await fetch(self._client, "POST", url, policy=self._policy, headers=headers, content=content)
+        except FetchFailed as error:
+            raise fetch_failed(error) from error
+        host = httpx.URL(url).host
+        if answer.status != 200:
+            retryable = answer.status >= 500
+            kind = "server_error" if retryable else "error"
+            raise OutsideFailed(f"{host} gave no token: {answer.status}", retryable=retryable, kind=kind)
+        try:
+            told = json.loads(answer.body)
+            return str(told["access_token"]), float(told.get("expires_in") or _SHORT_LIFE_SECONDS)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise OutsideFailed(f"{host} gave no token: its answer makes no sense") from None
+
+
+class AgentTokens:
+    """The bearer tokens of registered agents, by the origins that the operator has given them for."""
+
+    def __init__(self, tokens: Mapping[str, str]) -> None:
+        self.replace(tokens)
+
+    def replace(self, tokens: Mapping[str, str]) -> None:
+        """Use these from the next call on."""
+        self._tokens = {origin_of(origin): token for origin, token in tokens.items()}
+
+    def credentials(self, url: str) -> Credentials:
+        token = self._tokens.get(origin_of(url))
+        if token is None:
+            return Credentials()
+        return Credentials(origin_of(url), {"Authorization": f"Bearer {token}"}, Mask([token]))

@@ -1,0 +1,30 @@
+"""How much work waits for workers: measured now and then, as it is the same for all processes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.sql import Queries
+from groundwork.process.background import running
+from groundwork.process.repeating import repeat
+from registry.metrics import RegistryMetrics
+
+sql = Queries("registry.queue")
+
+_SECONDS = 10.0
+
+
+@asynccontextmanager
+async def watching_backlog(pool: Pool, metrics: RegistryMetrics) -> AsyncIterator[None]:
+    """Keeps the metrics up to date while the block runs."""
+
+    async def measure() -> None:
+        with database_errors():
+            async with pool.connection() as conn:
+                row = await (await conn.execute(sql.measure_backlog)).fetchone()
+        assert row is not None
+        metrics.set_backlog(row["jobs"], row["longest_wait"])
+
+    async with running("backlog", partial(repeat, measure, _SECONDS, "the backlog is not measured")):
+        yield

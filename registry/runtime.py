@@ -1,0 +1,130 @@
+"""Everything a running registry holds: who opens it, in which order, and who closes it."""
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from groundwork.http.hosts import OwnHosts
+from groundwork.postgres.pool import Pool, check_database
+from groundwork.process.background import running
+from groundwork.process.repeating import repeat
+from groundwork.process.shutdown import Grace
+from registry.agents.discovery import open_discovery
+from registry.agents.liveness import watching_agents
+from registry.agents.probes import probing_agents
+from registry.agents.service import Agents
+from registry.artifacts.service import Artifacts
+from registry.audit.refusals import FLUSH_SECONDS
+from registry.audit.service import Audit
+from registry.components.service import Components
+from registry.cron.service import CronJobs
+from registry.data import describe_database
+from registry.database import check_database_ready, open_registry_pool, prepare_database
+from registry.engine.worker import open_worker
+from registry.events.stream import EventStreams
+from registry.executions.service import Executions
+from registry.metrics import RegistryMetrics
+from registry.outbound.secrets import AgentTokens
+from registry.queue.backlog import watching_backlog
+from registry.queue.jobs import Jobs
+from registry.settings import RegistrySettings
+from registry.tenants.service import Tenants
+from registry.tokens.service import Tokens
+from registry.work_items.service import WorkItems
+from registry.workers.service import Workers
+from registry.workflows.service import Workflows
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One running registry process. Any number of them work on one database; each sees what the others do."""
+
+    settings: RegistrySettings
+    public_url: str
+    database: str
+    """Where the data is, in words."""
+    pool: Pool
+    own_hosts: OwnHosts
+    agents: Agents
+    artifacts: Artifacts
+    audit: Audit
+    components: Components
+    cron_jobs: CronJobs
+    events: EventStreams
+    executions: Executions
+    tenants: Tenants
+    tokens: Tokens
+    workers: Workers
+    workflows: Workflows
+    work_items: WorkItems
+    metrics: RegistryMetrics
+    grace: Grace
+
+    async def check_ready(self) -> None:
+        """Raises `DatabaseUnavailable` when the registry could not answer now."""
+        await check_database(self.pool)
+
+    def begin_to_stop(self) -> None:
+        """To be called before open requests are waited for: whoever follows an execution would not go so soon."""
+        self.grace.begin()
+        self.events.stop()
+
+
+@asynccontextmanager
+async def open_registry(
+    settings: RegistrySettings,
+    *,
+    public_url: str = "",
+    migrate: bool = True,
+    worker: bool = True,
+    database: Awaitable[str] | None = None,
+    agent_tokens: AgentTokens | None = None,
+) -> AsyncIterator[Registry]:
+    """Opens a registry, and closes it in reverse: its loops end first, the database goes last.
+
+    `public_url` is where others reach it, when that is not what the settings say. With a `worker` the process also
+    runs executions. `database` is that of `open_registry_pool`, `agent_tokens` those of `open_worker`.
+    Raises `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaNotReady`, `SchemaTooNew`.
+    """
+    metrics = RegistryMetrics()
+    grace = Grace(settings.shutdown_grace_seconds)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_registry_pool(settings, "registry", database))
+        if migrate:
+            await prepare_database(pool)
+        else:
+            await check_database_ready(pool, settings)
+        metrics.watch_pool(pool)
+        jobs = Jobs()
+        await jobs.open(pool)
+        discovery = await stack.enter_async_context(open_discovery(settings))
+        await stack.enter_async_context(watching_agents(pool, settings, metrics))
+        await stack.enter_async_context(watching_backlog(pool, metrics))
+        await stack.enter_async_context(probing_agents(pool, discovery, settings))
+        if worker:
+            await stack.enter_async_context(open_worker(settings, pool, jobs, grace, agent_tokens))
+        executions, audit = Executions(pool, jobs), Audit(pool)
+        flushing = partial(repeat, audit.refusals.flush, FLUSH_SECONDS, "refused writes are not counted")
+        await stack.enter_async_context(running("audit-refusals", flushing))
+        yield Registry(
+            settings=settings,
+            public_url=public_url or settings.public_url,
+            database=describe_database(settings),
+            pool=pool,
+            own_hosts=OwnHosts(),
+            agents=Agents(pool, settings, discovery, metrics),
+            artifacts=Artifacts(pool),
+            audit=audit,
+            components=Components(pool),
+            cron_jobs=CronJobs(pool),
+            events=EventStreams(executions),
+            executions=executions,
+            tenants=Tenants(pool),
+            tokens=Tokens(pool),
+            workers=Workers(pool),
+            workflows=Workflows(pool),
+            work_items=WorkItems(pool, jobs),
+            metrics=metrics,
+            grace=grace,
+        )
