@@ -67,9 +67,10 @@ wheel: venv  ## build the wheel into dist/, for projects and containers elsewher
 	@$(python) -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/agent_sidecar-*.whl
 
-lint: venv  ## ruff and mypy --strict on everything
+lint: venv  ## ruff, mypy --strict and the import layers, on everything
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
+	@.venv/bin/lint-imports --no-cache
 	@$(python) -m mypy
 
 format: venv  ## let ruff put everything into shape

@@ -15,7 +15,7 @@ from agent_runtime.metrics import AgentMetrics
 from agent_runtime.project.graph import GraphSource
 from agent_runtime.retention.service import Retention
 from agent_runtime.settings import AgentSettings
-from agent_runtime.turns.conversation_cache import RecentConversations
+from agent_runtime.turns.conversation_cache import ConversationCache
 from agent_runtime.turns.graph_run import GraphRun, Put, RunResult
 from agent_runtime.turns.reports import report_end, reporting
 from agent_runtime.turns.saver import Durability, TurnSaver
@@ -36,7 +36,7 @@ class _GraphRunner:
         pool: Pool,
         memory: LiveMemoryConfig,
         components: Components,
-        recent: RecentConversations,
+        recent: ConversationCache,
         summaries: Summaries,
         retention: Retention | None,
         metrics: AgentMetrics,

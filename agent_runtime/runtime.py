@@ -24,7 +24,7 @@ from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
 from agent_runtime.project.file import Project
 from agent_runtime.project.graph import open_graph
-from agent_runtime.project.outside import REGISTRY_NAME
+from agent_runtime.project.outbound import REGISTRY_NAME
 from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
 from agent_runtime.retention.service import Retention
@@ -32,7 +32,7 @@ from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import open_connections
 from agent_runtime.turns.containment import install_containment
-from agent_runtime.turns.conversation_cache import RecentConversations
+from agent_runtime.turns.conversation_cache import ConversationCache
 from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.graph_run import Graph, delta_channels
 from agent_runtime.turns.lease import open_lease
@@ -42,7 +42,7 @@ from groundwork.postgres.dsn import mask_password
 from groundwork.postgres.pool import Pool, check_database, open_pool
 from groundwork.process.background import running
 from groundwork.process.loop_watch import LoopWatch
-from groundwork.process.shutdown import Grace
+from groundwork.process.shutdown import ShutdownPeriod
 
 logger = logging.getLogger(__name__)
 
@@ -62,13 +62,13 @@ class AgentRuntime:
     turns: Turns
     live_settings: LiveSettings
     components: Components
-    recent: RecentConversations
+    recent: ConversationCache
     summaries: Summaries
     a2a: A2AServer
     metrics: AgentMetrics
     registry: RegistryLink | None
     """Whether the agent is registered, and where; `None` when it has no registry."""
-    grace: Grace
+    grace: ShutdownPeriod
     secrets: LiveSecrets
 
     @property
@@ -136,7 +136,7 @@ async def open_runtime(
     memory = LiveMemoryConfig(settings.memory)
     card_url = CardUrl(public_url, env_file)
     metrics = AgentMetrics()
-    grace = Grace(settings.shutdown_grace_seconds)
+    grace = ShutdownPeriod(settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
         graphs = await stack.enter_async_context(open_graph(project))
         graph = graphs.graph
@@ -182,7 +182,7 @@ async def open_runtime(
         summaries = Summaries(pool, lambda: components.live.current.model, memory)
         stack.push_async_exit(_draining(summaries, grace))
         a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url, secrets.callers))
-        recent = RecentConversations(settings.conversation_cache_mb * 1024 * 1024)
+        recent = ConversationCache(settings.conversation_cache_mb * 1024 * 1024)
         retention = _retention(settings, graph, pool, metrics)
         if retention is not None:
             await stack.enter_async_context(running("retention", retention.sweep))
@@ -257,7 +257,7 @@ class _Drainable(Protocol):
     async def drain(self, seconds: float) -> None: ...
 
 
-def _draining(work: _Drainable, grace: Grace) -> Callable[..., Awaitable[None]]:
+def _draining(work: _Drainable, grace: ShutdownPeriod) -> Callable[..., Awaitable[None]]:
     """An exit that lets work end, unless we are told to stop at once, which arrives as a cancellation."""
 
     async def drain(kind: type[BaseException] | None, *_: object) -> None:
@@ -266,7 +266,7 @@ def _draining(work: _Drainable, grace: Grace) -> Callable[..., Awaitable[None]]:
     return drain
 
 
-def _forget(turns: Turns, recent: RecentConversations, thread_ids: Sequence[str]) -> None:
+def _forget(turns: Turns, recent: ConversationCache, thread_ids: Sequence[str]) -> None:
     """What this process does for threads that are deleted ends, and then what it remembers of them is gone."""
     turns.forget(thread_ids)
     for thread_id in thread_ids:

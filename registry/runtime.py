@@ -9,7 +9,7 @@ from groundwork.http.hosts import OwnHosts
 from groundwork.postgres.pool import Pool, check_database
 from groundwork.process.background import running
 from groundwork.process.repeating import repeat
-from groundwork.process.shutdown import Grace
+from groundwork.process.shutdown import ShutdownPeriod
 from registry.agents.discovery import open_discovery
 from registry.agents.liveness import watching_agents
 from registry.agents.probes import probing_agents
@@ -59,7 +59,7 @@ class Registry:
     workflows: Workflows
     work_items: WorkItems
     metrics: RegistryMetrics
-    grace: Grace
+    grace: ShutdownPeriod
 
     async def check_ready(self) -> None:
         """Raises `DatabaseUnavailable` when the registry could not answer now."""
@@ -88,7 +88,7 @@ async def open_registry(
     Raises `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaNotReady`, `SchemaTooNew`.
     """
     metrics = RegistryMetrics()
-    grace = Grace(settings.shutdown_grace_seconds)
+    grace = ShutdownPeriod(settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_registry_pool(settings, "registry", database))
         if migrate:

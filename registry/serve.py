@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from groundwork.http.serving import Listener, bind, serve, until_signal, url_of
 from groundwork.process.settings import BadSetting, load_settings, near_misses, secrets_in
-from groundwork.process.shutdown import Grace
+from groundwork.process.shutdown import ShutdownPeriod
 from groundwork.telemetry.logs import configure_logging, hide
 from groundwork.telemetry.tracing import open_tracing
 from registry.data import describe_database
@@ -64,7 +64,7 @@ async def work(settings: RegistrySettings, *, database: Awaitable[str] | None = 
     _begin_logging(settings)
     async with open_tracing("registry-worker"), open_registry_pool(settings, "worker", database) as pool:
         await check_database_ready(pool, settings, _PATIENCE_SECONDS)
-        jobs, grace = Jobs(), Grace(settings.shutdown_grace_seconds)
+        jobs, grace = Jobs(), ShutdownPeriod(settings.shutdown_grace_seconds)
         await jobs.open(pool)
         async with open_worker(settings, pool, jobs, grace, _tokens_read_at_sighup(settings)):
             logger.info("worker     takes executions, %d at a time", settings.jamjet_worker_concurrency)

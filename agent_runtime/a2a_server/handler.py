@@ -48,7 +48,7 @@ from agent_runtime.a2a_server.checks import check_id, check_message, is_storable
 from agent_runtime.a2a_server.edge import guarded
 from agent_runtime.a2a_server.feed import Feed, Follower
 from agent_runtime.a2a_server.limits import brief
-from agent_runtime.a2a_server.live_tasks import Accounts
+from agent_runtime.a2a_server.live_tasks import LiveTasks
 from agent_runtime.a2a_server.push import PushPolicy
 from agent_runtime.a2a_server.recorder import TaskRecorder, check_answerable
 from agent_runtime.a2a_server.tasks import (
@@ -91,7 +91,7 @@ class A2AHandler(RequestHandler):
         agent_id: str,
         engine: TurnEngine,
         recorder: TaskRecorder,
-        accounts: Accounts,
+        live_tasks: LiveTasks,
         feed: Feed,
         push_policy: PushPolicy,
         load: Load,
@@ -103,7 +103,7 @@ class A2AHandler(RequestHandler):
         self._agent_id = agent_id
         self._engine = engine
         self._recorder = recorder
-        self._accounts = accounts
+        self._live_tasks = live_tasks
         self._feed = feed
         self._push_policy = push_policy
         self._inputs = inputs
@@ -208,7 +208,7 @@ class A2AHandler(RequestHandler):
             if held is not None and isinstance(held.event, Message):
                 yield held.event
                 return
-        self._accounts.tell(request.task_id)
+        self._live_tasks.tell(request.task_id)
         task = first.snapshot or first.event
         yield apply_history_length(task, configuration) if isinstance(task, Task) else task
         if held is not None:
@@ -224,7 +224,7 @@ class A2AHandler(RequestHandler):
     @brief
     async def on_get_task(self, params: GetTaskRequest, context: ServerCallContext) -> Task:
         validate_history_length(params)
-        self._accounts.tell(params.id)
+        self._live_tasks.tell(params.id)
         return apply_history_length((await self._get(params.id, context)).task, params)
 
     @guarded
@@ -264,7 +264,7 @@ class A2AHandler(RequestHandler):
         self, params: SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event, None]:
         with self._feed.follow(params.id) as follower:
-            self._accounts.tell(params.id)
+            self._live_tasks.tell(params.id)
             stored = await self._get(params.id, context)
             if stored.is_terminal:
                 raise UnsupportedOperationError(
@@ -289,7 +289,7 @@ class A2AHandler(RequestHandler):
         config = normalize_push_notification_config(params.task_id, params)
         check_id("id", config.id)
         await self._push_policy.check(config)
-        self._accounts.tell(params.task_id)
+        self._live_tasks.tell(params.task_id)
         with database_errors():
             async with self._pool.connection() as conn:
                 stored = await store.put_push_config(conn, self._agent_id, context.user.user_name, config)
@@ -379,7 +379,7 @@ class A2AHandler(RequestHandler):
         return store.TaskFilter(self._agent_id, context.user.user_name, params.context_id or None, states, since)
 
     def _listed(self, task: Task, params: ListTasksRequest) -> Task:
-        self._accounts.tell(task.id)
+        self._live_tasks.tell(task.id)
         if not params.include_artifacts:
             task.ClearField("artifacts")
         return apply_history_length(task, params)

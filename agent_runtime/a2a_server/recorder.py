@@ -11,7 +11,7 @@ from a2a.utils.errors import TaskNotFoundError, UnsupportedOperationError
 
 from agent_runtime.a2a_server import convert, store
 from agent_runtime.a2a_server.feed import Feed
-from agent_runtime.a2a_server.live_tasks import Account, Accounts
+from agent_runtime.a2a_server.live_tasks import LiveTask, LiveTasks
 from agent_runtime.a2a_server.tasks import (
     ANSWERED,
     A2ATurnRequest,
@@ -60,15 +60,15 @@ class Change:
 
 
 class TaskRecorder:
-    """The account of turns that A2A callers see; see `turns.types.TurnRecorder`.
+    """The live_task of turns that A2A callers see; see `turns.types.TurnRecorder`.
 
-    While a turn is here, its task is known by heart (`Accounts`), so a write is one statement. The statement
+    While a turn is here, its task is known by heart (`LiveTasks`), so a write is one statement. The statement
     checks that the version it builds on is the last one; if it is not, the task is read and the write is
     made once more.
     """
 
-    def __init__(self, accounts: Accounts, feed: Feed, notifier: Notifier) -> None:
-        self._accounts = accounts
+    def __init__(self, live_tasks: LiveTasks, feed: Feed, notifier: Notifier) -> None:
+        self._live_tasks = live_tasks
         self._feed = feed
         self._notifier = notifier
 
@@ -85,32 +85,32 @@ class TaskRecorder:
         told = push is not None or not isinstance(request, A2ATurnRequest) or request.told
 
         def announce() -> None:
-            self._accounts.put(Account(enqueued.turn.attempt, copy_of(task), 1, told))
+            self._live_tasks.put(LiveTask(enqueued.turn.attempt, copy_of(task), 1, told))
             self._feed.publish(task.id, [TaskEvent(1, task, task)])
 
         return Accepted(enqueued.turn, enqueued.queued, enqueued.summary, announce)
 
     async def started(self, conn: Connection, turn: Turn) -> Announce:
         now = datetime.now(UTC)
-        account = await self._lock(conn, turn)
-        event = convert.status_event(account.task, convert.status(_WORKING, now))
-        written = await store.start_task(conn, turn, account.version, event, now)
+        live_task = await self._lock(conn, turn)
+        event = convert.status_event(live_task.task, convert.status(_WORKING, now))
+        written = await store.start_task(conn, turn, live_task.version, event, now)
         if isinstance(written, str):
             raise ThreadWaitsForInput(turn.thread_id, written)
         assert written is not None, "a locked task cannot change"
-        self._accounts.put(account)
-        return self._announcing(self._advance(account, [event], written.pushes))
+        self._live_tasks.put(live_task)
+        return self._announcing(self._advance(live_task, [event], written.pushes))
 
     async def progressed(self, conn: Connection, turn: Turn, outputs: Sequence[Output]) -> Announce:
         if not outputs:
             return _nothing
         now = datetime.now(UTC)
 
-        async def write(account: Account) -> Change:
-            events = convert.output_events(account.task, outputs, now)
+        async def write(live_task: LiveTask) -> Change:
+            events = convert.output_events(live_task.task, outputs, now)
             says_status = any(isinstance(event, TaskStatusUpdateEvent) for event in events)
-            pushes = await store.append_events(conn, turn, account.version, events, now if says_status else None)
-            return self._advance(account, events, pushes)
+            pushes = await store.append_events(conn, turn, live_task.version, events, now if says_status else None)
+            return self._advance(live_task, events, pushes)
 
         return self._announcing(await self._write(conn, turn, write))
 
@@ -122,33 +122,35 @@ class TaskRecorder:
         outputs: Sequence[Output],
         unsaved: CheckpointRows | None,
     ) -> Announce:
-        if isinstance(outcome, Replied) and not self._accounts.is_told(turn.task_id):
+        if isinstance(outcome, Replied) and not self._live_tasks.is_told(turn.task_id):
             return await self._replied(conn, turn, outcome, unsaved)
         now = datetime.now(UTC)
 
-        async def write(account: Account) -> Change:
-            task = copy_of(account.task)
+        async def write(live_task: LiveTask) -> Change:
+            task = copy_of(live_task.task)
             events: list[Event] = [*convert.output_events(task, outputs, now)]
             for event in events:
                 fold(task, event)
             events.append(_set_status(task, _final(task, outcome, now)))
-            pushes = await store.end_turn(conn, turn, unsaved, account.version, events, task, now)
-            items = [TaskEvent(version, event) for version, event in enumerate(events[:-1], account.version + 1)]
-            items.append(TaskEvent(account.version + len(events), events[-1], task))
+            pushes = await store.end_turn(conn, turn, unsaved, live_task.version, events, task, now)
+            items = [TaskEvent(version, event) for version, event in enumerate(events[:-1], live_task.version + 1)]
+            items.append(TaskEvent(live_task.version + len(events), events[-1], task))
             return Change(task, items, pushes)
 
         return self._closing(turn, await self._write(conn, turn, write))
 
     async def cancelled(self, conn: Connection, turn: Turn) -> Announce:
         now = datetime.now(UTC)
-        account = await self._lock(conn, turn)
+        live_task = await self._lock(conn, turn)
         status = convert.status(TaskState.TASK_STATE_CANCELED, now)
-        event = _set_status(account.task, status)
+        event = _set_status(live_task.task, status)
         state = state_name(status.state)
-        written = await store.store_task(conn, turn.owner_key, account.task, account.version, event, state, now)
+        written = await store.store_task(
+            conn, turn.owner_key, live_task.task, live_task.version, event, state, now
+        )
         assert written is not None, "a locked task cannot change"
-        items = [TaskEvent(account.version + 1, event, account.task)]
-        return self._closing(turn, Change(account.task, items, written.pushes))
+        items = [TaskEvent(live_task.version + 1, event, live_task.task)]
+        return self._closing(turn, Change(live_task.task, items, written.pushes))
 
     async def cancel_waiting(self, conn: Connection, stored: StoredTask) -> Announce:
         """Ends a locked task that no turn is working on."""
@@ -162,7 +164,7 @@ class TaskRecorder:
 
     def lost(self, task_id: str) -> None:
         """The task's turn is no longer run here."""
-        self._accounts.drop(task_id)
+        self._live_tasks.drop(task_id)
         self._feed.hurry(task_id)
 
     def _announcing(self, change: Change) -> Announce:
@@ -197,7 +199,7 @@ class TaskRecorder:
         turn = request.as_turn(enqueued.turn_id, owner_key, enqueued.attempt)
 
         def announce() -> None:
-            self._accounts.put(Account(turn.attempt, copy_of(task), version))
+            self._live_tasks.put(LiveTask(turn.attempt, copy_of(task), version))
             tell()
 
         return Accepted(turn, queued, thread.summary, announce)
@@ -210,54 +212,54 @@ class TaskRecorder:
         except store.TaskAtAnotherVersion:
             raise _gone(turn) from None
         message = convert.agent_message(outcome.parts, context_id=turn.thread_id)
-        account = self._accounts.find(turn.task_id, turn.attempt)
-        version = account.version if account else 0
+        live_task = self._live_tasks.find(turn.task_id, turn.attempt)
+        version = live_task.version if live_task else 0
 
         def announce() -> None:
-            self._accounts.drop(turn.task_id)
+            self._live_tasks.drop(turn.task_id)
             self._feed.publish(turn.task_id, [TaskEvent(version + 1, message)])
 
         return announce
 
-    async def _write(self, conn: Connection, turn: Turn, write: Callable[[Account], Awaitable[Change]]) -> Change:
+    async def _write(self, conn: Connection, turn: Turn, write: Callable[[LiveTask], Awaitable[Change]]) -> Change:
         """Writes on what is known of the task, and once more on what is stored when that is something else: when
         nobody knows whether an earlier write took place, or the turn came from another process."""
-        account = self._accounts.find(turn.task_id, turn.attempt)
-        if account is not None:
+        live_task = self._live_tasks.find(turn.task_id, turn.attempt)
+        if live_task is not None:
             try:
-                return await write(account)
+                return await write(live_task)
             except store.TaskAtAnotherVersion:
-                self._accounts.drop(turn.task_id)
-        account = self._read(turn, await store.read_task(conn, turn.task_id))
-        self._accounts.put(account)
+                self._live_tasks.drop(turn.task_id)
+        live_task = self._read(turn, await store.read_task(conn, turn.task_id))
+        self._live_tasks.put(live_task)
         try:
-            return await write(account)
+            return await write(live_task)
         except store.TaskAtAnotherVersion:
             # Only the holder of the turn writes to its task.
             raise _gone(turn) from None
 
-    async def _lock(self, conn: Connection, turn: Turn) -> Account:
+    async def _lock(self, conn: Connection, turn: Turn) -> LiveTask:
         """The task as it is until the transaction ends."""
         return self._read(turn, await store.lock_task(conn, turn.owner_key, turn.task_id))
 
-    def _read(self, turn: Turn, stored: StoredTask | None) -> Account:
+    def _read(self, turn: Turn, stored: StoredTask | None) -> LiveTask:
         if stored is None or stored.owner_key != turn.owner_key:
             raise _gone(turn)
-        return Account(turn.attempt, stored.task, stored.version, self._accounts.is_told(turn.task_id))
+        return LiveTask(turn.attempt, stored.task, stored.version, self._live_tasks.is_told(turn.task_id))
 
-    def _advance(self, account: Account, events: Sequence[Event], pushes: bool) -> Change:
-        first = account.version + 1
+    def _advance(self, live_task: LiveTask, events: Sequence[Event], pushes: bool) -> Change:
+        first = live_task.version + 1
         for event in events:
-            fold(account.task, event)
-        account.version += len(events)
+            fold(live_task.task, event)
+        live_task.version += len(events)
         items = [TaskEvent(version, event) for version, event in enumerate(events, first)]
-        return Change(account.task, items, pushes)
+        return Change(live_task.task, items, pushes)
 
     def _closing(self, turn: Turn, change: Change) -> Announce:
         tell = self._announcing(change)
 
         def announce() -> None:
-            self._accounts.drop(turn.task_id)
+            self._live_tasks.drop(turn.task_id)
             tell()
 
         return announce

@@ -13,10 +13,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
+from agent_runtime.a2a_server.body_checks import JsonGuard, Refused, answer_to
 from agent_runtime.a2a_server.callers import CallerTokens
 from agent_runtime.a2a_server.card import CARD_CACHE_CONTROL, CARD_PATHS, REST_PREFIX, Dated, card_at
 from agent_runtime.a2a_server.exact import ExactNumbers
-from agent_runtime.a2a_server.guard import JsonGuard, Refused, answer_to
 from agent_runtime.a2a_server.limits import RetryAfter
 from agent_runtime.a2a_server.protocol_03 import Protocol03
 from groundwork.http.asgi import BodyLimit

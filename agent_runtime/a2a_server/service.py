@@ -13,7 +13,7 @@ from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.card import build_card
 from agent_runtime.a2a_server.feed import Feed
 from agent_runtime.a2a_server.handler import A2AHandler, TurnEngine
-from agent_runtime.a2a_server.live_tasks import Accounts
+from agent_runtime.a2a_server.live_tasks import LiveTasks
 from agent_runtime.a2a_server.push import PushPolicy, PushSender, open_push_sender
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.routes import add_a2a_routes
@@ -49,11 +49,11 @@ class A2AServer:
         self._pool = pool
         self._card_url = card_url
         self._pushes = pushes
-        self._accounts = Accounts()
+        self._live_tasks = LiveTasks()
         self._handler: A2AHandler | None = None
         self.load = Load(settings.max_requests, pool)
-        self.feed = Feed(pool, self._accounts.runs_here)
-        self.recorder = TaskRecorder(self._accounts, self.feed, pushes)
+        self.feed = Feed(pool, self._live_tasks.runs_here)
+        self.recorder = TaskRecorder(self._live_tasks, self.feed, pushes)
 
     def serve(
         self,
@@ -68,7 +68,7 @@ class A2AServer:
             self._settings.agent_id or "",
             engine,
             self.recorder,
-            self._accounts,
+            self._live_tasks,
             self.feed,
             self._pushes.policy,
             self.load,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_runtime.errors import BadProject
-from agent_runtime.project.outside import OutsideReader
+from agent_runtime.project.outbound import OutboundReader
 from agent_runtime.project.slots import Model, Prompt, Slot, Spec
 from agent_runtime.project.template import BadTemplate, parse_template
 from agent_runtime.project.toml_tables import Table
@@ -36,7 +36,7 @@ class ContentReader:
 
     def read(self, slot: Slot, content: Mapping[str, Any], environment: Mapping[str, str]) -> Read:
         """Raises `ComponentUnusable` naming the field. `${NAME}` takes its value from `environment`."""
-        reader = OutsideReader(self.directory, environment, withheld=WITHHELD)
+        reader = OutboundReader(self.directory, environment, withheld=WITHHELD)
         table = Table("", "", dict(content))
         try:
             spec = self._spec(slot, table, reader)
@@ -45,7 +45,7 @@ class ContentReader:
         secrets = [*reader.secrets, *([slot.token] if slot.token else [])]
         return Read(spec, tuple(secrets))
 
-    def _spec(self, slot: Slot, table: Table, reader: OutsideReader) -> Spec:
+    def _spec(self, slot: Slot, table: Table, reader: OutboundReader) -> Spec:
         match slot.kind:
             case "model":
                 return _model(table, reader)
@@ -59,7 +59,7 @@ class ContentReader:
                 return reader.peer_at(slot.name, table, slot.token, slot.timeout_seconds)
 
 
-def _model(table: Table, reader: OutsideReader) -> Model:
+def _model(table: Table, reader: OutboundReader) -> Model:
     given = table.rest()
     spec = given.pop("model", None)
     if not isinstance(spec, str) or (spec and not all(spec.partition(":")[::2])):
@@ -67,7 +67,7 @@ def _model(table: Table, reader: OutsideReader) -> Model:
     return Model(spec, {name: _expanded(table, reader, name, value) for name, value in given.items()})
 
 
-def _expanded(table: Table, reader: OutsideReader, name: str, value: Any) -> Any:
+def _expanded(table: Table, reader: OutboundReader, name: str, value: Any) -> Any:
     match value:
         case str():
             return reader.text(table, name, value)

@@ -1,1 +1,1 @@
-"""The schema of the tables of the agent, a numbered file per change; `groundwork.postgres.migrations` applies them."""
+"""The schema of the agent's tables, a numbered file per change; `groundwork.postgres.migrations` applies them."""

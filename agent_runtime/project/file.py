@@ -9,7 +9,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from agent_runtime.errors import BadProject
-from agent_runtime.project.outside import OutsideReader, Peer, check_source_name
+from agent_runtime.project.outbound import OutboundReader, Peer, check_source_name
 from agent_runtime.project.slots import Kind, Prompt, Slot
 from agent_runtime.project.template import BadTemplate, parse_template
 from agent_runtime.project.toml_tables import Table, read_table
@@ -90,7 +90,7 @@ def load_project(
     recursion_limit = serve.integer("recursion_limit", 1, 1_000_000)
     serve.done()
     card = _card(root.table("card"))
-    reader = OutsideReader(directory, known)
+    reader = OutboundReader(directory, known)
     slots = (
         _model(root.table("model")),
         *(_prompt(name, table) for name, table in root.named_tables("prompts").items()),
@@ -189,14 +189,14 @@ def _prompt(name: str, table: Table) -> Slot:
     return slot
 
 
-def _mcp_server(name: str, table: Table, reader: OutsideReader) -> Slot:
+def _mcp_server(name: str, table: Table, reader: OutboundReader) -> Slot:
     check_source_name(name, table)
     component_id, seconds = _component(table), reader.timeout(table)
     local = reader.mcp_server(name, table, seconds) if component_id is None or table.names() else None
     return Slot("mcp", name, component_id, local, timeout_seconds=seconds)
 
 
-def _peer(name: str, table: Table, reader: OutsideReader) -> Slot:
+def _peer(name: str, table: Table, reader: OutboundReader) -> Slot:
     check_source_name(name, table, peer=True)
     component_id = _component(table)
     if component_id is None or table.has("url"):

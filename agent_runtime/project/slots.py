@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agent_runtime.project.outside import Peer
+from agent_runtime.project.outbound import Peer
 from agent_runtime.project.template import Template
 from groundwork.outgoing.mcp_server import McpServer
 

@@ -16,7 +16,7 @@ from agent_runtime.registry_link.client import RegistryClient
 from agent_runtime.registry_link.health import HealthWatch
 from agent_runtime.registry_link.registration import HELD, ComponentsNews, Registration
 from agent_runtime.settings import AgentSettings
-from agent_runtime.tools.connection_state import Standing
+from agent_runtime.tools.connection_state import ConnectionState
 from groundwork.outgoing.masking import mask_url
 from groundwork.process.background import running
 
@@ -30,7 +30,7 @@ class RegistryLink:
     """An agent's registry, by its `url` as it may be shown. Without an AGENT_ID there is no `registration`."""
 
     url: str
-    standing: Standing
+    standing: ConnectionState
     registration: Registration | None
     held: Callable[[], str | None] = lambda: None
     """What the registry calls the agent while it is to take no new turns; the last that was heard of it."""
@@ -100,7 +100,7 @@ async def open_registry_link(
     if client is None:
         yield None
         return
-    url, standing = mask_url(settings.registry_url), Standing()
+    url, standing = mask_url(settings.registry_url), ConnectionState()
     metrics.watch_registration(lambda: standing.status == "connected")
     if settings.agent_id is None:
         logger.warning("the agent is not registered: %s", _NO_AGENT_ID)

@@ -21,7 +21,7 @@ from agent_runtime.registry_link.errors import (
     RegistryUnavailable,
 )
 from agent_runtime.registry_link.health import HealthWatch
-from agent_runtime.tools.connection_state import Standing, Timing
+from agent_runtime.tools.connection_state import ConnectionState, Timing
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Registration:
         card_url: CardUrl,
         health: HealthWatch,
         components: ComponentsNews,
-        standing: Standing,
+        standing: ConnectionState,
         metrics: AgentMetrics,
         heartbeat_seconds: float,
         on_status: Callable[[str], None] = lambda status: None,

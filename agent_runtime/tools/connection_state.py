@@ -29,7 +29,7 @@ class Timing:
         return longest * random.uniform(0.5, 1)  # noqa: S311 - jitter, not a secret
 
 
-class Standing:
+class ConnectionState:
     """One source's status, since when, and the last error, in words that may be shown."""
 
     def __init__(self) -> None:

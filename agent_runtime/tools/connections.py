@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
-from agent_runtime.project.outside import Peer
+from agent_runtime.project.outbound import Peer
 from agent_runtime.tools.connection_state import Timing
 from agent_runtime.tools.peers import PeerConnection
 from agent_runtime.tools.source import Source

@@ -11,7 +11,7 @@ from langchain_core.tools import BaseTool
 from mcp.types import Tool
 from pydantic import PrivateAttr
 
-from agent_runtime.tools.connection_state import Standing, Timing
+from agent_runtime.tools.connection_state import ConnectionState, Timing
 from agent_runtime.tools.naming import tool_name
 from agent_runtime.tools.questions import OpenCalls, OutcomeLost
 from agent_runtime.tools.results import artifact_of, content_of, failure
@@ -66,7 +66,7 @@ class McpConnection(Source):
         self._mask = mask
         self._timing = timing
         self._open_transport = open_transport
-        self._standing = Standing()
+        self._standing = ConnectionState()
         self._session: McpSession | None = None  # the one to use
         self._opened: McpSession | None = None  # the one that the latest attempt brought, in use or lost
         self._listed = Listing()

@@ -24,7 +24,7 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
-from agent_runtime.project.outside import Peer
+from agent_runtime.project.outbound import Peer
 from agent_runtime.tools.connection_state import Timing
 from agent_runtime.tools.cutting import cut
 from agent_runtime.tools.naming import tool_name
@@ -38,7 +38,7 @@ _STILL_WORKING = (TaskState.TASK_STATE_SUBMITTED, TaskState.TASK_STATE_WORKING)
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.2, 5.0
 
 
-class Question(BaseModel):
+class PeerQuestion(BaseModel):
     """What the model fills in."""
 
     message: str = Field(min_length=1, description="What to ask or tell the other agent, in full.")
@@ -57,7 +57,7 @@ def build_peer_tool(peer: Peer, card: AgentCard, client: Client, timing: Timing,
         coroutine=calls.ask,
         name=tool_name("ask", peer.name),
         description=_description(card),
-        args_schema=Question,
+        args_schema=PeerQuestion,
         handle_tool_error=True,
         handle_validation_error=_explain_arguments,
     )
@@ -66,7 +66,7 @@ def build_peer_tool(peer: Peer, card: AgentCard, client: Client, timing: Timing,
 def _explain_arguments(error: ValidationError | ValidationErrorV1) -> str:
     """Which argument is wrong, and what is accepted, for the model to do better; nothing was sent."""
     problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-    fields = Question.model_fields.items()
+    fields = PeerQuestion.model_fields.items()
     accepted = ", ".join(f"{name} (text{'' if field.is_required() else ', optional'})" for name, field in fields)
     return f"nothing was sent: {'; '.join(problems)}. Accepted are {accepted}"
 

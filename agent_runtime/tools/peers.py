@@ -11,8 +11,8 @@ from a2a.client import ClientConfig, ClientFactory
 from a2a.types import AgentCard
 from langchain_core.tools import BaseTool
 
-from agent_runtime.project.outside import Peer
-from agent_runtime.tools.connection_state import Standing, Timing
+from agent_runtime.project.outbound import Peer
+from agent_runtime.tools.connection_state import ConnectionState, Timing
 from agent_runtime.tools.peer_calls import build_peer_tool
 from agent_runtime.tools.source import Source
 from groundwork.http.json_body import BadJson
@@ -52,7 +52,7 @@ class PeerConnection(Source):
         self._mask = mask
         self._timing = timing
         self._open_transport = open_transport
-        self._standing = Standing()
+        self._standing = ConnectionState()
         self._card: AgentCard | None = None
         self._settled = asyncio.Event()
 

@@ -22,7 +22,7 @@ class _Known:
     weight: int
 
 
-class RecentConversations:
+class ConversationCache:
     """The values of channels as of the latest checkpoint of threads, so that the next turn need not put them
     together again. A value belongs to its checkpoint, which never changes; whether that is still the latest one of
     the thread, the database says. Those used longest ago are given up first."""

@@ -19,7 +19,7 @@ from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
 from agent_runtime.turns.suspects import SUSPECT_RUNS, Suspects
 from agent_runtime.turns.types import Accepted, HeldTurn, Turn, TurnRecorder, TurnRequest
-from groundwork.http.load import Line
+from groundwork.http.load import ConnectionQueue
 from groundwork.postgres.checkpoint_rows import CheckpointRows
 from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, database_errors, run_repeatable
 from groundwork.process.background import let_end
@@ -79,7 +79,7 @@ class Turns:
         self._lost = lost
         self._most = most
         self._longest_seconds = longest_seconds
-        self._line = Line(pool)
+        self._line = ConnectionQueue(pool)
         self._starting = EachRow("starting queued turn", logger)
         self._resuming = EachRow("finding the summary of a resumed turn", logger)
         self.refused = 0

@@ -22,7 +22,7 @@ from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
 from agent_runtime.turns import store
-from agent_runtime.turns.conversation_cache import Channels, RecentConversations
+from agent_runtime.turns.conversation_cache import Channels, ConversationCache
 from agent_runtime.turns.types import Turn, TurnRows
 from agent_runtime.turns.write_behind import WriteBehind
 from groundwork.postgres.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
@@ -68,7 +68,7 @@ class TurnSaver(AsyncPostgresSaver):
         serializer: StateSerializer | None = None,
         answers: bool = False,
         durability: Durability = "async",
-        recent: RecentConversations | None = None,
+        recent: ConversationCache | None = None,
     ) -> None:
         """`serializer` knows the classes that the graph's state may hold; by default there are none. `answers`
         says that the run answers an interrupt; the turn's row is told when the graph took it. `recent` is what

@@ -33,7 +33,7 @@ class Busy(Exception):
         super().__init__(f"there is too much to do at the moment; try again in {RETRY_SECONDS} second")
 
 
-class Line:
+class ConnectionQueue:
     """Those who wait for a connection. They do when anything that they need is short: connections, the database
     itself, or our own time."""
 
@@ -76,7 +76,7 @@ class Load:
 
     def __init__(self, most: int, pool: Pool | None = None) -> None:
         self.most = most
-        self._line = None if pool is None else Line(pool)
+        self._line = None if pool is None else ConnectionQueue(pool)
         self.now = 0
         self.refused = 0
 

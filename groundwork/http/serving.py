@@ -12,7 +12,7 @@ from typing import Literal
 import uvicorn
 from starlette.types import ASGIApp
 
-from groundwork.http.slow_clients import ImpatientProtocol
+from groundwork.http.slow_clients import SlowClientProtocol
 from groundwork.process.lazy_imports import settle
 
 logger = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def server_config(
     return uvicorn.Config(
         app,
         lifespan=lifespan,
-        http=ImpatientProtocol,
+        http=SlowClientProtocol,
         ws="none",
         log_config=None,
         access_log=False,

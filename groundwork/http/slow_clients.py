@@ -15,7 +15,7 @@ BODY_BYTES_PER_SECOND = 32 * 1024
 LONGEST_HEAD = 64 * 1024
 
 
-class ImpatientProtocol(HttpToolsProtocol):
+class SlowClientProtocol(HttpToolsProtocol):
     """Closes connections on which a request comes so slowly that it must be meant to hold us up.
 
     Nothing of that kind reaches the application: not a request whose head is not complete, and one whose body is

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 
-class Lines:
+class LineReader:
     """What was fed, in lines without their ends. Of a line longer than `longest` bytes only the beginning is kept;
     `too_long` says so while that line is handed out."""
 

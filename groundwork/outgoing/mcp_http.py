@@ -9,7 +9,7 @@ import httpx
 
 from groundwork.outgoing.bounded_http import BoundedClient, OpenTransport, rebuilt, whole
 from groundwork.outgoing.fetch import FetchFailed
-from groundwork.outgoing.lines import Lines
+from groundwork.outgoing.lines import LineReader
 from groundwork.outgoing.masking import mask_url
 from groundwork.outgoing.mcp_messages import (
     LOST,
@@ -170,7 +170,7 @@ class _Events(httpx.AsyncByteStream):
 
     async def _blocks(self) -> AsyncIterator[list[bytes]]:
         """Yield the lines of each event. Raises `Unreadable` for one that is too long."""
-        lines, block, size = Lines(self._client.longest), list[bytes](), 0
+        lines, block, size = LineReader(self._client.longest), list[bytes](), 0
         async for chunk in self._response.aiter_bytes():
             for line in lines.feed(chunk):
                 size += len(line)

@@ -17,7 +17,7 @@ from mcp.os.posix.utilities import terminate_posix_process_tree
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCMessage, JSONRPCRequest
 
-from groundwork.outgoing.lines import Lines
+from groundwork.outgoing.lines import LineReader
 from groundwork.outgoing.masking import Mask
 from groundwork.outgoing.mcp_messages import (
     CallId,
@@ -103,7 +103,7 @@ class _Dialogue:
 
     async def listen(self, process: Process) -> None:
         assert process.stdout is not None
-        lines = Lines(LONGEST_LINE)
+        lines = LineReader(LONGEST_LINE)
         with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
             async with self._to_session:
                 async for chunk in process.stdout:
@@ -164,7 +164,7 @@ class _Dialogue:
 async def _log_words(name: str, process: Process, mask: Mask) -> None:
     """Log what the program says on stderr: each line is one event of ours, and a flood of them is cut."""
     assert process.stderr is not None
-    lines, clock = Lines(_LONGEST_WORDS), asyncio.get_running_loop().time
+    lines, clock = LineReader(_LONGEST_WORDS), asyncio.get_running_loop().time
     began_at, said = clock(), 0
     with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
         async for chunk in process.stderr:

@@ -3,7 +3,7 @@
 import time
 
 
-class Grace:
+class ShutdownPeriod:
     """One span for everything together, from when the process was told to stop."""
 
     def __init__(self, seconds: float) -> None:

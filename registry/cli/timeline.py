@@ -22,7 +22,7 @@ _LONGEST_NAME = 18
 
 
 @dataclass(frozen=True)
-class Line:
+class TimelineEntry:
     """One event. `offset` is from the first event of the execution, `seconds` how long the node has taken, if this
     is where it ends."""
 
@@ -41,7 +41,7 @@ class Timeline:
         self._began: datetime | None = None
         self._started: dict[str, datetime] = {}
 
-    def line(self, event: Mapping[str, Any]) -> Line:
+    def line(self, event: Mapping[str, Any]) -> TimelineEntry:
         """The line of an event as the registry answers it, in either form."""
         moment = datetime.fromisoformat(event["created_at"])
         self._began = self._began or moment
@@ -51,7 +51,7 @@ class Timeline:
         mark, tone, describe = _LINES.get(event_type, ("·", "plain", lambda _: event_type.replace("_", " ")))
         if event_type == "approval_received" and data.get("decision") != "approved":
             mark, tone = "✗", "bad"
-        return Line(
+        return TimelineEntry(
             offset=(moment - self._began).total_seconds(),
             mark=mark,
             name=escape(node_id or ""),
@@ -71,7 +71,7 @@ class Timeline:
         return max([*seen, *told], default=None)
 
 
-def draw(line: Line) -> Text:
+def draw(line: TimelineEntry) -> Text:
     """For a terminal."""
     style = _STYLES[line.tone]
     taken = "" if line.seconds is None else f"  {show_seconds(line.seconds)}"
@@ -87,7 +87,7 @@ def draw(line: Line) -> Text:
     )
 
 
-def write(line: Line) -> str:
+def write(line: TimelineEntry) -> str:
     """For anything else."""
     return draw(line).plain.rstrip()
 

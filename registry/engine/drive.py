@@ -9,7 +9,7 @@ from uuid import UUID
 from groundwork.postgres.pool import Connection, DatabaseUnavailable, database_errors
 from registry.engine.graph import RunState
 from registry.engine.run import Run
-from registry.engine.toolbox import Equipment
+from registry.engine.toolbox import WorkerContext
 from registry.executions import store, waking
 from registry.executions.events import Event
 from registry.executions.models import Signal, Status, TakenUp, show_execution_id
@@ -24,9 +24,9 @@ _LOOK_SECONDS = 1.0
 class Driver:
     """Takes executions as far as they go: to their end, or to where every way waits for something."""
 
-    def __init__(self, equipment: Equipment, in_hand: set[str]) -> None:
+    def __init__(self, worker_context: WorkerContext, in_hand: set[str]) -> None:
         """`in_hand` is kept up to date with what is being driven, for others to see."""
-        self._equipment = equipment
+        self._context = worker_context
         self._in_hand = in_hand
         self._looking: set[asyncio.Task[None]] = set()
 
@@ -34,11 +34,11 @@ class Driver:
         """Nothing happens for one that has ended, or waits and has heard nothing. Raises `DatabaseUnavailable`."""
         key = UUID(execution_id)
         async with self._connection() as conn:
-            taken = await store.take_up(conn, key, self._equipment.worker_id)
+            taken = await store.take_up(conn, key, self._context.worker_id)
             if taken is None:
                 return
-            compiled = await self._equipment.compiled(conn, taken.revision_id)
-        run = Run(self._equipment, taken, compiled)
+            compiled = await self._context.compiled(conn, taken.revision_id)
+        run = Run(self._context, taken, compiled)
         self._in_hand.add(show_execution_id(key))
         try:
             async with self._while_ours(taken):
@@ -90,19 +90,19 @@ class Driver:
             event = Event("strategy_limit_hit", None, {"reason": error})
         else:
             event = Event("workflow_failed", None, {"error": error})
-        await waking.finish(conn, self._equipment.jobs, taken.execution_id, status, event, error)
+        await waking.finish(conn, self._context.jobs, taken.execution_id, status, event, error)
 
     async def ring(self, wait_id: str) -> None:
         async with self._connection() as conn:
-            await waking.ring(conn, self._equipment.jobs, UUID(wait_id))
+            await waking.ring(conn, self._context.jobs, UUID(wait_id))
 
     async def expire(self, execution_id: str) -> None:
         async with self._connection() as conn:
-            await waking.expire(conn, self._equipment.jobs, UUID(execution_id))
+            await waking.expire(conn, self._context.jobs, UUID(execution_id))
 
     async def report(self, execution_id: str) -> None:
         async with self._connection() as conn:
-            await waking.report_to_parent(conn, self._equipment.jobs, UUID(execution_id))
+            await waking.report_to_parent(conn, self._context.jobs, UUID(execution_id))
 
     async def give_up(self, execution_id: str, error: str) -> None:
         """Fails an execution that cannot be driven, so that it does not run for ever."""
@@ -110,7 +110,7 @@ class Driver:
         async with self._connection() as conn:
             await store.lock_execution(conn, key)
             event = Event("workflow_failed", None, {"error": error})
-            await waking.finish(conn, self._equipment.jobs, key, "failed", event, error)
+            await waking.finish(conn, self._context.jobs, key, "failed", event, error)
 
     @asynccontextmanager
     async def _while_ours(self, taken: TakenUp) -> AsyncIterator[None]:
@@ -128,7 +128,7 @@ class Driver:
                     return
                 try:
                     with database_errors():
-                        async with self._equipment.pool.connection() as conn:
+                        async with self._context.pool.connection() as conn:
                             lost = not await store.is_held(conn, taken.execution_id, taken.fence)
                 except DatabaseUnavailable:
                     continue  # the next write finds out
@@ -152,5 +152,5 @@ class Driver:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         with database_errors():
-            async with self._equipment.pool.connection() as conn, conn.transaction():
+            async with self._context.pool.connection() as conn, conn.transaction():
                 yield conn

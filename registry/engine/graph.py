@@ -47,7 +47,7 @@ class RunState(TypedDict, total=False):
     ended: Annotated[dict[str, Any] | None, _first]
 
 
-class Traveller(Protocol):
+class Runner(Protocol):
     """Whoever runs the graph: it visits the nodes, and says where to go from them."""
 
     async def visit(self, node_id: str, state: RunState, task_id: str) -> Command[str]: ...
@@ -55,18 +55,18 @@ class Traveller(Protocol):
 
 
 @dataclass(frozen=True)
-class Journey:
+class RunContext:
     """What the nodes are given with each run: who travels."""
 
-    traveller: Traveller
+    runner: Runner
 
 
-CompiledGraph = CompiledStateGraph[RunState, Journey, RunState, RunState]
+CompiledGraph = CompiledStateGraph[RunState, RunContext, RunState, RunState]
 
 
 def compile_graph(plan: Plan) -> CompiledGraph:
     """The graph of a plan, without a checkpointer: each run gets one of its own."""
-    builder = StateGraph(RunState, context_schema=Journey)
+    builder = StateGraph(RunState, context_schema=RunContext)
     for node_id in plan.workflow.nodes:
         builder.add_node(graph_name(node_id), _visiting(node_id))
     builder.add_node(SETTLE, _settling)
@@ -80,16 +80,16 @@ def graph_name(node_id: str) -> str:
 
 
 def _visiting(node_id: str) -> Callable[..., Awaitable[Command[str]]]:
-    async def visit(state: RunState, runtime: Runtime[Journey]) -> Command[str]:
-        return await runtime.context.traveller.visit(node_id, state, _task_id(runtime))
+    async def visit(state: RunState, runtime: Runtime[RunContext]) -> Command[str]:
+        return await runtime.context.runner.visit(node_id, state, _task_id(runtime))
 
     return visit
 
 
-async def _settling(state: RunState, runtime: Runtime[Journey]) -> Command[str]:
-    return await runtime.context.traveller.settle(state, _task_id(runtime))
+async def _settling(state: RunState, runtime: Runtime[RunContext]) -> Command[str]:
+    return await runtime.context.runner.settle(state, _task_id(runtime))
 
 
-def _task_id(runtime: Runtime[Journey]) -> str:
+def _task_id(runtime: Runtime[RunContext]) -> str:
     assert runtime.execution_info is not None
     return runtime.execution_info.task_id

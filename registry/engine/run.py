@@ -17,13 +17,13 @@ from groundwork.postgres.checkpoint_rows import CheckpointRows
 from groundwork.postgres.pool import DatabaseUnavailable, database_errors
 from groundwork.telemetry.tracing import span
 from registry.engine.budgets import budget_patch
-from registry.engine.graph import SETTLE, Journey, RunState, graph_name
-from registry.engine.guard import guard
+from registry.engine.graph import SETTLE, RunContext, RunState, graph_name
 from registry.engine.parking import park
 from registry.engine.plan import Decision
+from registry.engine.policy_gate import guard
 from registry.engine.retries import next_attempt_after
 from registry.engine.saver import ExecutionSaver
-from registry.engine.toolbox import Compiled, Equipment
+from registry.engine.toolbox import Compiled, WorkerContext
 from registry.engine.visits import Visit
 from registry.executions import store
 from registry.executions.events import (
@@ -71,13 +71,13 @@ class Record:
 
 
 class Run:
-    """Travels through the graph (see `graph.Traveller`) for as long as the execution is this worker's.
+    """Travels through the graph (see `graph.Runner`) for as long as the execution is this worker's.
 
     Raises `ExecutionNotOurs` from wherever it is when it no longer is, and `DatabaseUnavailable`.
     """
 
-    def __init__(self, equipment: Equipment, taken: TakenUp, compiled: Compiled) -> None:
-        self._equipment = equipment
+    def __init__(self, worker_context: WorkerContext, taken: TakenUp, compiled: Compiled) -> None:
+        self._context = worker_context
         self._taken = taken
         self._plan = compiled.plan
         self._ref = ExecutionRef(taken.execution_id, taken.tenant_id, compiled.plan.workflow)
@@ -86,7 +86,7 @@ class Run:
         self._finalized = False
         self._cost_usd = taken.cost_usd
         self._tokens = taken.tokens_used
-        self._saver = ExecutionSaver(equipment.pool, self)
+        self._saver = ExecutionSaver(worker_context.pool, self)
         self._graph = compiled.graph.copy(update={"checkpointer": self._saver})
         self._config: RunnableConfig = {
             "configurable": {"thread_id": str(taken.execution_id)},
@@ -127,14 +127,14 @@ class Run:
             return []
         execution_id = self._taken.execution_id
         with database_errors():
-            async with self._equipment.pool.connection() as conn:
+            async with self._context.pool.connection() as conn:
                 tried = await store.list_tried_tools(conn, execution_id, names)
                 waits = {wait.node_id for wait in await store.list_waits(conn, execution_id)}
         return [name for name in names if name not in tried and name not in waits]
 
     async def _go(self, entry: Any) -> RunState:
         try:
-            state = await self._graph.ainvoke(entry, self._config, context=Journey(self), durability="sync")
+            state = await self._graph.ainvoke(entry, self._config, context=RunContext(self), durability="sync")
         except GraphRecursionError:
             return {"ended": {"status": "limit_exceeded", "error": f"more than {MAX_STEPS} steps without a pause"}}
         return cast("RunState", state)
@@ -169,7 +169,7 @@ class Run:
             attempt=0,
             wake=wake,
             idempotency_key="",
-            equipment=self._equipment,
+            worker_context=self._context,
             ended=state.get("ended"),
         )
 
@@ -199,7 +199,7 @@ class Run:
         """What there was before, and the attempt. One in which a worker died counts."""
         execution_id = self._taken.execution_id
         with database_errors():
-            async with self._equipment.pool.connection() as conn, conn.transaction():
+            async with self._context.pool.connection() as conn, conn.transaction():
                 await store.hold(conn, execution_id, self._taken.fence)
                 counted = await store.count_visits(conn, execution_id, node.node_id)
                 if not self._works_outside(node) or (wake is not None and wake["kind"] != "retry"):
@@ -211,7 +211,7 @@ class Run:
 
     @property
     def _worker(self) -> str:
-        return self._equipment.worker_id
+        return self._context.worker_id
 
     async def _outcome(self, visit: Visit) -> Outcome:
         """What becomes of the visit. A mistake in an executor costs the execution, not the worker.
@@ -219,7 +219,7 @@ class Run:
         Raises `DatabaseUnavailable` and `ExecutionNotOurs`: then it is not this worker's to say.
         """
         seconds = visit.node.timeout_seconds or visit.execution.workflow.timeouts.node_timeout
-        executor = self._equipment.executors[type(visit.node.kind)]
+        executor = self._context.executors[type(visit.node.kind)]
         if not self._works_outside(visit.node):
             seconds = None
         try:
@@ -352,13 +352,13 @@ class Run:
         if takes_signals:
             step = replace(step, signals=self._consumed)
         with database_errors():
-            async with self._equipment.pool.connection() as conn:
+            async with self._context.pool.connection() as conn:
                 if parked is None:
                     await store.record_step(conn, self._taken.execution_id, self._taken.fence, step)
                 else:
                     async with conn.transaction():
                         last = await store.record_step(conn, self._taken.execution_id, self._taken.fence, step)
-                        await park(conn, self._equipment, self._ref, *parked, sequence=last)
+                        await park(conn, self._context, self._ref, *parked, sequence=last)
         if takes_signals:
             self._consumed = []
 

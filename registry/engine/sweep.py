@@ -13,7 +13,7 @@ import procrastinate
 from groundwork.postgres.pool import Connection, DatabaseUnavailable, database_errors
 from groundwork.process.each_row import EachRow
 from registry.cron.service import run_due_jobs
-from registry.engine.toolbox import Equipment
+from registry.engine.toolbox import WorkerContext
 from registry.executions import store, waking
 from registry.queue.jobs import Jobs
 from registry.work_items.service import expire_leases
@@ -32,8 +32,8 @@ Act = Callable[[Connection, Jobs, UUID], Awaitable[None]]
 class Sweep:
     """The duties of one worker."""
 
-    def __init__(self, equipment: Equipment, lease_seconds: float) -> None:
-        self._equipment = equipment
+    def __init__(self, worker_context: WorkerContext, lease_seconds: float) -> None:
+        self._context = worker_context
         self._lease_seconds = lease_seconds
         self._duties: dict[str, Callable[[EachRow], Awaitable[None]]] = {
             "requeueing jobs that this worker did not hear of": self._requeue_unheard,
@@ -67,16 +67,16 @@ class Sweep:
                     self._failing.add(name)
 
     async def _requeue_unheard(self, rows: EachRow) -> None:
-        if not self._equipment.jobs.may_not_have_heard:
+        if not self._context.jobs.may_not_have_heard:
             return
-        async with self._equipment.pool.connection() as conn, conn.transaction():
-            unheard = await self._equipment.jobs.defer_unheard(conn)
+        async with self._context.pool.connection() as conn, conn.transaction():
+            unheard = await self._context.jobs.defer_unheard(conn)
         for job in unheard:
             logger.warning("%s was given to this worker, which did not hear of it", job)
 
     async def _requeue_stalled(self, rows: EachRow) -> None:
-        jobs = self._equipment.jobs
-        async with self._equipment.pool.connection() as conn:
+        jobs = self._context.jobs
+        async with self._context.pool.connection() as conn:
             for job_id in await jobs.list_stalled(conn, self._lease_seconds, _AT_ONCE, rows.resting()):
                 with rows.handling(job_id, job_id=job_id):
                     async with conn.transaction():
@@ -101,16 +101,16 @@ class Sweep:
         await self._each(rows, store.list_unreported, waking.report_to_parent, _OVERDUE_SECONDS)
 
     async def _each(self, rows: EachRow, listed: ListRows, act: Act, seconds: float) -> None:
-        async with self._equipment.pool.connection() as conn:
+        async with self._context.pool.connection() as conn:
             for key in await listed(conn, seconds, limit=_AT_ONCE, but=rows.resting()):
                 with rows.handling(key, id=key):
                     async with conn.transaction():
-                        await act(conn, self._equipment.jobs, key)
+                        await act(conn, self._context.jobs, key)
 
     async def _expire_leases(self, rows: EachRow) -> None:
-        async with self._equipment.pool.connection() as conn:
-            await expire_leases(conn, self._equipment.jobs, rows, limit=_AT_ONCE)
+        async with self._context.pool.connection() as conn:
+            await expire_leases(conn, self._context.jobs, rows, limit=_AT_ONCE)
 
     async def _run_due_jobs(self, rows: EachRow) -> None:
-        async with self._equipment.pool.connection() as conn:
-            await run_due_jobs(conn, self._equipment.starter, rows)
+        async with self._context.pool.connection() as conn:
+            await run_due_jobs(conn, self._context.starter, rows)

@@ -8,7 +8,7 @@ from registry.engine.graph import CompiledGraph, compile_graph
 from registry.engine.plan import Plan
 from registry.engine.visits import Executor
 from registry.executions.starting import Starter
-from registry.outbound.clients import Outside
+from registry.outbound.clients import OutboundClients
 from registry.outbound.models import Models
 from registry.queue.jobs import Jobs
 from registry.settings import RegistrySettings
@@ -27,7 +27,7 @@ class Compiled:
 
 
 @dataclass
-class Equipment:
+class WorkerContext:
     """The same for all executions that a worker takes up."""
 
     settings: RegistrySettings
@@ -36,7 +36,7 @@ class Equipment:
     executors: Mapping[type[Part], Executor]
     worker_id: str
     models: Models
-    outside: Outside
+    outside: OutboundClients
     starter: Starter = field(init=False)
     _compiled: dict[int, Compiled] = field(default_factory=dict)
 

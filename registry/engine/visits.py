@@ -11,7 +11,7 @@ from registry.workflows.parts import Part
 
 if TYPE_CHECKING:
     from registry.engine.plan import Plan
-    from registry.engine.toolbox import Equipment
+    from registry.engine.toolbox import WorkerContext
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Visit:
     attempt: int
     wake: Mapping[str, Any] | None
     idempotency_key: str
-    equipment: "Equipment"
+    worker_context: "WorkerContext"
     interrupted: bool = False
     ended: Mapping[str, Any] | None = None
     approved: Change = field(default_factory=Change)

@@ -15,11 +15,11 @@ from procrastinate.worker import Worker
 
 from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
 from groundwork.process.background import running
-from groundwork.process.shutdown import Grace
+from groundwork.process.shutdown import ShutdownPeriod
 from registry.engine.drive import Driver
 from registry.engine.executors import EXECUTORS
 from registry.engine.sweep import Sweep
-from registry.engine.toolbox import Equipment
+from registry.engine.toolbox import WorkerContext
 from registry.outbound.clients import open_outside
 from registry.outbound.models import open_models
 from registry.outbound.secrets import AgentTokens
@@ -49,7 +49,11 @@ QUEUE_TYPES = ("general", "model", "tool")
 
 @asynccontextmanager
 async def open_worker(
-    settings: RegistrySettings, pool: Pool, jobs: Jobs, grace: Grace, agent_tokens: AgentTokens | None = None
+    settings: RegistrySettings,
+    pool: Pool,
+    jobs: Jobs,
+    grace: ShutdownPeriod,
+    agent_tokens: AgentTokens | None = None,
 ) -> AsyncIterator[None]:
     """Works while the block runs, with the tokens for agents that are given, or else those of the settings. At its
     end no new job is taken; the running ones get the time that is left to reach the end of what they do, and what
@@ -60,11 +64,11 @@ async def open_worker(
         open_outside(settings, agent_tokens) as outside,
         open_worker_lease(pool, worker_id=worker_id, queue_types=QUEUE_TYPES, seconds=lease_seconds) as lease,
     ):
-        equipment = Equipment(settings, pool, jobs, EXECUTORS, worker_id, models, outside)
-        _register(jobs, Driver(equipment, lease.in_hand))
+        worker_context = WorkerContext(settings, pool, jobs, EXECUTORS, worker_id, models, outside)
+        _register(jobs, Driver(worker_context, lease.in_hand))
         stopping = asyncio.Event()
         working = asyncio.create_task(_work(jobs.app, pool, settings, grace, stopping), name="worker")
-        async with running("sweep", Sweep(equipment, lease_seconds).run):
+        async with running("sweep", Sweep(worker_context, lease_seconds).run):
             try:
                 yield
             finally:
@@ -103,7 +107,7 @@ def _register(jobs: Jobs, driver: Driver) -> None:
 
 
 async def _work(
-    app: procrastinate.App, pool: Pool, settings: RegistrySettings, grace: Grace, stopping: asyncio.Event
+    app: procrastinate.App, pool: Pool, settings: RegistrySettings, grace: ShutdownPeriod, stopping: asyncio.Event
 ) -> None:
     """Runs procrastinate's worker, again when it could not begin because the database was away."""
     while not stopping.is_set():
@@ -129,7 +133,7 @@ async def _work(
             await asyncio.sleep(_AGAIN_SECONDS)
 
 
-async def _end(working: asyncio.Task[None], grace: Grace) -> None:
+async def _end(working: asyncio.Task[None], grace: ShutdownPeriod) -> None:
     """The worker has been told to stop. What it cannot do in time, because the database stands still, is left."""
     await asyncio.wait({working}, timeout=grace.left() + _LAST_SECONDS)
     # The first cancellation is taken for a wish to stop, and its end is waited for once more.
@@ -159,7 +163,7 @@ async def _beat(worker: Worker, pool: Pool, lease_seconds: float) -> None:
             logger.warning("the worker could not say that it lives: %s", error)
 
 
-async def _stop(worker: Worker, grace: Grace, stopping: asyncio.Event) -> None:
+async def _stop(worker: Worker, grace: ShutdownPeriod, stopping: asyncio.Event) -> None:
     await stopping.wait()
     worker.shutdown_graceful_timeout = grace.left()
     worker.stop()  # type: ignore[no-untyped-call]  # the library's; it returns nothing

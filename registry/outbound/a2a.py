@@ -40,8 +40,8 @@ from groundwork.outgoing.masking import Mask
 from groundwork.telemetry import genai
 from groundwork.telemetry.tracing import span
 from registry.outbound.answers import read_text
-from registry.outbound.conversation import AgentPlace, Answer, Question
-from registry.outbound.failures import OutsideFailed, fetch_failed
+from registry.outbound.conversation import AgentPlace, AgentQuestion, Answer
+from registry.outbound.failures import OutboundFailed, fetch_failed
 from registry.outbound.http_tools import retry_after
 from registry.storable import storable
 
@@ -68,8 +68,8 @@ class A2AAgents:
         self._cards = cards
         self._policy = policy
 
-    async def ask(self, place: AgentPlace, question: Question, seconds: float) -> Answer:
-        """Waits until the agent is done with it. Raises `OutsideFailed`."""
+    async def ask(self, place: AgentPlace, question: AgentQuestion, seconds: float) -> Answer:
+        """Waits until the agent is done with it. Raises `OutboundFailed`."""
         asked = genai.agent_call(place.name, conversation_id=question.context_id)
         attributes = {**asked, **genai.server_of(place.url)}
         try:
@@ -79,7 +79,7 @@ class A2AAgents:
                     with keeping_data() as sent:
                         return await _Exchange(place, line, sent).hold(question)
         except TimeoutError:
-            raise OutsideFailed(
+            raise OutboundFailed(
                 f"{place.name} gave no answer within {seconds:g} seconds", retryable=True, kind="timeout"
             ) from None
         except FetchFailed as error:
@@ -110,8 +110,8 @@ class A2AAgents:
                 return _parsed(place.name, _document(place.name, answer), answer.url)
             said = f"the card of {place.name} answers {answer.status}"
             if answer.status >= 500:
-                raise OutsideFailed(said, retryable=True, kind="server_error")
-        raise OutsideFailed(said)
+                raise OutboundFailed(said, retryable=True, kind="server_error")
+        raise OutboundFailed(said)
 
 
 class _Line:
@@ -152,7 +152,7 @@ class _Exchange:
         self._mask = place.credentials.mask
         self._line = line
 
-    async def hold(self, question: Question) -> Answer:
+    async def hold(self, question: AgentQuestion) -> Answer:
         task = await self._find_asked(question) if question.repeated else None
         if task is None:
             answer = await self._line.send(_message(question))
@@ -166,7 +166,7 @@ class _Exchange:
             pause = min(2 * pause, _LONGEST_LOOK_SECONDS)
         return self._outcome(task)
 
-    async def _find_asked(self, question: Question) -> Task | None:
+    async def _find_asked(self, question: AgentQuestion) -> Task | None:
         """The task that the message has led to already, unless that has come to nothing."""
         for task in await self._line.list_tasks(question.context_id):
             heard = any(message.message_id == question.message_id for message in task.history)
@@ -183,7 +183,7 @@ class _Exchange:
             return Answer("input_required", said, task.id, task.context_id)
         word = TaskState.Name(state).removeprefix("TASK_STATE_").lower().replace("_", " ")
         reason = self._mask.error(RuntimeError(f"{self._name} did not do it: {word}. {said or ''}".rstrip(" .")))
-        raise OutsideFailed(reason, retryable=state == TaskState.TASK_STATE_FAILED)
+        raise OutboundFailed(reason, retryable=state == TaskState.TASK_STATE_FAILED)
 
 
 @asynccontextmanager
@@ -198,7 +198,7 @@ async def open_agents(
         yield A2AAgents(calls, cards, policy)
 
 
-def _message(question: Question) -> Message:
+def _message(question: AgentQuestion) -> Message:
     message = Message(
         message_id=question.message_id,
         role=Role.ROLE_USER,
@@ -214,9 +214,9 @@ def _document(name: str, answer: Fetched) -> dict[str, Any]:
     try:
         document = parse_foreign_json(answer.body, answer.headers.get("content-type", ""))
     except BadJson as error:
-        raise OutsideFailed(f"the card of {name} cannot be read: {error.reason}") from None
+        raise OutboundFailed(f"the card of {name} cannot be read: {error.reason}") from None
     if not isinstance(document, dict):
-        raise OutsideFailed(f"the card of {name} is not a JSON object")
+        raise OutboundFailed(f"the card of {name} is not a JSON object")
     return document
 
 
@@ -224,7 +224,7 @@ def _parsed(name: str, document: dict[str, Any], url: str) -> AgentCard:
     try:
         return read_agent_card(document, url)
     except CardUnusable as error:
-        raise OutsideFailed(f"{name} cannot be called: {storable(str(error))}") from error
+        raise OutboundFailed(f"{name} cannot be called: {storable(str(error))}") from error
 
 
 def _value(parts: Iterable[Part], sent: SentData) -> Any:
@@ -255,23 +255,23 @@ def _alone(values: list[Any]) -> Any:
     return values[0] if len(values) == 1 else values or None
 
 
-def _explained(name: str, mask: Mask, error: Exception) -> OutsideFailed:
+def _explained(name: str, mask: Mask, error: Exception) -> OutboundFailed:
     cause = error.__cause__
     reason = storable(mask.error(error))
     if isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-        return OutsideFailed(f"{name} cannot be reached", retryable=True, kind="io_error")
+        return OutboundFailed(f"{name} cannot be reached", retryable=True, kind="io_error")
     if isinstance(cause, httpx.HTTPStatusError):
         return _refused(name, cause.response)
     if isinstance(error, A2AClientTimeoutError) or isinstance(cause, httpx.TransportError):
-        return OutsideFailed(f"{name} was lost before it answered: {reason}", retryable=True, kind="io_error")
-    return OutsideFailed(f"{name} answered with an error: {reason}", retryable=isinstance(error, InternalError))
+        return OutboundFailed(f"{name} was lost before it answered: {reason}", retryable=True, kind="io_error")
+    return OutboundFailed(f"{name} answered with an error: {reason}", retryable=isinstance(error, InternalError))
 
 
-def _refused(name: str, response: httpx.Response) -> OutsideFailed:
+def _refused(name: str, response: httpx.Response) -> OutboundFailed:
     status, wait = response.status_code, retry_after(response.headers)
     message = f"{name} answered {status}"
     if status == 429:
-        return OutsideFailed(message, retryable=True, kind="rate_limit", retry_after=wait)
+        return OutboundFailed(message, retryable=True, kind="rate_limit", retry_after=wait)
     if status in (401, 403):
-        return OutsideFailed(f"{message}: it wants other credentials than it was given")
-    return OutsideFailed(message, retryable=status >= 500, kind="server_error", retry_after=wait)
+        return OutboundFailed(f"{message}: it wants other credentials than it was given")
+    return OutboundFailed(message, retryable=status >= 500, kind="server_error", retry_after=wait)

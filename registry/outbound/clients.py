@@ -22,7 +22,7 @@ _LONGEST_SECONDS = 86_400.0
 """Of a call; each has a time of its own."""
 
 
-class Outside:
+class OutboundClients:
     """`http`, `mcp` and `agents` do what nodes ask for; `secrets` and `agent_tokens` let them in.
 
     `open_outside` makes it, and closes it.
@@ -78,8 +78,8 @@ async def _import(module: str) -> None:
 @asynccontextmanager
 async def open_outside(
     settings: RegistrySettings, agent_tokens: AgentTokens | None = None
-) -> AsyncIterator[Outside]:
-    outside = Outside(settings, agent_tokens)
+) -> AsyncIterator[OutboundClients]:
+    outside = OutboundClients(settings, agent_tokens)
     try:
         yield outside
     finally:

@@ -19,7 +19,7 @@ class AgentPlace:
 
 
 @dataclass(frozen=True)
-class Question:
+class AgentQuestion:
     """`repeated`: it may have been asked before, so a task that came of it is looked for first."""
 
     text: str

@@ -6,7 +6,7 @@ from groundwork.outgoing.fetch import FetchFailed, FetchTimedOut, Unreachable
 from registry.executions.events import Event, Failed
 
 
-class OutsideFailed(Exception):
+class OutboundFailed(Exception):
     """Somebody outside did not do what they were asked to, or were not asked at all. The message shows no secret;
     `retryable`, `kind`, `retry_after` and `codes` are as in `Failed`."""
 
@@ -36,10 +36,10 @@ class OutsideFailed(Exception):
         )
 
 
-def fetch_failed(error: FetchFailed) -> OutsideFailed:
+def fetch_failed(error: FetchFailed) -> OutboundFailed:
     """What is refused, or too large, is so the next time as well."""
     if isinstance(error, FetchTimedOut):
-        return OutsideFailed(str(error), retryable=True, kind="timeout")
+        return OutboundFailed(str(error), retryable=True, kind="timeout")
     if isinstance(error, Unreachable):
-        return OutsideFailed(str(error), retryable=True, kind="io_error")
-    return OutsideFailed(str(error))
+        return OutboundFailed(str(error), retryable=True, kind="io_error")
+    return OutboundFailed(str(error))

@@ -13,7 +13,7 @@ from groundwork.http.json_body import BadJson
 from groundwork.outgoing.fetch import Fetched, FetchFailed, OutgoingPolicy, fetch
 from groundwork.outgoing.foreign_json import decode_foreign, parse_foreign_text
 from registry.outbound.answers import read_text
-from registry.outbound.failures import OutsideFailed, fetch_failed
+from registry.outbound.failures import OutboundFailed, fetch_failed
 from registry.storable import storable
 
 _LONGEST_SHOWN = 300
@@ -31,7 +31,7 @@ class HttpTools:
         """The answer: JSON as what it says, also where it is called text and is an object or a list; any other
         text as text, None where there is none.
 
-        Raises `OutsideFailed`. Whoever is called may be called again with the same key, after a failure or a
+        Raises `OutboundFailed`. Whoever is called may be called again with the same key, after a failure or a
         crash, and is to do the same thing once.
         """
         headers = {
@@ -64,18 +64,18 @@ def _seconds_until(moment: datetime) -> float:
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
 
-def _refused(answer: Fetched) -> OutsideFailed:
+def _refused(answer: Fetched) -> OutboundFailed:
     text = _text(answer)
     told, codes = " ".join(text.split())[:_LONGEST_SHOWN], _codes(answer.status, text)
     message = storable(f"{httpx.URL(answer.url).host} answered {answer.status} {told}".strip())
     wait = retry_after(answer.headers)
     if answer.status == 429:
-        return OutsideFailed(message, retryable=True, kind="rate_limit", retry_after=wait, codes=codes)
+        return OutboundFailed(message, retryable=True, kind="rate_limit", retry_after=wait, codes=codes)
     if answer.status >= 500:
-        return OutsideFailed(message, retryable=True, kind="server_error", retry_after=wait, codes=codes)
+        return OutboundFailed(message, retryable=True, kind="server_error", retry_after=wait, codes=codes)
     if answer.status in _TRY_AGAIN:
-        return OutsideFailed(message, retryable=True, kind="io_error", retry_after=wait, codes=codes)
-    return OutsideFailed(message, retry_after=wait, codes=codes)
+        return OutboundFailed(message, retryable=True, kind="io_error", retry_after=wait, codes=codes)
+    return OutboundFailed(message, retry_after=wait, codes=codes)
 
 
 def _codes(status: int, text: str) -> list[str]:
@@ -101,4 +101,4 @@ def _read(answer: Fetched) -> Any:
         return parse_foreign_text(text)
     except BadJson as error:
         host = httpx.URL(answer.url).host
-        raise OutsideFailed(f"{host} did it, and its answer cannot be read: {error.reason}") from None
+        raise OutboundFailed(f"{host} did it, and its answer cannot be read: {error.reason}") from None

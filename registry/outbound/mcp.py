@@ -23,7 +23,7 @@ from groundwork.outgoing.mcp_session import (
     open_session,
 )
 from registry.outbound.answers import read_text
-from registry.outbound.failures import OutsideFailed, fetch_failed
+from registry.outbound.failures import OutboundFailed, fetch_failed
 from registry.storable import storable
 
 _OPEN_SECONDS = 30.0
@@ -44,7 +44,7 @@ class McpTools:
         seconds: float,
         interrupted: bool,
     ) -> Any:
-        """What the tool gives. Raises `OutsideFailed`.
+        """What the tool gives. Raises `OutboundFailed`.
 
         A call whose outcome is unknown is not to be repeated, unless the tool says that this does no harm;
         `interrupted` says that there was such a call before, by a worker that died.
@@ -99,18 +99,18 @@ class _Call:
             tool = await self._find(session, seconds)
             self._sent = tool
             self._result = await session.call(self._tool, arguments, seconds)
-        except (OutsideFailed, CallFailed, McpError) as error:
+        except (OutboundFailed, CallFailed, McpError) as error:
             self._error = error
 
     async def _find(self, session: McpSession, seconds: float) -> Tool:
         listing = await session.list_tools(seconds, for_model=False)
         tool = next((tool for tool in listing.tools if tool.name == self._tool), None)
         if tool is None and self._tool in listing.left_out:
-            raise OutsideFailed(f"{self._server}: {self._tool} cannot be called: {listing.left_out[self._tool]}")
+            raise OutboundFailed(f"{self._server}: {self._tool} cannot be called: {listing.left_out[self._tool]}")
         if tool is None:
-            raise OutsideFailed(f"{self._server} has no tool {self._tool}")
+            raise OutboundFailed(f"{self._server} has no tool {self._tool}")
         if self._interrupted and not may_be_repeated(tool):
-            raise OutsideFailed(
+            raise OutboundFailed(
                 f"a worker was lost while it called {self._tool}: whether that had its effect is not known, so it"
                 " was not called again"
             )
@@ -122,8 +122,8 @@ class _Call:
             self._error = error
 
     def outcome(self) -> Any:
-        """Raises `OutsideFailed`."""
-        if isinstance(self._error, OutsideFailed):
+        """Raises `OutboundFailed`."""
+        if isinstance(self._error, OutboundFailed):
             raise self._error
         if self._error is not None:
             raise self._failure(self._error) from self._error
@@ -136,26 +136,26 @@ class _Call:
             more = unsaid(result)
             words = [item if isinstance(item, str) else json.dumps(item) for item in content]
             said = " ".join([*words, *([] if more is None else [json.dumps(more, ensure_ascii=False)])])
-            raise OutsideFailed(self.mask.error(RuntimeError(f"{self._tool} failed: {storable(said)}")))
+            raise OutboundFailed(self.mask.error(RuntimeError(f"{self._tool} failed: {storable(said)}")))
         if result.structured is not None:
             return storable(result.structured)
         if len(content) == 1:
             return storable(read_text(content[0]) if isinstance(content[0], str) else content[0])
         return storable(content) if content else None
 
-    def _failure(self, error: BaseException) -> OutsideFailed:
+    def _failure(self, error: BaseException) -> OutboundFailed:
         cause = _cause(error)
         reason = storable(self.mask.error(cause))
         refused = isinstance(cause, CallRefused | FileNotFoundError | PermissionError)
         if self._sent is None or isinstance(cause, NotCarriedOut):
-            return OutsideFailed(
+            return OutboundFailed(
                 f"{self._server} cannot be used: {reason}", retryable=not refused, kind="io_error"
             )
         if refused:
-            return OutsideFailed(f"{self._server}: {reason}")
+            return OutboundFailed(f"{self._server}: {reason}")
         if may_be_repeated(self._sent):
-            return OutsideFailed(f"no answer from {self._server}: {reason}", retryable=True, kind="io_error")
-        return OutsideFailed(
+            return OutboundFailed(f"no answer from {self._server}: {reason}", retryable=True, kind="io_error")
+        return OutboundFailed(
             f"no answer from {self._server} ({reason}): whether {self._tool} had its effect is not known, so it"
             " was not called again",
             kind="io_error",

@@ -15,7 +15,7 @@ import httpx
 from groundwork.outgoing.fetch import FetchFailed, OutgoingPolicy, fetch
 from groundwork.outgoing.masking import Mask
 from registry.agents.cards import origin_of
-from registry.outbound.failures import OutsideFailed, fetch_failed
+from registry.outbound.failures import OutboundFailed, fetch_failed
 from registry.workflows.specs import Auth
 
 _EARLY_SECONDS = 30.0
@@ -47,7 +47,7 @@ class Secrets:
         self._tokens: dict[tuple[str, str], tuple[str, float]] = {}
 
     async def credentials(self, auth: Auth | None, url: str) -> Credentials:
-        """For the server at `url`. Raises `OutsideFailed`."""
+        """For the server at `url`. Raises `OutboundFailed`."""
         if auth is None:
             return Credentials()
         if auth.type == "api_key":
@@ -60,12 +60,12 @@ class Secrets:
     def _read(self, name: str | None) -> str:
         assert name is not None, "an Auth has the names that its type needs"
         if not any(pattern.fullmatch(name) for pattern in self._allowed):
-            raise OutsideFailed(f"workflows may not read {name}: it is not among JAMJET_SECRET_ENV")
+            raise OutboundFailed(f"workflows may not read {name}: it is not among JAMJET_SECRET_ENV")
         value = os.environ.get(name, "").strip()
         if not value:
-            raise OutsideFailed(f"the environment variable {name} is not set where the worker runs")
+            raise OutboundFailed(f"the environment variable {name} is not set where the worker runs")
         if not value.isascii() or not value.isprintable():
-            raise OutsideFailed(f"the environment variable {name} has characters that no header can have")
+            raise OutboundFailed(f"the environment variable {name} has characters that no header can have")
         return value
 
     async def _ask_for_token(self, auth: Auth) -> str:
@@ -96,12 +96,12 @@ class Secrets:
         if answer.status != 200:
             retryable = answer.status >= 500
             kind = "server_error" if retryable else "error"
-            raise OutsideFailed(f"{host} gave no token: {answer.status}", retryable=retryable, kind=kind)
+            raise OutboundFailed(f"{host} gave no token: {answer.status}", retryable=retryable, kind=kind)
         try:
             told = json.loads(answer.body)
             return str(told["access_token"]), float(told.get("expires_in") or _SHORT_LIFE_SECONDS)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise OutsideFailed(f"{host} gave no token: its answer makes no sense") from None
+            raise OutboundFailed(f"{host} gave no token: its answer makes no sense") from None
 
 
 class AgentTokens:

@@ -164,7 +164,9 @@ class Jobs:
     async def defer_report(self, conn: Connection, execution_id: UUID) -> None:
         await self._defer(conn, REPORT, {"execution_id": str(execution_id)})
 
-    async def list_stalled(self, conn: Connection, seconds: float, limit: int, but: Collection[Hashable]) -> list[int]:
+    async def list_stalled(
+        self, conn: Connection, seconds: float, limit: int, but: Collection[Hashable]
+    ) -> list[int]:
         """What workers had in hand of which nothing was heard for so long."""
         return await store.list_stalled_jobs(conn, JOBS, seconds, limit, but)
 

@@ -16,8 +16,8 @@ from registry.engine.policies import BadPolicy, tool_verdict
 from registry.engine.visits import Visit, kind_of
 from registry.executions import store
 from registry.executions.events import Completed, Event, Failed, Outcome, Parked
-from registry.outbound.conversation import AgentPlace, Answer, Question
-from registry.outbound.failures import OutsideFailed
+from registry.outbound.conversation import AgentPlace, AgentQuestion, Answer
+from registry.outbound.failures import OutboundFailed
 from registry.workflows.kinds import A2ATask, AgentCall, AgentTool
 
 _LONGEST_SECONDS = 300.0
@@ -44,7 +44,7 @@ async def a2a_task(visit: Visit) -> Outcome:
         turn = _Turn(task_id=await _open_task(visit))
         metadata = {"skill": kind.skill} if kind.skill else {}
         answer = await _ask(visit, place, _text(visit, kind.input_mapping), turn, metadata, seconds)
-    except OutsideFailed as error:
+    except OutboundFailed as error:
         return error.outcome()
     called = _called(visit, place)
     if answer.state == "input_required":
@@ -63,7 +63,7 @@ async def agent(visit: Visit) -> Outcome:
         place = await find_place(visit, kind.agent_ref)
         text = _text(visit, kind.input_mapping)
         answer = await _ask(visit, place, text, _Turn(), {}, seconds_for(visit, _LONGEST_SECONDS))
-    except OutsideFailed as error:
+    except OutboundFailed as error:
         return error.outcome()
     if answer.state == "input_required":
         return _asks_back(place, answer)
@@ -85,8 +85,8 @@ async def agent_tool(visit: Visit) -> Outcome:
         place = await find_place(visit, await _chosen(visit, kind))
         text = _text(visit, kind.input_mapping) if turn.number == 0 else _reply(visit)
         answer = await _ask(visit, place, text, turn, {}, seconds)
-    except (OutsideFailed, BadPolicy) as error:
-        failed = error if isinstance(error, OutsideFailed) else OutsideFailed(str(error))
+    except (OutboundFailed, BadPolicy) as error:
+        failed = error if isinstance(error, OutboundFailed) else OutboundFailed(str(error))
         told = {"failure_type": failed.kind, "message": str(failed), "retryable": failed.retryable}
         return failed.outcome([Event("agent_tool_failed", visit.node.node_id, told)])
     invoked = _invoked(visit, kind, place, text, turn)
@@ -111,7 +111,7 @@ async def _ask(
     """The conversation is that of the execution with this agent. The message's id stays the same when it is sent
     again, so that it can be recognised."""
     number = f":{turn.number}" if turn.number else ""
-    question = Question(
+    question = AgentQuestion(
         text=text,
         message_id=f"{visit.idempotency_key}{number}",
         context_id=str(uuid5(visit.execution.execution_id, place.url)),
@@ -119,7 +119,7 @@ async def _ask(
         metadata=metadata,
         repeated=visit.attempt > 0 or visit.wake is not None,
     )
-    agents = await visit.equipment.outside.agents()
+    agents = await visit.worker_context.outside.agents()
     return await agents.ask(place, question, seconds)
 
 
@@ -128,14 +128,14 @@ async def _remote_agent(visit: Visit, name: str) -> AgentPlace:
     spec = visit.execution.workflow.remote_agents.get(name)
     if spec is None:
         return await find_place(visit, name)
-    credentials = await visit.equipment.outside.secrets.credentials(spec.auth, spec.url)
+    credentials = await visit.worker_context.outside.secrets.credentials(spec.auth, spec.url)
     return AgentPlace(name, spec.url, card_urls(spec.url, spec.agent_card_path), credentials)
 
 
 async def _open_task(visit: Visit) -> str | None:
     """The task about which the agent has asked back when the node was last run."""
     node_id = visit.node.node_id
-    async with visit.equipment.pool.connection() as conn:
+    async with visit.worker_context.pool.connection() as conn:
         outputs = await store.list_outputs(conn, visit.execution.execution_id, [node_id])
     last = outputs.get(node_id)
     if not isinstance(last, dict) or last.get("status") != "input_required":
@@ -148,8 +148,8 @@ async def _next_turn(visit: Visit) -> _Turn:
     if visit.wake is None:
         return _Turn()
     if visit.wake["kind"] != "event":
-        raise OutsideFailed("nobody answered the agent in time", kind="timeout")
-    async with visit.equipment.pool.connection() as conn:
+        raise OutboundFailed("nobody answered the agent in time", kind="timeout")
+    async with visit.worker_context.pool.connection() as conn:
         asked = await store.find_last_event(
             conn, visit.execution.execution_id, "interrupt_raised", [visit.node.node_id]
         )
@@ -169,14 +169,14 @@ async def _chosen(visit: Visit, kind: AgentTool) -> str:
     if kind.explicit is not None:
         named = resolve(kind.explicit, visit.scope)
         if not isinstance(named, str) or not named:
-            raise OutsideFailed(f"there is no agent in {kind.explicit}")
+            raise OutboundFailed(f"there is no agent in {kind.explicit}")
         return named
     policies = await load_policies(visit)
     async for candidate in list_candidates(visit, Selection(status="active", alive=True, protocol="a2a")):
         names = (candidate.agent_id, candidate.uri)
         if all(tool_verdict(policies, name).decision == "allowed" for name in names):
             return candidate.agent_id
-    raise OutsideFailed("no agent is alive that could be asked", retryable=True, kind="io_error")
+    raise OutboundFailed("no agent is alive that could be asked", retryable=True, kind="io_error")
 
 
 def _text(visit: Visit, mapping: Mapping[str, Any]) -> str:

@@ -133,7 +133,7 @@ async def _ask_model(visit: Visit, kind: Coordinator, tiebreaker: Tiebreaker, ti
     """A model that fails, or names nobody of them, leaves the decision to the scores."""
     request = request_for(visit, tiebreaker.model, [user(_prompt(visit, kind, tied))])
     try:
-        answer = await visit.equipment.models.complete(request)
+        answer = await visit.worker_context.models.complete(request)
     except ModelCallFailed as error:
         return Decision(tied[0], "tiebreaker_failed", str(error))
     chosen = [each for each in tied if each.candidate.agent_id == answer.content.strip().strip("\"'`.")]

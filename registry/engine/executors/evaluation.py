@@ -69,7 +69,7 @@ async def _completion_before(visit: Visit) -> StoredEvent | None:
     """How the node before this one ended; of several the one that was last."""
     target = visit.node.node_id
     sources = [route.source for route in visit.execution.workflow.routes if route.target == target]
-    async with visit.equipment.pool.connection() as conn:
+    async with visit.worker_context.pool.connection() as conn:
         return await store.find_last_event(conn, visit.execution.execution_id, "node_completed", sources)
 
 
@@ -149,7 +149,7 @@ async def _escalated(visit: Visit) -> Outcome:
     outcome = decided(visit)
     if isinstance(outcome, Failed):
         return outcome
-    async with visit.equipment.pool.connection() as conn:
+    async with visit.worker_context.pool.connection() as conn:
         raised = await store.find_last_event(
             conn, visit.execution.execution_id, "interrupt_raised", [visit.node.node_id]
         )

@@ -20,7 +20,7 @@ async def join(visit: Visit) -> Outcome:
     if visit.wake is not None:
         return taken_back(visit)
     sources = sorted({route.source for route in visit.execution.workflow.routes if _leads_to(route, visit)})
-    async with visit.equipment.pool.connection() as conn:
+    async with visit.worker_context.pool.connection() as conn:
         results = await store.list_outputs(conn, visit.execution.execution_id, sources)
     if kind.custom is None:
         return Completed(output={"results": results})

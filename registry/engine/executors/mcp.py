@@ -11,7 +11,7 @@ from registry.engine.executors.outputs import patch_of, seconds_for
 from registry.engine.mapping import resolve
 from registry.engine.visits import Visit, kind_of
 from registry.executions.events import Completed, Event, Outcome
-from registry.outbound.failures import OutsideFailed
+from registry.outbound.failures import OutboundFailed
 from registry.workflows.kinds import McpTool
 
 _CALL_SECONDS = 60.0
@@ -23,16 +23,16 @@ async def mcp_tool(visit: Visit) -> Outcome:
     arguments = resolve(kind.input_mapping, visit.scope)
     try:
         output = await call_mcp_tool(visit, kind.server, kind.tool, arguments)
-    except OutsideFailed as error:
+    except OutboundFailed as error:
         return error.outcome()
     called = Event("tool_call_completed", visit.node.node_id, {"tool": kind.tool, "server": kind.server})
     return Completed(output, patch_of(output, kind.output_schema, "last_tool_output"), events=[called])
 
 
 async def call_mcp_tool(visit: Visit, server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
-    """`server` is one of the workflow's. Raises `OutsideFailed`."""
+    """`server` is one of the workflow's. Raises `OutboundFailed`."""
     found, mask = await _server(visit, server)
-    tools = await visit.equipment.outside.mcp()
+    tools = await visit.worker_context.outside.mcp()
     seconds = seconds_for(visit, _CALL_SECONDS)
     call = tools.call(found, tool, arguments, mask=mask, seconds=seconds, interrupted=visit.interrupted)
     attributes = {"server": server, **genai.tool_call(tool), **genai.server_of(found.url)}
@@ -40,14 +40,14 @@ async def call_mcp_tool(visit: Visit, server: str, tool: str, arguments: Mapping
 
 
 async def _server(visit: Visit, name: str) -> tuple[McpServer, Mask]:
-    outside, spec = visit.equipment.outside, visit.execution.workflow.mcp_servers.get(name)
+    outside, spec = visit.worker_context.outside, visit.execution.workflow.mcp_servers.get(name)
     if spec is None:
-        raise OutsideFailed(f"there is no server {name!r} in the workflow's mcp_servers")
+        raise OutboundFailed(f"there is no server {name!r} in the workflow's mcp_servers")
     if spec.transport == "web_socket":
-        raise OutsideFailed(f"the MCP server {name} is reached by web_socket, which cannot be used; http_sse can")
+        raise OutboundFailed(f"the MCP server {name} is reached by web_socket, which cannot be used; http_sse can")
     if spec.transport == "stdio":
         if not outside.allows_commands:
-            raise OutsideFailed(
+            raise OutboundFailed(
                 f"the MCP server {name} is a command, and workflows may not start programs here: set"
                 " JAMJET_ALLOW_STDIO_MCP=true where the worker runs to let them"
             )

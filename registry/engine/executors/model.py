@@ -48,7 +48,7 @@ async def model(visit: Visit) -> Outcome:
         return Failed(verdict.reason, events=[rules.violation_event(visit.node.node_id, verdict)])
     request = request_for(visit, kind.model_ref, messages, _offered(kind.tools, policies))
     try:
-        answer = await visit.equipment.models.complete(request)
+        answer = await visit.worker_context.models.complete(request)
     except ModelCallFailed as error:
         return error.outcome()
     return _completed(kind, answer)

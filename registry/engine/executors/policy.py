@@ -77,7 +77,7 @@ def _named_policy(document: Mapping[str, Any], name: str) -> Policy:
 
 
 async def _tenant_policy(visit: Visit) -> Mapping[str, Any]:
-    async with visit.equipment.pool.connection() as conn:
+    async with visit.worker_context.pool.connection() as conn:
         return (await tenants.get_tenant(conn, None, visit.execution.tenant_id)).policy
 
 

@@ -13,7 +13,7 @@ from registry.agents.store import AgentKey
 from registry.engine.visits import Visit
 from registry.errors import NotFound
 from registry.outbound.conversation import AgentPlace
-from registry.outbound.failures import OutsideFailed
+from registry.outbound.failures import OutboundFailed
 
 _PAGE = 200
 _PAGE_BYTES = 2 * 1024 * 1024
@@ -41,7 +41,7 @@ async def list_candidates(visit: Visit, selection: Selection) -> AsyncIterator[C
     """The living agents of the tenant, in the order of their ids."""
     after, has_more = "", True
     while has_more:
-        async with visit.equipment.pool.connection() as conn:
+        async with visit.worker_context.pool.connection() as conn:
             page = await store.list_agents(
                 conn,
                 visit.execution.tenant_id,
@@ -58,9 +58,9 @@ async def list_candidates(visit: Visit, selection: Selection) -> AsyncIterator[C
 
 async def find_place(visit: Visit, named: str) -> AgentPlace:
     """Where the agent is: one of the tenant's, by its id or URI, which has to be alive; or one that nobody has
-    registered, by its URL. Raises `OutsideFailed`."""
+    registered, by its URL. Raises `OutboundFailed`."""
     tenant_id = visit.execution.tenant_id
-    async with visit.equipment.pool.connection() as conn:
+    async with visit.worker_context.pool.connection() as conn:
         agent_id = await store.find_agent_at(conn, tenant_id, named) or named
         try:
             agent = await store.get_agent(conn, AgentKey(tenant_id, agent_id))
@@ -69,7 +69,7 @@ async def find_place(visit: Visit, named: str) -> AgentPlace:
     if agent is not None:
         return _place_of(visit, agent)
     if not is_agent_uri(named) or not _is_http(named):
-        raise OutsideFailed(f"there is no agent {named}")
+        raise OutboundFailed(f"there is no agent {named}")
     return _place_at(visit, named, named)
 
 
@@ -92,18 +92,18 @@ def _candidate(agent: Agent) -> Candidate:
 def _place_of(visit: Visit, agent: Agent) -> AgentPlace:
     if agent.status != "active":
         word = _STATUS_WORDS.get(agent.status, f"is {agent.status}")
-        raise OutsideFailed(f"the agent {agent.agent_id} {word}, so it is not called")
+        raise OutboundFailed(f"the agent {agent.agent_id} {word}, so it is not called")
     if not agent.alive:
-        raise OutsideFailed(f"the agent {agent.agent_id} is not alive", retryable=True, kind="io_error")
+        raise OutboundFailed(f"the agent {agent.agent_id} is not alive", retryable=True, kind="io_error")
     return _place_at(visit, f"the agent {agent.agent_id}", describe_card(agent.card)["uri"], agent.card)
 
 
 def _place_at(visit: Visit, name: str, url: str, card: dict[str, Any] | None = None) -> AgentPlace:
-    credentials = visit.equipment.outside.agent_tokens.credentials(url)
+    credentials = visit.worker_context.outside.agent_tokens.credentials(url)
     if card is not None and card.get("supportedInterfaces"):
         return AgentPlace(name, url, (), credentials, card)
     if not _is_http(url):
-        raise OutsideFailed(f"{name} is at {url}, which is no address that can be called")
+        raise OutboundFailed(f"{name} is at {url}, which is no address that can be called")
     return AgentPlace(name, url, card_urls(url), credentials, card if _is_a2a_0_3(card) else None)
 
 

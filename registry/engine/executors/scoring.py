@@ -88,7 +88,7 @@ async def _judge(evaluation: Evaluation, scorer: kinds.LlmJudge) -> Result:
     shown = subject if isinstance(subject, str) else json.dumps(subject, ensure_ascii=False, default=str)
     prompt = _JUDGE.format(rubric=scorer.rubric, subject=shown)
     request = request_for(evaluation.visit, scorer.model, [user(prompt)])
-    answer = await evaluation.visit.equipment.models.complete(request)
+    answer = await evaluation.visit.worker_context.models.complete(request)
     _add_usage(evaluation.usage, answer.usage)
     found = read_score(answer.content)
     if found is None:

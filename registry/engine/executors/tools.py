@@ -11,7 +11,7 @@ from registry.engine.executors.work import offer, taken_back
 from registry.engine.mapping import resolve
 from registry.engine.visits import Visit, kind_of
 from registry.executions.events import Completed, Event, Failed, Outcome
-from registry.outbound.failures import OutsideFailed
+from registry.outbound.failures import OutboundFailed
 from registry.workflows.kinds import Finalizer, Tool
 from registry.workflows.parts import split_function
 from registry.workflows.specs import ToolSpec
@@ -48,7 +48,7 @@ async def _use(visit: Visit, name: str, given: Mapping[str, Any], output_schema:
             case "python":
                 return _by_a_worker(visit, spec, given, called)
             case "http":
-                call = visit.equipment.outside.http.call(
+                call = visit.worker_context.outside.http.call(
                     spec.reference,
                     given,
                     idempotency_key=visit.idempotency_key,
@@ -60,7 +60,7 @@ async def _use(visit: Visit, name: str, given: Mapping[str, Any], output_schema:
                 output, merged = await _by_mcp(visit, name, spec, given), False
             case _:
                 return Failed(f"the tool {name!r} has no kind that can be run: python, http and mcp can")
-    except OutsideFailed as error:
+    except OutboundFailed as error:
         return error.outcome()
     patch = output if merged else patch_of(output, output_schema, "last_tool_output")
     return Completed(output, patch, events=[called])

@@ -12,7 +12,7 @@ from langchain_core.messages import HumanMessage
 
 from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.feed import Feed
-from agent_runtime.a2a_server.live_tasks import Accounts
+from agent_runtime.a2a_server.live_tasks import LiveTasks
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.tasks import A2ATurnRequest, StoredTask, TaskEvent
 from agent_runtime.errors import ThreadWaitsForInput, TurnSuperseded
@@ -42,10 +42,10 @@ class Desk:
     """A recorder of one process, and a turn on a thread of its own."""
 
     def __init__(self, pool: Pool) -> None:
-        accounts = Accounts()
+        live_tasks = LiveTasks()
         self.pool = pool
-        self.feed = Feed(pool, accounts.runs_here)
-        self.recorder = TaskRecorder(accounts, self.feed, Notifications())
+        self.feed = Feed(pool, live_tasks.runs_here)
+        self.recorder = TaskRecorder(live_tasks, self.feed, Notifications())
 
     async def accept(self, request: TurnRequest | None = None) -> Turn:
         async with self.pool.connection() as conn:

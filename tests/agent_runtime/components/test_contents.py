@@ -7,7 +7,7 @@ import pytest
 
 from agent_runtime.components.contents import ComponentUnusable, ContentReader
 from agent_runtime.components.parts import Parts
-from agent_runtime.project.outside import Peer
+from agent_runtime.project.outbound import Peer
 from agent_runtime.project.slots import Kind, Model, Slot
 from agent_runtime.tools.connection_state import Timing
 from agent_runtime.tools.connections import Connections

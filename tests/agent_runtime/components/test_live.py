@@ -6,7 +6,7 @@ import pytest
 
 from agent_runtime.components.live import LiveSnapshot
 from agent_runtime.components.snapshot import Piece, Snapshot
-from agent_runtime.project.outside import Peer
+from agent_runtime.project.outbound import Peer
 from agent_runtime.project.slots import Slot
 from agent_runtime.tools.connections import Connections, open_connections
 from agent_runtime.tools.source import Source

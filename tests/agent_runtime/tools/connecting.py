@@ -9,7 +9,7 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 
 from agent_runtime.components.snapshot import Piece, Snapshot
-from agent_runtime.project.outside import Peer
+from agent_runtime.project.outbound import Peer
 from agent_runtime.project.slots import Slot
 from agent_runtime.tools.connection_state import Timing
 from agent_runtime.tools.connections import open_connections

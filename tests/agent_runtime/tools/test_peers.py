@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_runtime.components.snapshot import Snapshot
-from agent_runtime.project.outside import Peer
+from agent_runtime.project.outbound import Peer
 from agent_runtime.tools.connection_state import Timing
 from tests.agent_runtime.tools.connecting import call_tool, connected_to, eventually
 from tests.servers import run_server

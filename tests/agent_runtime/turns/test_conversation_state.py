@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, Human
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 
 from agent_runtime.graph.conversation import merge_messages
-from agent_runtime.turns.conversation_cache import RecentConversations
+from agent_runtime.turns.conversation_cache import ConversationCache
 from groundwork.postgres.pool import Pool
 from tests.agents import running_agent, write_project
 
@@ -100,7 +100,7 @@ async def test_a_turn_stores_what_it_adds_and_not_the_conversation(
 
 
 def test_what_was_used_longest_ago_is_given_up_first() -> None:
-    recent = RecentConversations(10_000)
+    recent = ConversationCache(10_000)
     for number in range(5):
         recent.put(f"t{number}", "1", {"messages": [HumanMessage("x" * 1_000)]})
         recent.find("t0", "1")
@@ -109,7 +109,7 @@ def test_what_was_used_longest_ago_is_given_up_first() -> None:
 
 
 def test_a_conversation_too_large_is_not_remembered() -> None:
-    recent = RecentConversations(10_000)
+    recent = ConversationCache(10_000)
     recent.put("t", "1", {"messages": [HumanMessage("hello")]})
     recent.put("t", "2", {"messages": [HumanMessage("x" * 20_000)]})
     assert (recent.find("t", "1"), recent.find("t", "2")) == (None, None)

@@ -18,7 +18,7 @@ from langgraph.types import interrupt
 from psycopg.errors import UntranslatableCharacter
 
 from agent_runtime.a2a_server.feed import Feed
-from agent_runtime.a2a_server.live_tasks import Accounts
+from agent_runtime.a2a_server.live_tasks import LiveTasks
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.errors import TurnSuperseded
 from agent_runtime.graph.outputs import Completed
@@ -59,9 +59,9 @@ class Engine:
     """Begins and ends turns as the engine does."""
 
     def __init__(self, pool: Pool) -> None:
-        accounts = Accounts()
+        live_tasks = LiveTasks()
         self._pool = pool
-        self._recorder = TaskRecorder(accounts, Feed(pool, accounts.runs_here), Notifications())
+        self._recorder = TaskRecorder(live_tasks, Feed(pool, live_tasks.runs_here), Notifications())
 
     async def begin(self, thread_id: str = "t") -> Turn:
         request = TurnRequest(thread_id, uuid4().hex, "", "m", HumanMessage("hello"))

@@ -19,7 +19,7 @@ from registry.agents.discovery import Discovery, open_discovery
 from registry.errors import AgentUnreachable, InvalidRequest
 from registry.settings import RegistrySettings
 from tests.agents import running_agent, write_project
-from tests.groundwork.test_fetch import Internet
+from tests.groundwork.outgoing.test_fetch import Internet
 from tests.registry.agents.test_cards import A2A_0_3, A2A_1_0, JAMJET
 from tests.servers import run_server
 

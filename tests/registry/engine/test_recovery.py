@@ -12,7 +12,7 @@ from groundwork.postgres.pool import DatabaseUnavailable
 from registry.access import COMMAND_LINE
 from registry.engine.drive import Driver
 from registry.engine.executors import EXECUTORS
-from registry.engine.toolbox import Equipment
+from registry.engine.toolbox import WorkerContext
 from registry.executions import store
 from registry.executions.models import read_execution_id
 from registry.outbound.clients import open_outside
@@ -81,7 +81,7 @@ async def served(registry_dsn: str) -> AsyncIterator[Served]:
 async def driver(registry: Registry, name: str) -> AsyncIterator[Driver]:
     settings, pool, jobs = registry.settings, registry.pool, registry.executions._jobs
     async with open_models(settings) as models, open_outside(settings) as outside:
-        yield Driver(Equipment(settings, pool, jobs, EXECUTORS, name, models, outside), set())
+        yield Driver(WorkerContext(settings, pool, jobs, EXECUTORS, name, models, outside), set())
 
 
 async def run(

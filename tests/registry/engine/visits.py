@@ -7,10 +7,10 @@ from uuid import uuid4
 from groundwork.postgres.pool import Pool
 from registry.engine.executors import EXECUTORS
 from registry.engine.plan import Plan
-from registry.engine.toolbox import Equipment
+from registry.engine.toolbox import WorkerContext
 from registry.engine.visits import Visit
 from registry.executions.events import ExecutionRef, Outcome
-from registry.outbound.clients import Outside
+from registry.outbound.clients import OutboundClients
 from registry.outbound.models import Models
 from registry.queue.jobs import Jobs
 from registry.settings import RegistrySettings
@@ -41,7 +41,9 @@ def visit_of(
         attempt=0,
         wake=None,
         idempotency_key="key",
-        equipment=Equipment(settings(), pool, Jobs(), EXECUTORS, "worker", models, Outside(settings())),
+        worker_context=WorkerContext(
+            settings(), pool, Jobs(), EXECUTORS, "worker", models, OutboundClients(settings())
+        ),
     )
 
 

@@ -29,7 +29,7 @@ class Peer:
     """How long it may take to answer; after that the model is told that it still works on it."""
 
 
-class OutsideReader:
+class OutboundReader:
     """Reads MCP servers and peers, and remembers which of their values are secrets.
 
     `${NAME}` takes its value from `environment`; what may not be read there is named in `withheld`.

@@ -71,7 +71,7 @@ async def _names(visit: Visit, policies: Policies, name: str) -> list[str]:
     if not isinstance(named, str):
         return [name]
     tenant_id = visit.execution.tenant_id
-    async with visit.equipment.pool.connection() as conn:
+    async with visit.worker_context.pool.connection() as conn:
         agent_id = await agents.find_agent_at(conn, tenant_id, named) or named
         try:
             agent = await agents.get_agent(conn, AgentKey(tenant_id, agent_id))
@@ -82,7 +82,7 @@ async def _names(visit: Visit, policies: Policies, name: str) -> list[str]:
 
 async def _find_decision(visit: Visit) -> StoredEvent | None:
     execution_id, nodes = visit.execution.execution_id, [visit.node.node_id]
-    async with visit.equipment.pool.connection() as conn:
+    async with visit.worker_context.pool.connection() as conn:
         decided = await store.find_last_event(conn, execution_id, "approval_received", nodes)
         scheduled = await store.find_last_event(conn, execution_id, "node_scheduled", nodes)
     if decided is None or (scheduled is not None and scheduled.sequence > decided.sequence):

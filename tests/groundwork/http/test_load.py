@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from groundwork.http import load as load_module
-from groundwork.http.load import Busy, Line, Load, LoadLimit
+from groundwork.http.load import Busy, ConnectionQueue, Load, LoadLimit
 from tests.servers import run_server
 
 MOST = 3
@@ -122,7 +122,7 @@ async def test_what_takes_too_long_is_given_up(doorkeeper, client, monkeypatch):
 
 async def test_a_line_that_moves_lets_more_in_and_one_that_stands_does_not(pool, monkeypatch):
     monkeypatch.setattr(load_module, "LONGEST_WAIT_SECONDS", 0.5)
-    line = Line(pool)
+    line = ConnectionQueue(pool)
     assert not line.is_too_long
     connections = [await pool.getconn() for _ in range(pool.max_size)]
     waiting = [asyncio.create_task(pool.getconn(timeout=30)) for _ in range(20)]
@@ -140,7 +140,7 @@ async def test_a_line_that_moves_lets_more_in_and_one_that_stands_does_not(pool,
 
 async def test_whoever_comes_after_a_quiet_while_and_waits_has_not_waited_long(pool, monkeypatch):
     monkeypatch.setattr(load_module, "LONGEST_WAIT_SECONDS", 0.5)
-    line = Line(pool)
+    line = ConnectionQueue(pool)
     connections = [await pool.getconn() for _ in range(pool.max_size)]
     assert not line.is_too_long
     await asyncio.sleep(0.6)
