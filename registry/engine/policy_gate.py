@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from groundwork.postgres.pool import Pool
 from registry.agents import store as agents
 from registry.agents.cards import describe_card
 from registry.agents.store import AgentKey
@@ -21,7 +22,7 @@ _UNDER_WAY = ("work", "event")
 """What wakes a node that was let through before."""
 
 
-async def guard(visit: Visit) -> Visit | Parked | Failed:
+async def guard(visit: Visit, pool: Pool) -> Visit | Parked | Failed:
     """The visit, when the node may be run: with the state as whoever approved of it wanted it to be.
 
     A decision counts until the node is scheduled again: a retry asks nobody anew.
@@ -33,15 +34,15 @@ async def guard(visit: Visit) -> Visit | Parked | Failed:
     if waking == "timeout" and visit.wake is not None and "approver" in visit.wake:
         return Failed("timeout_exceeded: nobody decided in time", kind="timeout")
     if waking in _UNDER_WAY or waking == "timeout":
-        return _approved(visit, await _find_decision(visit))
+        return _approved(visit, await _find_decision(visit, pool))
     try:
-        verdict = await _verdict(visit, name)
+        verdict = await _verdict(visit, pool, name)
     except BadPolicy as error:
         return Failed(f"a policy of the tenant cannot be used: {error}")
     if verdict.decision == "blocked":
         violation = violation_event(visit.node.node_id, verdict)
         return Failed(f"policy violation: {verdict.reason}", events=[violation])
-    decision = await _find_decision(visit) if verdict.rule or waking == "approval" else None
+    decision = await _find_decision(visit, pool) if verdict.rule or waking == "approval" else None
     if decision is None:
         return _asking(visit, name, verdict) if verdict.rule else visit
     if decision.data["decision"] == "rejected":
@@ -56,14 +57,14 @@ def _does_nothing(visit: Visit) -> bool:
     return isinstance(kind, Finalizer) and kind.run_on == "failure" and visit.ended is None
 
 
-async def _verdict(visit: Visit, name: str) -> Verdict:
-    policies = await load_policies(visit)
-    found = [tool_verdict(policies, each) for each in await _names(visit, policies, name)]
+async def _verdict(visit: Visit, pool: Pool, name: str) -> Verdict:
+    policies = await load_policies(visit, pool)
+    found = [tool_verdict(policies, each) for each in await _names(visit, pool, policies, name)]
     blocked = [verdict for verdict in found if verdict.decision == "blocked"]
     return next(iter([*blocked, *(verdict for verdict in found if verdict.rule), *found]))
 
 
-async def _names(visit: Visit, policies: Policies, name: str) -> list[str]:
+async def _names(visit: Visit, pool: Pool, policies: Policies, name: str) -> list[str]:
     """What policies may call it: a registered agent goes by its id and by its URI, however the node names it."""
     if not isinstance(visit.node.kind, AgentCall | AgentTool) or not any(policies.by_scope()):
         return [name]
@@ -71,7 +72,7 @@ async def _names(visit: Visit, policies: Policies, name: str) -> list[str]:
     if not isinstance(named, str):
         return [name]
     tenant_id = visit.execution.tenant_id
-    async with visit.worker_context.pool.connection() as conn:
+    async with pool.connection() as conn:
         agent_id = await agents.find_agent_at(conn, tenant_id, named) or named
         try:
             agent = await agents.get_agent(conn, AgentKey(tenant_id, agent_id))
@@ -80,9 +81,9 @@ async def _names(visit: Visit, policies: Policies, name: str) -> list[str]:
     return [named, agent.agent_id, describe_card(agent.card)["uri"] or named]
 
 
-async def _find_decision(visit: Visit) -> StoredEvent | None:
+async def _find_decision(visit: Visit, pool: Pool) -> StoredEvent | None:
     execution_id, nodes = visit.execution.execution_id, [visit.node.node_id]
-    async with visit.worker_context.pool.connection() as conn:
+    async with pool.connection() as conn:
         decided = await store.find_last_event(conn, execution_id, "approval_received", nodes)
         scheduled = await store.find_last_event(conn, execution_id, "node_scheduled", nodes)
     if decided is None or (scheduled is not None and scheduled.sequence > decided.sequence):

@@ -169,13 +169,12 @@ class Run:
             attempt=0,
             wake=wake,
             idempotency_key="",
-            worker_context=self._context,
             ended=state.get("ended"),
         )
 
     async def _guarded(self, visit: Visit) -> Visit | Parked | Failed:
         with database_errors():
-            return await guard(visit)
+            return await guard(visit, self._context.pool)
 
     async def _start(self, visit: Visit) -> Visit:
         """What the executor is given; that the node was started is on record before it does anything outside."""

@@ -8,8 +8,6 @@ from registry.engine.graph import CompiledGraph, compile_graph
 from registry.engine.plan import Plan
 from registry.engine.visits import Executor
 from registry.executions.starting import Starter
-from registry.outbound.clients import OutboundClients
-from registry.outbound.models import Models
 from registry.queue.jobs import Jobs
 from registry.settings import RegistrySettings
 from registry.workflows import store as workflows
@@ -35,8 +33,6 @@ class WorkerContext:
     jobs: Jobs
     executors: Mapping[type[Part], Executor]
     worker_id: str
-    models: Models
-    outside: OutboundClients
     starter: Starter = field(init=False)
     _compiled: dict[int, Compiled] = field(default_factory=dict)
 

@@ -2,16 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from registry.engine.plan import Plan
 from registry.executions.events import ExecutionRef, Outcome
 from registry.executions.merge_patch import Change
 from registry.workflows.ir import Node
 from registry.workflows.parts import Part
-
-if TYPE_CHECKING:
-    from registry.engine.plan import Plan
-    from registry.engine.toolbox import WorkerContext
 
 
 @dataclass(frozen=True)
@@ -25,14 +22,13 @@ class Visit:
     """
 
     execution: ExecutionRef
-    plan: "Plan"
+    plan: Plan
     node: Node
     state: Mapping[str, Any]
     output: Any
     attempt: int
     wake: Mapping[str, Any] | None
     idempotency_key: str
-    worker_context: "WorkerContext"
     interrupted: bool = False
     ended: Mapping[str, Any] | None = None
     approved: Change = field(default_factory=Change)

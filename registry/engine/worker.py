@@ -17,10 +17,10 @@ from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
 from groundwork.process.background import running
 from groundwork.process.shutdown import ShutdownPeriod
 from registry.engine.drive import Driver
-from registry.engine.executors import EXECUTORS
+from registry.engine.executors import build_executors
 from registry.engine.sweep import Sweep
 from registry.engine.toolbox import WorkerContext
-from registry.outbound.clients import open_outside
+from registry.outbound.clients import open_outbound
 from registry.outbound.models import open_models
 from registry.outbound.secrets import AgentTokens
 from registry.queue import store as queue_store
@@ -61,10 +61,11 @@ async def open_worker(
     worker_id, lease_seconds = _worker_id(), settings.jamjet_worker_lease_seconds
     async with (
         open_models(settings) as models,
-        open_outside(settings, agent_tokens) as outside,
+        open_outbound(settings, agent_tokens) as outbound,
         open_worker_lease(pool, worker_id=worker_id, queue_types=QUEUE_TYPES, seconds=lease_seconds) as lease,
     ):
-        worker_context = WorkerContext(settings, pool, jobs, EXECUTORS, worker_id, models, outside)
+        executors = build_executors(pool, models, outbound)
+        worker_context = WorkerContext(settings, pool, jobs, executors, worker_id)
         _register(jobs, Driver(worker_context, lease.in_hand))
         stopping = asyncio.Event()
         working = asyncio.create_task(_work(jobs.app, pool, settings, grace, stopping), name="worker")

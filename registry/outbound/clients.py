@@ -25,7 +25,7 @@ _LONGEST_SECONDS = 86_400.0
 class OutboundClients:
     """`http`, `mcp` and `agents` do what nodes ask for; `secrets` and `agent_tokens` let them in.
 
-    `open_outside` makes it, and closes it.
+    `open_outbound` makes it, and closes it.
     """
 
     def __init__(self, settings: RegistrySettings, agent_tokens: AgentTokens | None = None) -> None:
@@ -76,7 +76,7 @@ async def _import(module: str) -> None:
 
 
 @asynccontextmanager
-async def open_outside(
+async def open_outbound(
     settings: RegistrySettings, agent_tokens: AgentTokens | None = None
 ) -> AsyncIterator[OutboundClients]:
     outside = OutboundClients(settings, agent_tokens)

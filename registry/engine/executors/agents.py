@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid5
 
+from groundwork.postgres.pool import Pool
 from registry.agents.models import Selection
 from registry.engine.executors.outputs import patch_of, seconds_for
 from registry.engine.executors.policy import load_policies
@@ -16,6 +17,7 @@ from registry.engine.policies import BadPolicy, tool_verdict
 from registry.engine.visits import Visit, kind_of
 from registry.executions import store
 from registry.executions.events import Completed, Event, Failed, Outcome, Parked
+from registry.outbound.clients import OutboundClients
 from registry.outbound.conversation import AgentPlace, AgentQuestion, Answer
 from registry.outbound.failures import OutboundFailed
 from registry.workflows.kinds import A2ATask, AgentCall, AgentTool
@@ -33,17 +35,17 @@ class _Turn:
     task_id: str | None = None
 
 
-async def a2a_task(visit: Visit) -> Outcome:
+async def a2a_task(visit: Visit, pool: Pool, outbound: OutboundClients) -> Outcome:
     """The answer goes to `last_a2a_output`, and to the key that the node names. When the agent wants to know more,
     its question does, and the run goes on where `on_input_required` says; coming back to the node then answers it.
     """
     kind = kind_of(visit, A2ATask)
     seconds = kind.timeout_secs or seconds_for(visit, _LONGEST_SECONDS)
     try:
-        place = await _remote_agent(visit, kind.remote_agent)
-        turn = _Turn(task_id=await _open_task(visit))
+        place = await _remote_agent(visit, pool, outbound, kind.remote_agent)
+        turn = _Turn(task_id=await _open_task(visit, pool))
         metadata = {"skill": kind.skill} if kind.skill else {}
-        answer = await _ask(visit, place, _text(visit, kind.input_mapping), turn, metadata, seconds)
+        answer = await _ask(visit, outbound, place, _text(visit, kind.input_mapping), turn, metadata, seconds)
     except OutboundFailed as error:
         return error.outcome()
     called = _called(visit, place)
@@ -56,13 +58,13 @@ async def a2a_task(visit: Visit) -> Outcome:
     return Completed(answer.value, patch, events=[called])
 
 
-async def agent(visit: Visit) -> Outcome:
+async def agent(visit: Visit, pool: Pool, outbound: OutboundClients) -> Outcome:
     """The answer goes to the key that the node names, else to `last_agent_output`."""
     kind = kind_of(visit, AgentCall)
     try:
-        place = await find_place(visit, kind.agent_ref)
+        place = await find_place(visit, pool, outbound, kind.agent_ref)
         text = _text(visit, kind.input_mapping)
-        answer = await _ask(visit, place, text, _Turn(), {}, seconds_for(visit, _LONGEST_SECONDS))
+        answer = await _ask(visit, outbound, place, text, _Turn(), {}, seconds_for(visit, _LONGEST_SECONDS))
     except OutboundFailed as error:
         return error.outcome()
     if answer.state == "input_required":
@@ -71,7 +73,7 @@ async def agent(visit: Visit) -> Outcome:
     return Completed(answer.value, patch, events=[_called(visit, place)])
 
 
-async def agent_tool(visit: Visit) -> Outcome:
+async def agent_tool(visit: Visit, pool: Pool, outbound: OutboundClients) -> Outcome:
     """The answer goes to the node's `output_key`.
 
     In a conversation, an agent that wants to know more gets its answer by an external event with the node's id as
@@ -81,10 +83,10 @@ async def agent_tool(visit: Visit) -> Outcome:
     kind = kind_of(visit, AgentTool)
     seconds = kind.timeout_ms / 1000 if kind.timeout_ms else seconds_for(visit, _LONGEST_SECONDS)
     try:
-        turn = await _next_turn(visit)
-        place = await find_place(visit, await _chosen(visit, kind))
+        turn = await _next_turn(visit, pool)
+        place = await find_place(visit, pool, outbound, await _chosen(visit, pool, kind))
         text = _text(visit, kind.input_mapping) if turn.number == 0 else _reply(visit)
-        answer = await _ask(visit, place, text, turn, {}, seconds)
+        answer = await _ask(visit, outbound, place, text, turn, {}, seconds)
     except (OutboundFailed, BadPolicy) as error:
         failed = error if isinstance(error, OutboundFailed) else OutboundFailed(str(error))
         told = {"failure_type": failed.kind, "message": str(failed), "retryable": failed.retryable}
@@ -102,6 +104,7 @@ async def agent_tool(visit: Visit) -> Outcome:
 
 async def _ask(
     visit: Visit,
+    outbound: OutboundClients,
     place: AgentPlace,
     text: str,
     turn: _Turn,
@@ -119,23 +122,23 @@ async def _ask(
         metadata=metadata,
         repeated=visit.attempt > 0 or visit.wake is not None,
     )
-    agents = await visit.worker_context.outside.agents()
+    agents = await outbound.agents()
     return await agents.ask(place, question, seconds)
 
 
-async def _remote_agent(visit: Visit, name: str) -> AgentPlace:
+async def _remote_agent(visit: Visit, pool: Pool, outbound: OutboundClients, name: str) -> AgentPlace:
     """One that the workflow describes; a name that it does not describe is that of a registered agent."""
     spec = visit.execution.workflow.remote_agents.get(name)
     if spec is None:
-        return await find_place(visit, name)
-    credentials = await visit.worker_context.outside.secrets.credentials(spec.auth, spec.url)
+        return await find_place(visit, pool, outbound, name)
+    credentials = await outbound.secrets.credentials(spec.auth, spec.url)
     return AgentPlace(name, spec.url, card_urls(spec.url, spec.agent_card_path), credentials)
 
 
-async def _open_task(visit: Visit) -> str | None:
+async def _open_task(visit: Visit, pool: Pool) -> str | None:
     """The task about which the agent has asked back when the node was last run."""
     node_id = visit.node.node_id
-    async with visit.worker_context.pool.connection() as conn:
+    async with pool.connection() as conn:
         outputs = await store.list_outputs(conn, visit.execution.execution_id, [node_id])
     last = outputs.get(node_id)
     if not isinstance(last, dict) or last.get("status") != "input_required":
@@ -144,12 +147,12 @@ async def _open_task(visit: Visit) -> str | None:
     return task_id if isinstance(task_id, str) else None
 
 
-async def _next_turn(visit: Visit) -> _Turn:
+async def _next_turn(visit: Visit, pool: Pool) -> _Turn:
     if visit.wake is None:
         return _Turn()
     if visit.wake["kind"] != "event":
         raise OutboundFailed("nobody answered the agent in time", kind="timeout")
-    async with visit.worker_context.pool.connection() as conn:
+    async with pool.connection() as conn:
         asked = await store.find_last_event(
             conn, visit.execution.execution_id, "interrupt_raised", [visit.node.node_id]
         )
@@ -164,15 +167,15 @@ def _reply(visit: Visit) -> str:
     return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 
 
-async def _chosen(visit: Visit, kind: AgentTool) -> str:
+async def _chosen(visit: Visit, pool: Pool, kind: AgentTool) -> str:
     """The id or URI of the agent; of all that may be asked, the first one that is alive."""
     if kind.explicit is not None:
         named = resolve(kind.explicit, visit.scope)
         if not isinstance(named, str) or not named:
             raise OutboundFailed(f"there is no agent in {kind.explicit}")
         return named
-    policies = await load_policies(visit)
-    async for candidate in list_candidates(visit, Selection(status="active", alive=True, protocol="a2a")):
+    policies = await load_policies(visit, pool)
+    async for candidate in list_candidates(visit, pool, Selection(status="active", alive=True, protocol="a2a")):
         names = (candidate.agent_id, candidate.uri)
         if all(tool_verdict(policies, name).decision == "allowed" for name in names):
             return candidate.agent_id

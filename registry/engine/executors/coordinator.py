@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from groundwork.postgres.pool import Pool
 from registry.agents.models import Selection
 from registry.engine import policies as rules
 from registry.engine.executors.model import request_for
@@ -15,6 +16,7 @@ from registry.engine.policies import BadPolicy
 from registry.engine.visits import Visit, kind_of
 from registry.executions.events import Completed, Event, Failed, Outcome
 from registry.outbound.model_calls import ModelCallFailed, user
+from registry.outbound.models import Models
 from registry.workflows.kinds import AgentDiscovery, Coordinator, Tiebreaker
 
 _MOST_SHOWN = 50
@@ -40,16 +42,16 @@ class Decision:
     usage: dict[str, Any] | None = None
 
 
-async def agent_discovery(visit: Visit) -> Outcome:
+async def agent_discovery(visit: Visit, pool: Pool) -> Outcome:
     """The URI of the first living agent with the skill goes to the node's `output_binding`."""
     kind = kind_of(visit, AgentDiscovery)
     selection = Selection(status="active", alive=True, skills=[kind.skill], protocol=kind.protocol)
-    async for found in list_candidates(visit, selection):
+    async for found in list_candidates(visit, pool, selection):
         return Completed({"agent_id": found.agent_id, "uri": found.uri}, {kind.output_binding: found.uri})
     return Failed(f"no agent with the skill {kind.skill} is alive", retryable=True, kind="io_error")
 
 
-async def coordinator(visit: Visit) -> Outcome:
+async def coordinator(visit: Visit, pool: Pool, models: Models) -> Outcome:
     """The URI of the living agent that fits best goes to the node's `output_key`.
 
     It has to have every required skill, and be of the trust domain if there is one; of the rest, how many of the
@@ -57,7 +59,7 @@ async def coordinator(visit: Visit) -> Outcome:
     done before is not known, and what they cost neither, so that a `budget` excludes nobody.
     """
     kind = kind_of(visit, Coordinator)
-    fitting, unfit = await _discover(visit, kind)
+    fitting, unfit = await _discover(visit, pool, kind)
     discovery = _discovery(visit, kind, fitting, unfit)
     if not fitting:
         nobody = _decision(visit, None, [])
@@ -67,7 +69,7 @@ async def coordinator(visit: Visit) -> Outcome:
     ranking = rank(kind, fitting)
     scoring = _scoring(visit, kind, ranking)
     try:
-        decision = await _decide(visit, kind, ranking)
+        decision = await _decide(visit, pool, models, kind, ranking)
     except BadPolicy as error:
         return Failed(str(error))
     uri = decision.selected.candidate.uri
@@ -101,11 +103,11 @@ def _ranked(kind: Coordinator, candidate: Candidate) -> Ranked:
     return Ranked(candidate, scores, round(composite, 6))
 
 
-async def _discover(visit: Visit, kind: Coordinator) -> tuple[list[Candidate], list[dict[str, str]]]:
+async def _discover(visit: Visit, pool: Pool, kind: Coordinator) -> tuple[list[Candidate], list[dict[str, str]]]:
     required = frozenset(skill.lower() for skill in kind.required_skills)
     selection = Selection(status="active", alive=True, skills=sorted(required) or None)
     fitting, unfit = [], []
-    async for candidate in list_candidates(visit, selection):
+    async for candidate in list_candidates(visit, pool, selection):
         missing = required - candidate.skills
         if missing:
             unfit.append({"uri": candidate.uri, "reason": f"missing skills: {', '.join(sorted(missing))}"})
@@ -116,24 +118,28 @@ async def _discover(visit: Visit, kind: Coordinator) -> tuple[list[Candidate], l
     return fitting, unfit
 
 
-async def _decide(visit: Visit, kind: Coordinator, ranking: Sequence[Ranked]) -> Decision:
+async def _decide(
+    visit: Visit, pool: Pool, models: Models, kind: Coordinator, ranking: Sequence[Ranked]
+) -> Decision:
     if len(ranking) == 1:
         return Decision(ranking[0], "single_candidate")
     tiebreaker = kind.tiebreaker
     if tiebreaker is None or _spread(ranking) > tiebreaker.threshold:
         return Decision(ranking[0], "structured")
     model_id = rules.model_id(visit.execution.workflow, tiebreaker.model)
-    verdict = rules.model_allowed(await load_policies(visit), model_id)
+    verdict = rules.model_allowed(await load_policies(visit, pool), model_id)
     if verdict.decision == "blocked":
         return Decision(ranking[0], "tiebreaker_failed", verdict.reason)
-    return await _ask_model(visit, kind, tiebreaker, ranking[: tiebreaker.max_candidates])
+    return await _ask_model(visit, models, kind, tiebreaker, ranking[: tiebreaker.max_candidates])
 
 
-async def _ask_model(visit: Visit, kind: Coordinator, tiebreaker: Tiebreaker, tied: Sequence[Ranked]) -> Decision:
+async def _ask_model(
+    visit: Visit, models: Models, kind: Coordinator, tiebreaker: Tiebreaker, tied: Sequence[Ranked]
+) -> Decision:
     """A model that fails, or names nobody of them, leaves the decision to the scores."""
     request = request_for(visit, tiebreaker.model, [user(_prompt(visit, kind, tied))])
     try:
-        answer = await visit.worker_context.models.complete(request)
+        answer = await models.complete(request)
     except ModelCallFailed as error:
         return Decision(tied[0], "tiebreaker_failed", str(error))
     chosen = [each for each in tied if each.candidate.agent_id == answer.content.strip().strip("\"'`.")]

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
+from groundwork.postgres.pool import Pool
 from registry.engine import policies as rules
 from registry.engine.executors.model import FEEDBACK, FEEDBACK_FOR
 from registry.engine.executors.policy import load_policies
@@ -16,6 +17,7 @@ from registry.executions import store
 from registry.executions.events import Completed, Event, Failed, Outcome, Parked
 from registry.executions.models import StoredEvent
 from registry.outbound.model_calls import ModelCallFailed
+from registry.outbound.models import Models
 from registry.workflows import kinds
 from registry.workflows.expressions import parse_expression
 from registry.workflows.kinds import Eval
@@ -23,18 +25,18 @@ from registry.workflows.kinds import Eval
 _PASSING_ON = (kinds.Condition, kinds.Parallel, kinds.Join)
 
 
-async def evaluate(visit: Visit) -> Outcome:
+async def evaluate(visit: Visit, pool: Pool, models: Models) -> Outcome:
     """All scorers have to pass; `on_fail` says what comes of it otherwise. Unless that is `halt`, the results are
     in the state as `eval_passed`, `eval_action` and `eval_results`."""
     if visit.wake is not None:
-        return await _escalated(visit)
+        return await _escalated(visit, pool)
     kind = kind_of(visit, Eval)
-    if refusal := await _refusal(visit, kind):
+    if refusal := await _refusal(visit, pool, kind):
         return refusal
-    before = await _completion_before(visit)
+    before = await _completion_before(visit, pool)
     evaluation = Evaluation(visit, _subject(visit, kind), before)
     try:
-        results = [await score(evaluation, scorer) for scorer in kind.scorers]
+        results = [await score(evaluation, models, scorer) for scorer in kind.scorers]
     except ModelCallFailed as error:
         return error.outcome()
     if all(result.passed for result in results):
@@ -43,7 +45,7 @@ async def evaluate(visit: Visit) -> Outcome:
     return _failed(evaluation, kind, results)
 
 
-async def _refusal(visit: Visit, kind: Eval) -> Failed | None:
+async def _refusal(visit: Visit, pool: Pool, kind: Eval) -> Failed | None:
     for scorer in kind.scorers:
         if isinstance(scorer, kinds.CustomScorer):
             return Failed(f"the scorer {scorer.module} is Python code, which the registry does not run")
@@ -51,7 +53,7 @@ async def _refusal(visit: Visit, kind: Eval) -> Failed | None:
     if not judges:
         return None
     try:
-        policies = await load_policies(visit)
+        policies = await load_policies(visit, pool)
     except BadPolicy as error:
         return Failed(str(error))
     for name in judges:
@@ -65,11 +67,11 @@ def _subject(visit: Visit, kind: Eval) -> Any:
     return visit.output if kind.input_expr is None else parse_expression(kind.input_expr).value(visit.scope)
 
 
-async def _completion_before(visit: Visit) -> StoredEvent | None:
+async def _completion_before(visit: Visit, pool: Pool) -> StoredEvent | None:
     """How the node before this one ended; of several the one that was last."""
     target = visit.node.node_id
     sources = [route.source for route in visit.execution.workflow.routes if route.target == target]
-    async with visit.worker_context.pool.connection() as conn:
+    async with pool.connection() as conn:
         return await store.find_last_event(conn, visit.execution.execution_id, "node_completed", sources)
 
 
@@ -142,14 +144,14 @@ def _asking(visit: Visit, done: Completed, reasons: str) -> Parked:
     return Parked("approval", detail, timeout=timeout, events=[raised])
 
 
-async def _escalated(visit: Visit) -> Outcome:
+async def _escalated(visit: Visit, pool: Pool) -> Outcome:
     assert visit.wake is not None
     if visit.wake["kind"] == "timeout":
         return Failed("timeout_exceeded: nobody decided in time", kind="timeout")
     outcome = decided(visit)
     if isinstance(outcome, Failed):
         return outcome
-    async with visit.worker_context.pool.connection() as conn:
+    async with pool.connection() as conn:
         raised = await store.find_last_event(
             conn, visit.execution.execution_id, "interrupt_raised", [visit.node.node_id]
         )

@@ -1,5 +1,6 @@
 """Nodes that only say where to go on: their work is done by the plan."""
 
+from groundwork.postgres.pool import Pool
 from registry.engine.executors.work import offer, taken_back
 from registry.engine.visits import Visit, kind_of
 from registry.executions import store
@@ -14,13 +15,13 @@ async def pass_on(visit: Visit) -> Outcome:
     return Completed()
 
 
-async def join(visit: Visit) -> Outcome:
+async def join(visit: Visit, pool: Pool) -> Outcome:
     """What the branches gave, by their nodes. With a merge function of its own, a worker makes something of it."""
     kind = kind_of(visit, kinds.Join)
     if visit.wake is not None:
         return taken_back(visit)
     sources = sorted({route.source for route in visit.execution.workflow.routes if _leads_to(route, visit)})
-    async with visit.worker_context.pool.connection() as conn:
+    async with pool.connection() as conn:
         results = await store.list_outputs(conn, visit.execution.execution_id, sources)
     if kind.custom is None:
         return Completed(output={"results": results})

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from groundwork.postgres.pool import Pool
 from registry.engine import policies as rules
 from registry.engine.executors.policy import load_policies
 from registry.engine.mapping import render
@@ -23,6 +24,7 @@ from registry.outbound.model_calls import (
     system,
     user,
 )
+from registry.outbound.models import Models
 from registry.workflows.kinds import Model
 
 FEEDBACK = "eval_feedback"
@@ -33,12 +35,12 @@ _FILE = re.compile(r"[^\s{}]+\.(?:md|txt|jinja2?|j2|prompt)")
 _FENCED = re.compile(r"```[\w-]*\s*\n(.*?)\n?\s*```", re.DOTALL)
 
 
-async def model(visit: Visit) -> Outcome:
+async def model(visit: Visit, pool: Pool, models: Models) -> Outcome:
     """The answer's text goes to `last_model_output`, and to the key that the node names: as what it says, when it
     is JSON."""
     kind = kind_of(visit, Model)
     try:
-        policies = await load_policies(visit)
+        policies = await load_policies(visit, pool)
         messages = _messages(visit, kind)
     except (BadPolicy, BadMessages) as error:
         return Failed(str(error))
@@ -48,7 +50,7 @@ async def model(visit: Visit) -> Outcome:
         return Failed(verdict.reason, events=[rules.violation_event(visit.node.node_id, verdict)])
     request = request_for(visit, kind.model_ref, messages, _offered(kind.tools, policies))
     try:
-        answer = await visit.worker_context.models.complete(request)
+        answer = await models.complete(request)
     except ModelCallFailed as error:
         return error.outcome()
     return _completed(kind, answer)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from groundwork.postgres.pool import Pool
 from registry.engine.policies import (
     BadPolicy,
     Policies,
@@ -19,20 +20,20 @@ from registry.workflows.kinds import PolicyCheck
 from registry.workflows.specs import Policy
 
 
-async def load_policies(visit: Visit) -> Policies:
+async def load_policies(visit: Visit, pool: Pool) -> Policies:
     """The policies that the node is under. Raises `BadPolicy`."""
     workflow = visit.execution.workflow
-    return Policies(read_policy(await _tenant_policy(visit)), workflow.policy, visit.node.policy)
+    return Policies(read_policy(await _tenant_policy(visit, pool)), workflow.policy, visit.node.policy)
 
 
-async def policy_check(visit: Visit) -> Outcome:
+async def policy_check(visit: Visit, pool: Pool) -> Outcome:
     """Looks ahead: whether a tool, agent or model of a node that may come after this one is blocked, by the
     policies that hold anyway, or by the one that `policy_ref` names among the tenant's `policies`."""
     kind = kind_of(visit, PolicyCheck)
     try:
         found = [
             (node.node_id, verdict)
-            for node, policies in await _ahead_with_policies(visit, kind.policy_ref)
+            for node, policies in await _ahead_with_policies(visit, pool, kind.policy_ref)
             for verdict in violations(policies, visit.execution.workflow, node)
         ]
     except BadPolicy as error:
@@ -46,8 +47,8 @@ async def policy_check(visit: Visit) -> Outcome:
     return Completed(output=output, goto=target, events=events)
 
 
-async def _ahead_with_policies(visit: Visit, policy_ref: str) -> list[tuple[Node, Policies]]:
-    workflow, document = visit.execution.workflow, await _tenant_policy(visit)
+async def _ahead_with_policies(visit: Visit, pool: Pool, policy_ref: str) -> list[tuple[Node, Policies]]:
+    workflow, document = visit.execution.workflow, await _tenant_policy(visit, pool)
     nodes = nodes_ahead(workflow, visit.node.node_id)
     if policy_ref:
         named = Policies(tenant=_named_policy(document, policy_ref))
@@ -76,8 +77,8 @@ def _named_policy(document: Mapping[str, Any], name: str) -> Policy:
     return read_policy(named[name])
 
 
-async def _tenant_policy(visit: Visit) -> Mapping[str, Any]:
-    async with visit.worker_context.pool.connection() as conn:
+async def _tenant_policy(visit: Visit, pool: Pool) -> Mapping[str, Any]:
+    async with pool.connection() as conn:
         return (await tenants.get_tenant(conn, None, visit.execution.tenant_id)).policy
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from groundwork.postgres.pool import Pool
 from registry.agents import store
 from registry.agents.cards import describe_card, is_agent_uri
 from registry.agents.discovery import CARD_PATHS
@@ -12,6 +13,7 @@ from registry.agents.models import Agent, Selection
 from registry.agents.store import AgentKey
 from registry.engine.visits import Visit
 from registry.errors import NotFound
+from registry.outbound.clients import OutboundClients
 from registry.outbound.conversation import AgentPlace
 from registry.outbound.failures import OutboundFailed
 
@@ -37,11 +39,11 @@ class Candidate:
         return found if isinstance(found, str) else None
 
 
-async def list_candidates(visit: Visit, selection: Selection) -> AsyncIterator[Candidate]:
+async def list_candidates(visit: Visit, pool: Pool, selection: Selection) -> AsyncIterator[Candidate]:
     """The living agents of the tenant, in the order of their ids."""
     after, has_more = "", True
     while has_more:
-        async with visit.worker_context.pool.connection() as conn:
+        async with pool.connection() as conn:
             page = await store.list_agents(
                 conn,
                 visit.execution.tenant_id,
@@ -56,21 +58,21 @@ async def list_candidates(visit: Visit, selection: Selection) -> AsyncIterator[C
         after = page.agents[-1].agent_id if page.agents else after
 
 
-async def find_place(visit: Visit, named: str) -> AgentPlace:
+async def find_place(visit: Visit, pool: Pool, outbound: OutboundClients, named: str) -> AgentPlace:
     """Where the agent is: one of the tenant's, by its id or URI, which has to be alive; or one that nobody has
     registered, by its URL. Raises `OutboundFailed`."""
     tenant_id = visit.execution.tenant_id
-    async with visit.worker_context.pool.connection() as conn:
+    async with pool.connection() as conn:
         agent_id = await store.find_agent_at(conn, tenant_id, named) or named
         try:
             agent = await store.get_agent(conn, AgentKey(tenant_id, agent_id))
         except NotFound:
             agent = None
     if agent is not None:
-        return _place_of(visit, agent)
+        return _place_of(visit, outbound, agent)
     if not is_agent_uri(named) or not _is_http(named):
         raise OutboundFailed(f"there is no agent {named}")
-    return _place_at(visit, named, named)
+    return _place_at(visit, outbound, named, named)
 
 
 def card_urls(url: str, path: str = "") -> tuple[str, ...]:
@@ -89,17 +91,19 @@ def _candidate(agent: Agent) -> Candidate:
     return Candidate(agent.agent_id, described["uri"], names, agent.card)
 
 
-def _place_of(visit: Visit, agent: Agent) -> AgentPlace:
+def _place_of(visit: Visit, outbound: OutboundClients, agent: Agent) -> AgentPlace:
     if agent.status != "active":
         word = _STATUS_WORDS.get(agent.status, f"is {agent.status}")
         raise OutboundFailed(f"the agent {agent.agent_id} {word}, so it is not called")
     if not agent.alive:
         raise OutboundFailed(f"the agent {agent.agent_id} is not alive", retryable=True, kind="io_error")
-    return _place_at(visit, f"the agent {agent.agent_id}", describe_card(agent.card)["uri"], agent.card)
+    return _place_at(visit, outbound, f"the agent {agent.agent_id}", describe_card(agent.card)["uri"], agent.card)
 
 
-def _place_at(visit: Visit, name: str, url: str, card: dict[str, Any] | None = None) -> AgentPlace:
-    credentials = visit.worker_context.outside.agent_tokens.credentials(url)
+def _place_at(
+    visit: Visit, outbound: OutboundClients, name: str, url: str, card: dict[str, Any] | None = None
+) -> AgentPlace:
+    credentials = outbound.agent_tokens.credentials(url)
     if card is not None and card.get("supportedInterfaces"):
         return AgentPlace(name, url, (), credentials, card)
     if not _is_http(url):

@@ -10,6 +10,7 @@ from registry.engine.executors.model import request_for
 from registry.engine.visits import Visit
 from registry.executions.models import StoredEvent
 from registry.outbound.model_calls import user
+from registry.outbound.models import Models
 from registry.workflows import kinds
 from registry.workflows.expressions import parse_expression
 from registry.workflows.kinds import Scorer
@@ -52,7 +53,7 @@ class Evaluation:
     usage: dict[str, Any] = field(default_factory=dict)
 
 
-async def score(evaluation: Evaluation, scorer: Scorer) -> Result:
+async def score(evaluation: Evaluation, models: Models, scorer: Scorer) -> Result:
     told = evaluation.before.data if evaluation.before else {}
     match scorer:
         case kinds.Assertion(checks=checks):
@@ -63,7 +64,7 @@ async def score(evaluation: Evaluation, scorer: Scorer) -> Result:
         case kinds.Cost(threshold_usd=most):
             return _cost(told, most)
         case kinds.LlmJudge():
-            return await _judge(evaluation, scorer)
+            return await _judge(evaluation, models, scorer)
         case kinds.CustomScorer():
             raise AssertionError("refused before")
 
@@ -83,12 +84,12 @@ def _cost(told: Mapping[str, Any], most: float) -> Result:
     return Result("cost", spent <= most, spent, f"{spent:.6f} USD (at most {most:g} USD)")
 
 
-async def _judge(evaluation: Evaluation, scorer: kinds.LlmJudge) -> Result:
+async def _judge(evaluation: Evaluation, models: Models, scorer: kinds.LlmJudge) -> Result:
     subject = evaluation.subject
     shown = subject if isinstance(subject, str) else json.dumps(subject, ensure_ascii=False, default=str)
     prompt = _JUDGE.format(rubric=scorer.rubric, subject=shown)
     request = request_for(evaluation.visit, scorer.model, [user(prompt)])
-    answer = await evaluation.visit.worker_context.models.complete(request)
+    answer = await models.complete(request)
     _add_usage(evaluation.usage, answer.usage)
     found = read_score(answer.content)
     if found is None:

@@ -75,7 +75,7 @@ async def test_assertions_are_expressions_about_the_output(
 ):
     flow = document({"score": scored({"type": "assertion", "checks": [check]}, on_fail="log_and_continue")}, [])
     output = {"summary": "Fine.", "points": [1, 2], "tone": "kind"}
-    outcome = await run(visit_of(registry_pool, models, flow, {"limit": 2}, output=output))
+    outcome = await run(visit_of(flow, {"limit": 2}, output=output), registry_pool, models)
     assert isinstance(outcome, Completed)
     assert outcome.patch["eval_passed"] is holds
     [result] = outcome.patch["eval_results"]
@@ -89,14 +89,14 @@ async def test_assertions_are_expressions_about_the_output(
 async def test_something_else_than_the_last_output_can_be_looked_at(registry_pool: Pool, models: Models):
     check = {"type": "assertion", "checks": ["output.passed == true"]}
     flow = document({"score": scored(check, input_expr="state.verdict")}, [])
-    outcome = await run(visit_of(registry_pool, models, flow, {"verdict": {"passed": True}}, output={}))
+    outcome = await run(visit_of(flow, {"verdict": {"passed": True}}, output={}), registry_pool, models)
     assert isinstance(outcome, Completed)
     assert outcome.patch["eval_action"] == "continue"
 
 
 async def test_all_scorers_have_to_pass(registry_pool: Pool, models: Models):
     flow = document({"score": scored(NO_ANSWER, LONG, on_fail="log_and_continue")}, [])
-    outcome = await run(visit_of(registry_pool, models, flow, output={"content": "short"}))
+    outcome = await run(visit_of(flow, output={"content": "short"}), registry_pool, models)
     assert isinstance(outcome, Completed)
     assert [result["passed"] for result in outcome.patch["eval_results"]] == [True, False]
     assert (outcome.patch["eval_passed"], outcome.patch["eval_action"]) == (False, "log_and_continue")
@@ -108,7 +108,7 @@ async def test_a_judge_is_asked_with_the_rubric_and_what_there_is_to_judge(
 ):
     server.answers[0] = seam_answer('I think: {"score": 4.5, "reason": "It is."}')
     flow = document({"score": scored(JUDGE)}, [], models={"judge": {"provider": "openai", "model": "gpt-4o"}})
-    outcome = await run(visit_of(registry_pool, models, flow, output={"content": "Dear {all}"}))
+    outcome = await run(visit_of(flow, output={"content": "Dear {all}"}), registry_pool, models)
     assert isinstance(outcome, Completed)
     assert outcome.patch["eval_results"][0]["message"] == "4.5 of 5 (at least 4): It is."
     assert (outcome.usage["cost_usd"], outcome.usage["input_tokens"]) == (0.25, 11)
@@ -144,7 +144,7 @@ def test_a_score_is_found_in_what_judges_say(text: str, score: float | None):
 async def test_a_judge_without_a_score_lets_nothing_pass(registry_pool: Pool, models: Models, server: ModelServer):
     server.answers[0] = "Lovely!"
     flow = document({"score": scored(JUDGE)}, [])
-    outcome = await run(visit_of(registry_pool, models, flow, output="x"))
+    outcome = await run(visit_of(flow, output="x"), registry_pool, models)
     assert isinstance(outcome, Failed)
     assert "the judge gave no score: Lovely!" in outcome.error
 
@@ -153,14 +153,14 @@ async def test_a_judge_that_cannot_be_asked_is_asked_again(
     registry_pool: Pool, models: Models, server: ModelServer
 ):
     server.answers[0] = {"status": 429, "retry_after": 3}
-    outcome = await run(visit_of(registry_pool, models, document({"score": scored(JUDGE)}, []), output="x"))
+    outcome = await run(visit_of(document({"score": scored(JUDGE)}, []), output="x"), registry_pool, models)
     assert isinstance(outcome, Failed)
     assert (outcome.kind, outcome.retryable, outcome.retry_after) == ("rate_limit", True, 3)
 
 
 async def test_a_judge_that_is_not_allowed_is_not_asked(registry_pool: Pool, models: Models, server: ModelServer):
     flow = document({"score": scored(JUDGE)}, [], policy={"model_allowlist": ["openai/*"]})
-    outcome = await run(visit_of(registry_pool, models, flow, output="x"))
+    outcome = await run(visit_of(flow, output="x"), registry_pool, models)
     assert isinstance(outcome, Failed)
     assert [event.type for event in outcome.events] == ["policy_violation"]
     assert server.requests == []
@@ -168,7 +168,7 @@ async def test_a_judge_that_is_not_allowed_is_not_asked(registry_pool: Pool, mod
 
 async def test_a_scorer_in_python_is_refused_by_its_name(registry_pool: Pool, models: Models):
     flow = document({"score": scored({"type": "custom", "module": "my.scorers"})}, [])
-    outcome = await run(visit_of(registry_pool, models, flow, output="x"))
+    outcome = await run(visit_of(flow, output="x"), registry_pool, models)
     assert isinstance(outcome, Failed)
     assert "my.scorers" in outcome.error
 

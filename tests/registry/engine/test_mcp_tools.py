@@ -178,8 +178,8 @@ async def test_what_a_lost_worker_may_have_done_is_done_again_only_where_that_do
     registry_pool: Pool, server: McpProcess, tool: str, times: int
 ):
     ir = calling(over_http(server), tool, {"what": "again"})
-    visit = visit_of(registry_pool, Models(settings()), ir)
-    outcome = await run(replace(visit, attempt=1, interrupted=True))
+    visit = visit_of(ir)
+    outcome = await run(replace(visit, attempt=1, interrupted=True), registry_pool, Models(settings()))
     if isinstance(outcome, Failed):
         assert "a worker was lost while it called record" in outcome.error
     assert isinstance(outcome, Completed) == bool(times)

@@ -34,7 +34,7 @@ async def ask(server: ModelServer, registry_pool: Pool) -> AsyncIterator[Ask]:
     async with open_models(settings(jamjet_model_seam_url=server.url)) as models:
 
         async def ask(kind: dict[str, Any], state: dict[str, Any] | None = None, **more: Any) -> Outcome:
-            return await run(visit_of(registry_pool, models, asking(kind, **more), state))
+            return await run(visit_of(asking(kind, **more), state), registry_pool, models)
 
         yield ask
 
@@ -187,7 +187,7 @@ async def test_a_blocked_tool_is_not_offered(ask: Ask, server: ModelServer):
 async def test_the_offline_model_calls_tools_as_it_is_told(registry_pool: Pool):
     tool = {"type": "function", "function": {"name": "add", "parameters": {"properties": {"a": "number"}}}}
     kind = {"prompt_ref": 'call add {"a": 2}', "tools": [tool]}
-    outcome = await run(visit_of(registry_pool, Models(settings(jamjet_model="offline")), asking(kind)))
+    outcome = await run(visit_of(asking(kind)), registry_pool, Models(settings(jamjet_model="offline")))
     assert isinstance(outcome, Completed)
     [call] = outcome.patch["last_model_tool_calls"]
     assert (outcome.patch["last_model_finish_reason"], call["name"], call["arguments"]) == (

@@ -153,7 +153,7 @@ def guarded(on_violation: Any, policy_ref: str = "") -> dict[str, Any]:
 
 async def check(pool: Pool, flow: dict[str, Any], tenant: dict[str, Any] | None = None) -> Outcome:
     await Tenants(pool).update_tenant(COMMAND_LINE, "default", TenantChanges(policy=tenant or {}))
-    return await run(visit_of(pool, Models(settings()), flow))
+    return await run(visit_of(flow), pool, Models(settings()))
 
 
 async def test_a_check_lets_pass_what_nobody_blocks(registry_pool: Pool):

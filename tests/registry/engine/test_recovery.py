@@ -11,11 +11,11 @@ import pytest
 from groundwork.postgres.pool import DatabaseUnavailable
 from registry.access import COMMAND_LINE
 from registry.engine.drive import Driver
-from registry.engine.executors import EXECUTORS
+from registry.engine.executors import build_executors
 from registry.engine.toolbox import WorkerContext
 from registry.executions import store
 from registry.executions.models import read_execution_id
-from registry.outbound.clients import open_outside
+from registry.outbound.clients import open_outbound
 from registry.outbound.models import open_models
 from registry.runtime import Registry
 from tests.registry.engine.executions import events_of, start
@@ -80,8 +80,9 @@ async def served(registry_dsn: str) -> AsyncIterator[Served]:
 @asynccontextmanager
 async def driver(registry: Registry, name: str) -> AsyncIterator[Driver]:
     settings, pool, jobs = registry.settings, registry.pool, registry.executions._jobs
-    async with open_models(settings) as models, open_outside(settings) as outside:
-        yield Driver(WorkerContext(settings, pool, jobs, EXECUTORS, name, models, outside), set())
+    async with open_models(settings) as models, open_outbound(settings) as outbound:
+        executors = build_executors(pool, models, outbound)
+        yield Driver(WorkerContext(settings, pool, jobs, executors, name), set())
 
 
 async def run(

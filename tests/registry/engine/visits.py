@@ -5,14 +5,12 @@ from typing import Any
 from uuid import uuid4
 
 from groundwork.postgres.pool import Pool
-from registry.engine.executors import EXECUTORS
+from registry.engine.executors import build_executors
 from registry.engine.plan import Plan
-from registry.engine.toolbox import WorkerContext
 from registry.engine.visits import Visit
 from registry.executions.events import ExecutionRef, Outcome
 from registry.outbound.clients import OutboundClients
 from registry.outbound.models import Models
-from registry.queue.jobs import Jobs
 from registry.settings import RegistrySettings
 from registry.workflows.validation import read_workflow
 
@@ -22,8 +20,6 @@ def settings(**given: Any) -> RegistrySettings:
 
 
 def visit_of(
-    pool: Pool,
-    models: Models,
     document: Mapping[str, Any],
     state: Mapping[str, Any] | None = None,
     *,
@@ -41,11 +37,9 @@ def visit_of(
         attempt=0,
         wake=None,
         idempotency_key="key",
-        worker_context=WorkerContext(
-            settings(), pool, Jobs(), EXECUTORS, "worker", models, OutboundClients(settings())
-        ),
     )
 
 
-async def run(visit: Visit) -> Outcome:
-    return await EXECUTORS[type(visit.node.kind)](visit)
+async def run(visit: Visit, pool: Pool, models: Models) -> Outcome:
+    executors = build_executors(pool, models, OutboundClients(settings()))
+    return await executors[type(visit.node.kind)](visit)
