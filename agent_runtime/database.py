@@ -6,7 +6,7 @@ from agent_runtime.data import REMEDY, describe_database
 from agent_runtime.settings import AgentSettings
 from groundwork.postgres.checkpoints import prepare_checkpoint_tables
 from groundwork.postgres.migrations import check_schema, migrate, schema_lock
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +16,7 @@ MIGRATIONS_TABLE = "agent_sidecar_migrations"
 async def check_database_ready(pool: Pool, settings: AgentSettings) -> None:
     """Changes nothing. Raises `SchemaNotReady` and `SchemaTooNew` (see `groundwork.postgres.migrations`)."""
     place = describe_database(settings)
-    with database_errors():
-        await check_schema(pool, "agent_runtime.migrations", MIGRATIONS_TABLE, place, REMEDY)
+    await check_schema(pool, "agent_runtime.migrations", MIGRATIONS_TABLE, place, REMEDY)
 
 
 async def prepare_database(pool: Pool) -> None:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from groundwork.postgres.checkpoints import prepare_checkpoint_tables
 from groundwork.postgres.migrations import SchemaNotReady, check_schema, migrate, schema_lock
-from groundwork.postgres.pool import Pool, database_errors, open_pool
+from groundwork.postgres.pool import Pool, open_pool
 from registry.data import REMEDY, describe_database, open_database
 from registry.queue.jobs import prepare_queue
 from registry.settings import RegistrySettings
@@ -47,8 +47,7 @@ async def check_database_ready(pool: Pool, settings: RegistrySettings, patience:
     waits = False
     while True:
         try:
-            with database_errors():
-                await check_schema(pool, "registry.migrations", MIGRATIONS_TABLE, place, REMEDY)
+            await check_schema(pool, "registry.migrations", MIGRATIONS_TABLE, place, REMEDY)
         except SchemaNotReady as error:
             if asyncio.get_running_loop().time() >= deadline:
                 raise

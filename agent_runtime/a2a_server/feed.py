@@ -11,7 +11,7 @@ from a2a.utils.errors import TaskNotFoundError
 
 from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.tasks import TaskEvent, retold
-from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -194,14 +194,13 @@ class Feed:
 
         `None` when the task is gone.
         """
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                news = (await store.read_events(conn, {task_id: seen})).get(task_id)
-                if news is None:
-                    return None
-                if _follows(news, seen):
-                    return list(news.events)
-                stored = await store.read_task(conn, task_id)
+        async with transaction(self._pool) as conn:
+            news = (await store.read_events(conn, {task_id: seen})).get(task_id)
+            if news is None:
+                return None
+            if _follows(news, seen):
+                return list(news.events)
+            stored = await store.read_task(conn, task_id)
         if stored is None:
             return None
         if seen:
@@ -217,9 +216,8 @@ class Feed:
         for follower in due:
             follower.next_poll_at = now + follower.poll_seconds(now)
             seen[follower.task_id] = min(follower.newest, seen.get(follower.task_id, follower.newest))
-        with database_errors():
-            async with self._pool.connection() as conn:
-                found = await store.read_events(conn, seen)
+        async with connection(self._pool) as conn:
+            found = await store.read_events(conn, seen)
         for follower in due:
             self._bring(follower, found.get(follower.task_id))
 

@@ -63,7 +63,7 @@ from agent_runtime.graph.incoming import human_message
 from agent_runtime.graph.inputs import GraphInput, Values
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.http.load import Load
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection, transaction
 
 DEFAULT_PAGE_SIZE = 50
 
@@ -234,10 +234,9 @@ class A2AHandler(RequestHandler):
         size = params.page_size if params.HasField("page_size") else DEFAULT_PAGE_SIZE
         validate_page_size(size)
         wanted, after = self._filter(params, context), _position(params.page_token)
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                listed = await store.list_tasks(conn, wanted, size + 1, after)
-                total = await store.count_tasks(conn, wanted)
+        async with transaction(self._pool) as conn:
+            listed = await store.list_tasks(conn, wanted, size + 1, after)
+            total = await store.count_tasks(conn, wanted)
         page = listed[:size]
         return ListTasksResponse(
             tasks=[self._listed(item.task, params) for item in page],
@@ -290,9 +289,8 @@ class A2AHandler(RequestHandler):
         check_id("id", config.id)
         await self._push_policy.check(config)
         self._live_tasks.tell(params.task_id)
-        with database_errors():
-            async with self._pool.connection() as conn:
-                stored = await store.put_push_config(conn, self._agent_id, context.user.user_name, config)
+        async with connection(self._pool) as conn:
+            stored = await store.put_push_config(conn, self._agent_id, context.user.user_name, config)
         if not stored:
             raise TaskNotFoundError
         return config
@@ -322,9 +320,8 @@ class A2AHandler(RequestHandler):
         await self._get(params.task_id, context)
         if not is_storable(params.id):
             return
-        with database_errors():
-            async with self._pool.connection() as conn:
-                await store.delete_push_config(conn, params.task_id, params.id)
+        async with connection(self._pool) as conn:
+            await store.delete_push_config(conn, params.task_id, params.id)
 
     @guarded
     async def on_get_extended_agent_card(
@@ -337,9 +334,8 @@ class A2AHandler(RequestHandler):
     async def _get(self, task_id: str, context: ServerCallContext) -> StoredTask:
         """The caller's task. Raises `TaskNotFoundError` for everybody else's, too."""
         if is_storable(task_id):
-            with database_errors():
-                async with self._pool.connection() as conn:
-                    stored = await store.find_task(conn, self._agent_id, context.user.user_name, task_id)
+            async with connection(self._pool) as conn:
+                stored = await store.find_task(conn, self._agent_id, context.user.user_name, task_id)
             if stored is not None:
                 return stored
         raise TaskNotFoundError(f"Task {task_id} not found")
@@ -348,18 +344,16 @@ class A2AHandler(RequestHandler):
         self, task_id: str, context: ServerCallContext
     ) -> Sequence[TaskPushNotificationConfig]:
         await self._get(task_id, context)
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.list_push_configs(conn, task_id)
+        async with connection(self._pool) as conn:
+            return await store.list_push_configs(conn, task_id)
 
     async def _cancel_waiting(self, stored: StoredTask, task_id: str) -> bool:
         """Cancels a task that no turn works on. Returns whether that is how it was found."""
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                locked = await store.lock_task(conn, stored.owner_key, task_id)
-                if locked is None or locked.is_terminal or await store.has_turn(conn, task_id):
-                    return False
-                announce = await self._recorder.cancel_waiting(conn, locked)
+        async with transaction(self._pool) as conn:
+            locked = await store.lock_task(conn, stored.owner_key, task_id)
+            if locked is None or locked.is_terminal or await store.has_turn(conn, task_id):
+                return False
+            announce = await self._recorder.cancel_waiting(conn, locked)
         announce()
         return True
 

@@ -26,7 +26,7 @@ from groundwork.outgoing.fetch import (
     fetch,
     open_client,
 )
-from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection
 from groundwork.process.background import let_end
 
 logger = logging.getLogger(__name__)
@@ -123,9 +123,8 @@ class PushSender:
             del self._waiting[task_id]
 
     async def _send(self, task_id: str, event: Event) -> None:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                configs = await store.list_push_configs(conn, task_id)
+        async with connection(self._pool) as conn:
+            configs = await store.list_push_configs(conn, task_id)
         payload = write_numbers(json.dumps(MessageToDict(to_stream_response(event)), ensure_ascii=False).encode())
         await asyncio.gather(*(self._deliver(config, payload) for config in configs))
 

@@ -23,7 +23,7 @@ from agent_runtime.project.file import Project
 from agent_runtime.settings import AgentSettings
 from groundwork.http.known_tokens import KnownTokens
 from groundwork.http.load import Load
-from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection
 from groundwork.process.background import running
 
 logger = logging.getLogger(__name__)
@@ -124,8 +124,7 @@ async def _prune(pool: Pool) -> None:
     while True:
         await asyncio.sleep(_PRUNE_SECONDS)
         try:
-            with database_errors():
-                async with pool.connection() as conn:
-                    await store.prune_events(conn)
+            async with connection(pool) as conn:
+                await store.prune_events(conn)
         except DatabaseUnavailable as error:
             logger.warning("old task events stay for now: %s", error)

@@ -21,7 +21,7 @@ from agent_runtime.project.slots import Model, Slot
 from agent_runtime.registry_link.client import RegistryClient
 from agent_runtime.settings import AgentSettings
 from agent_runtime.tools.connections import Connections
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection
 from groundwork.process.background import running
 from groundwork.telemetry.logs import hide
 
@@ -133,9 +133,8 @@ class _FirstPieces:
 
 
 async def _known(pool: Pool, agent_id: str) -> dict[tuple[str, str], StoredComponent]:
-    with database_errors():
-        async with pool.connection() as conn:
-            stored: Sequence[StoredComponent] = await store.list_components(conn, agent_id)
+    async with connection(pool) as conn:
+        stored: Sequence[StoredComponent] = await store.list_components(conn, agent_id)
     return {(one.kind, one.component_id): one for one in stored}
 
 

@@ -24,7 +24,7 @@ from agent_runtime.project.slots import Slot
 from agent_runtime.registry_link.client import FoundComponent, RegistryClient, WantedComponent
 from agent_runtime.registry_link.errors import RegistryError
 from agent_runtime.tools.connection_state import Timing
-from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -218,10 +218,9 @@ class Reloads:
     async def _remember(self, changed: Sequence[StoredComponent]) -> None:
         """For starts without the registry. Doing without it is no reason to do without the reload."""
         try:
-            with database_errors():
-                async with self._pool.connection() as conn, conn.transaction():
-                    for one in changed:
-                        await store.put_component(conn, self._agent_id, one)
+            async with transaction(self._pool) as conn:
+                for one in changed:
+                    await store.put_component(conn, self._agent_id, one)
         except (DatabaseUnavailable, psycopg.Error) as error:
             logger.warning("components are in use that the next start will not know: %s", error)
 

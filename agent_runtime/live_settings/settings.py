@@ -12,7 +12,7 @@ from agent_runtime.live_settings import store
 from agent_runtime.live_settings.card_url import CardUrl, CardUrlChange
 from agent_runtime.live_settings.store import StoredSettings
 from agent_runtime.memory.config import LiveMemoryConfig, MemoryConfig
-from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection
 from groundwork.process.background import running
 
 logger = logging.getLogger(__name__)
@@ -77,9 +77,8 @@ class FleetSettings:
 
     async def look(self) -> None:
         """Takes over what others have changed. Raises `DatabaseUnavailable`."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                stored = await store.find_settings(conn, self._agent_id)
+        async with connection(self._pool) as conn:
+            stored = await store.find_settings(conn, self._agent_id)
         if stored is not None and stored.revision > self._revision:
             await self._adopt(stored)
 
@@ -95,9 +94,8 @@ class FleetSettings:
                 self._looks = False
 
     async def _store(self, **changes: bool | int | str) -> StoredSettings:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.change_settings(conn, self._agent_id, **changes)
+        async with connection(self._pool) as conn:
+            return await store.change_settings(conn, self._agent_id, **changes)
 
     async def _adopt(self, stored: StoredSettings) -> bool:
         """Puts it in force, unless something later is; returns whether `.env` has the URL now."""

@@ -15,7 +15,7 @@ from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.store import Summary
 from agent_runtime.memory.window import split_groups, window_start
 from groundwork.models.summarizing import INSTRUCTIONS
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection
 from groundwork.process.background import let_end
 
 logger = logging.getLogger(__name__)
@@ -75,17 +75,15 @@ class Summaries:
     async def _fold(self, thread_id: str, owner_key: int, messages: Sequence[BaseMessage], end: int) -> None:
         """Brings the summary forward to message `end`. Each piece is stored as soon as it is folded, so that a
         long conversation that fails half way goes on from there."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                thread = await store.find_summary(conn, thread_id, owner_key)
+        async with connection(self._pool) as conn:
+            thread = await store.find_summary(conn, thread_id, owner_key)
         if thread is None:
             return
         for stop, chunk in _chunks(messages, _reach(messages, thread.summary), end):
             text = await self._summarize(thread.summary.text, chunk)
             summary = Summary(text, stop, _storable(messages[stop - 1].id or ""))
-            with database_errors():
-                async with self._pool.connection() as conn:
-                    stored = await store.store_summary(conn, thread, summary)
+            async with connection(self._pool) as conn:
+                stored = await store.store_summary(conn, thread, summary)
             if not stored:
                 return
             thread = replace(thread, summary=summary)

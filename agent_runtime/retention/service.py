@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from agent_runtime.retention import store
 from agent_runtime.retention.store import PRUNED_TABLES
 from agent_runtime.threads.store import list_threads
-from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, connection
 from groundwork.process.each_row import EachRow
 
 logger = logging.getLogger(__name__)
@@ -182,6 +182,5 @@ class Retention:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                yield conn
+        async with connection(self._pool) as conn:
+            yield conn

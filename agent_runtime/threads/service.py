@@ -18,7 +18,7 @@ from agent_runtime.threads import store
 from agent_runtime.threads.conversation import read_conversation
 from agent_runtime.threads.erasure import Erasure
 from agent_runtime.threads.ids import is_thread_id
-from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, connection
 
 ERASE_BATCH = 200
 ADOPT_BATCH = 500
@@ -240,9 +240,8 @@ class Threads:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                yield conn
+        async with connection(self._pool) as conn:
+            yield conn
 
 
 def _check_thread_id(thread_id: str) -> None:

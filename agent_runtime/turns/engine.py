@@ -21,7 +21,14 @@ from agent_runtime.turns.suspects import SUSPECT_RUNS, Suspects
 from agent_runtime.turns.types import Accepted, HeldTurn, Turn, TurnRecorder, TurnRequest
 from groundwork.http.load import ConnectionQueue
 from groundwork.postgres.checkpoint_rows import CheckpointRows
-from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, database_errors, run_repeatable
+from groundwork.postgres.pool import (
+    Connection,
+    DatabaseUnavailable,
+    Pool,
+    connection,
+    run_repeatable,
+    transaction,
+)
 from groundwork.process.background import let_end
 from groundwork.process.each_row import EachRow
 from groundwork.telemetry.genai import Attributes, agent_call
@@ -193,12 +200,11 @@ class Turns:
         def accept(conn: Connection) -> Awaitable[Accepted]:
             return self._recorder.accept(conn, self._lease.agent_id, self._lease.process_id, request)
 
-        with database_errors():
-            if request.answers:  # accepted twice, the second time would be told that nobody has asked
-                async with self._pool.connection() as conn:
-                    accepted = await accept(conn)
-            else:
-                accepted = await run_repeatable(self._pool, accept)
+        if request.answers:  # accepted twice, the second time would be told that nobody has asked
+            async with connection(self._pool) as conn:
+                accepted = await accept(conn)
+        else:
+            accepted = await run_repeatable(self._pool, accept)
         accepted.announce()
         held = HeldTurn(accepted.turn, request)
         if accepted.queued:
@@ -208,12 +214,11 @@ class Turns:
         return accepted.turn
 
     async def _cancel(self, task_id: str) -> bool:
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                turn = await store.delete_turn_of_task(conn, task_id, self._lease.agent_id)
-                if turn is None:
-                    return False
-                announce = await self._recorder.cancelled(conn, turn)
+        async with transaction(self._pool) as conn:
+            turn = await store.delete_turn_of_task(conn, task_id, self._lease.agent_id)
+            if turn is None:
+                return False
+            announce = await self._recorder.cancelled(conn, turn)
         announce()
         self._drop(turn.turn_id)
         return True
@@ -269,9 +274,8 @@ class Turns:
             return RunResult(Failed("the agent cannot read the message that it had accepted"), [], [])
 
         async def put(outputs: Sequence[Output]) -> None:
-            with database_errors():
-                async with self._pool.connection() as conn:
-                    announce = await self._recorder.progressed(conn, turn, outputs)
+            async with connection(self._pool) as conn:
+                announce = await self._recorder.progressed(conn, turn, outputs)
             announce()
 
         limit = asyncio.timeout(self._longest_seconds)
@@ -309,10 +313,9 @@ class Turns:
         unsaved: CheckpointRows | None = None,
     ) -> None:
         async def end() -> None:
-            with database_errors():
-                announce = await run_repeatable(
-                    self._pool, lambda conn: self._recorder.ended(conn, turn, outcome, outputs, unsaved)
-                )
+            announce = await run_repeatable(
+                self._pool, lambda conn: self._recorder.ended(conn, turn, outcome, outputs, unsaved)
+            )
             announce()
 
         self._ending.add(turn.turn_id)
@@ -332,9 +335,8 @@ class Turns:
     # Queue and sweep
 
     async def _start_ready(self) -> None:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                ready = await store.list_ready_turns(conn, self._lease.process_id)
+        async with connection(self._pool) as conn:
+            ready = await store.list_ready_turns(conn, self._lease.process_id)
         for turn_id in ready:
             if (held := self._queued.pop(turn_id, None)) is not None:
                 try:
@@ -352,11 +354,10 @@ class Turns:
                 await self._end(turn, _COULD_NOT_START, [])
                 self._wake.set()
                 return
-            with database_errors():
-                async with self._pool.connection() as conn, conn.transaction():
-                    await store.start_turn(conn, turn)
-                    announce = await self._recorder.started(conn, turn)
-                    summary = await _summary_of(conn, turn)
+            async with transaction(self._pool) as conn:
+                await store.start_turn(conn, turn)
+                announce = await self._recorder.started(conn, turn)
+                summary = await _summary_of(conn, turn)
         except TurnSuperseded:
             self._lost(turn.task_id)
         except ThreadWaitsForInput as waiting:
@@ -371,32 +372,29 @@ class Turns:
     async def _reconcile(self) -> None:
         """Brings what this process does in line with what the database says it should be doing."""
         known = set(self._held_ids())
-        with database_errors():
-            async with self._pool.connection() as conn:
-                ours = await store.list_held_turns(conn, self._lease.process_id)
-                for turn_id in known - ours.keys() - self._ending:
-                    self._drop(turn_id)
-                if self._stopping:
-                    return
-                # Seen once is not enough to call a turn lost: it may be about to be started, or just ended.
-                unknown = {turn_id for turn_id, is_new in ours.items() if not (is_new or self._knows(turn_id))}
-                lost, self._maybe_lost = unknown & self._maybe_lost, unknown
-                async with conn.transaction():
-                    orphans = await store.take_over_turns(
-                        conn, self._lease.process_id, self._lease.agent_id, list(lost)
-                    )
-                    # What was running when two processes died is run alone; see `Suspects`.
-                    suspects = {
-                        orphan.turn.turn_id
-                        for orphan in orphans
-                        if SUSPECT_RUNS <= orphan.turn.runs < MAX_RUNS and orphan.turn.turn_id not in lost
-                    }
-                    begun = [
-                        orphan.turn
-                        for orphan in orphans
-                        if not orphan.queued and orphan.turn.turn_id not in suspects
-                    ]
-                    await store.count_runs(conn, begun)
+        async with connection(self._pool) as conn:
+            ours = await store.list_held_turns(conn, self._lease.process_id)
+            for turn_id in known - ours.keys() - self._ending:
+                self._drop(turn_id)
+            if self._stopping:
+                return
+            # Seen once is not enough to call a turn lost: it may be about to be started, or just ended.
+            unknown = {turn_id for turn_id, is_new in ours.items() if not (is_new or self._knows(turn_id))}
+            lost, self._maybe_lost = unknown & self._maybe_lost, unknown
+            async with conn.transaction():
+                orphans = await store.take_over_turns(
+                    conn, self._lease.process_id, self._lease.agent_id, list(lost)
+                )
+                # What was running when two processes died is run alone; see `Suspects`.
+                suspects = {
+                    orphan.turn.turn_id
+                    for orphan in orphans
+                    if SUSPECT_RUNS <= orphan.turn.runs < MAX_RUNS and orphan.turn.turn_id not in lost
+                }
+                begun = [
+                    orphan.turn for orphan in orphans if not orphan.queued and orphan.turn.turn_id not in suspects
+                ]
+                await store.count_runs(conn, begun)
         for orphan in orphans:
             summary = await self._find_summary(orphan.turn)
             logger.warning("resuming turn %s of thread %s", orphan.turn.turn_id, orphan.turn.thread_id)
@@ -413,7 +411,7 @@ class Turns:
         """None, too, where it cannot be read: the turn goes on without it."""
         with self._resuming.handling(turn.turn_id, task_id=turn.task_id, thread_id=turn.thread_id):
             try:
-                async with self._pool.connection() as conn:
+                async with connection(self._pool) as conn:
                     return await _summary_of(conn, turn)
             except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout):
                 logger.warning("turn resumed without its summary task_id=%s", turn.task_id)
@@ -424,10 +422,9 @@ class Turns:
         if held is None:
             return
         try:
-            with database_errors():
-                async with self._pool.connection() as conn, conn.transaction():
-                    summary = await _summary_of(conn, held.turn)
-                    counted = await store.count_runs(conn, [held.turn])
+            async with transaction(self._pool) as conn:
+                summary = await _summary_of(conn, held.turn)
+                counted = await store.count_runs(conn, [held.turn])
         except DatabaseUnavailable:
             self._suspects.add(held)
             raise

@@ -10,7 +10,13 @@ from uuid import UUID, uuid4
 
 from agent_runtime.live_settings.store import begin
 from agent_runtime.turns import store
-from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import (
+    Connection,
+    DatabaseUnavailable,
+    Pool,
+    connection,
+    transaction,
+)
 from groundwork.process.lease_thread import renewing
 from groundwork.process.loop_watch import LoopWatch
 
@@ -38,10 +44,9 @@ async def open_lease(
     It is renewed while a graph blocks the event loop, too, but no longer than `longest_seconds`; see `renewing`.
     """
     lease = ProcessLease(uuid4(), agent_id, seconds)
-    with database_errors():
-        async with pool.connection() as conn, conn.transaction():
-            await begin(conn, agent_id, lease.process_id)
-            await store.renew_lease(conn, lease.process_id, agent_id, seconds)
+    async with transaction(pool) as conn:
+        await begin(conn, agent_id, lease.process_id)
+        await store.renew_lease(conn, lease.process_id, agent_id, seconds)
     async with renewing(
         "process lease",
         pool,
@@ -53,9 +58,8 @@ async def open_lease(
         yield lease
     try:
         async with asyncio.timeout(_LAST_SECONDS):
-            with database_errors():
-                async with pool.connection() as conn:
-                    await store.end_lease(conn, lease.process_id)
+            async with connection(pool) as conn:
+                await store.end_lease(conn, lease.process_id)
     except (DatabaseUnavailable, TimeoutError) as error:
         logger.warning("the process lease runs out by itself in %s seconds: %r", seconds, error)
 

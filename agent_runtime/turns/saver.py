@@ -27,7 +27,7 @@ from agent_runtime.turns.types import Turn, TurnRows
 from agent_runtime.turns.write_behind import WriteBehind
 from groundwork.postgres.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
 from groundwork.postgres.checkpoint_values import StateSerializer
-from groundwork.postgres.pool import Pool, database_errors, run_repeatable
+from groundwork.postgres.pool import Pool, connection, run_repeatable, transaction
 
 Durability = Literal["sync", "async", "exit"]
 
@@ -137,9 +137,8 @@ class TurnSaver(AsyncPostgresSaver):
             await super().adelete_thread(thread_id)
             return
         await self._behind.flush()
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                await store.delete_namespace(conn, self._turn, placed["checkpoint_ns"])
+        async with transaction(self._pool) as conn:
+            await store.delete_namespace(conn, self._turn, placed["checkpoint_ns"])
 
     async def alist(
         self,
@@ -221,8 +220,7 @@ class TurnSaver(AsyncPostgresSaver):
             await self._behind.flush()
 
     async def _store(self, rows: TurnRows) -> None:
-        with database_errors():
-            await run_repeatable(self._pool, lambda conn: store.store_checkpoints(conn, self._turn, rows))
+        await run_repeatable(self._pool, lambda conn: store.store_checkpoints(conn, self._turn, rows))
 
     async def _load_checkpoint_tuple(self, value: DictRow) -> CheckpointTuple:
         channels: list[tuple[bytes, bytes, bytes | None]] = value["channel_values"] or []
@@ -250,15 +248,14 @@ class TurnSaver(AsyncPostgresSaver):
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
         """The one place where the library's saver touches a connection. It asks for a pipeline to write."""
         await self._behind.flush()
-        with database_errors():
-            async with store.turn_fence(), self._pool.connection() as conn:
-                if not pipeline:
-                    async with conn.cursor(binary=True, row_factory=dict_row) as cursor:
-                        yield cursor
-                    return
-                async with conn.pipeline(), conn.transaction(), conn.cursor(binary=True) as cursor:
-                    await store.hold_turn(conn, self._turn)
+        async with store.turn_fence(), connection(self._pool) as conn:
+            if not pipeline:
+                async with conn.cursor(binary=True, row_factory=dict_row) as cursor:
                     yield cursor
+                return
+            async with conn.pipeline(), conn.transaction(), conn.cursor(binary=True) as cursor:
+                await store.hold_turn(conn, self._turn)
+                yield cursor
 
 
 def _copied(found: CheckpointTuple | None) -> CheckpointTuple | None:

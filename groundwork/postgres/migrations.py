@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
 
-from groundwork.postgres.pool import Connection, Pool, is_pooled
+from groundwork.postgres.pool import Connection, Pool, connection, is_pooled, transaction
 
 _FILENAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 
@@ -68,7 +68,7 @@ async def schema_lock(pool: Pool, timeout: float = 30.0) -> AsyncIterator[None]:
     """
     deadline = asyncio.get_running_loop().time() + timeout
     while True:
-        async with pool.connection() as conn, conn.transaction():
+        async with transaction(pool) as conn:
             row = await (await conn.execute(_TRY_SCHEMA_LOCK)).fetchone()
             if row is not None and row["held"]:
                 await conn.execute(_WAIT_FOR_EVER)
@@ -87,7 +87,7 @@ async def migrate(pool: Pool, package: str, table: str) -> list[str]:
     """
     known = load_migrations(package)
     applied = []
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         await conn.execute(
             f"CREATE TABLE IF NOT EXISTS {table} (number int PRIMARY KEY, name text NOT NULL,"
             " applied_at timestamptz NOT NULL DEFAULT now())"
@@ -113,7 +113,7 @@ async def unhurried(pool: Pool) -> AsyncIterator[Connection]:
 
     Behind a pooler it is one like any other: nobody knows on which of the server's connections a setting stays.
     """
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         if await is_pooled(conn):
             yield conn
             return
@@ -131,7 +131,7 @@ async def check_schema(pool: Pool, package: str, table: str, place: str, remedy:
     `place` is the database, and `remedy` what makes it ready, in words.
     """
     known = load_migrations(package)
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         row = await (await conn.execute("SELECT to_regclass(%s) IS NOT NULL AS there", (table,))).fetchone()
         assert row is not None
         if not row["there"]:

@@ -94,6 +94,25 @@ async def open_pool(
         yield pool
 
 
+@asynccontextmanager
+async def connection(pool: Pool, timeout: float | None = None) -> AsyncIterator[Connection]:
+    """Lend a connection of the pool, each statement of which is a transaction of its own.
+
+    Raises `DatabaseUnavailable` when there is none within `timeout` seconds (default: the pool's), and when it
+    breaks off in the middle.
+    """
+    with database_errors():
+        async with pool.connection(timeout) as conn:
+            yield conn
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """Lend a connection of the pool with one transaction around the whole block. Raises as `connection` does."""
+    async with connection(pool) as conn, conn.transaction():
+        yield conn
+
+
 async def connect_beside(pool: Pool) -> Connection:
     """Return a connection that is opened like those of the pool and is not of it; the caller closes it."""
     assert isinstance(pool.conninfo, str)
@@ -102,27 +121,28 @@ async def connect_beside(pool: Pool) -> Connection:
 
 
 async def run_repeatable(pool: Pool, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Does `work` on a connection that is not checked before, and once more on one that is, when the first turns
-    out to be broken. A check is a round trip, which next to a small statement is half of all there is to do.
+    """Do `work` on a connection that is not checked before, and once more on one that is, when the first turns out
+    to be broken. A check is a round trip, which next to a small statement is half of all there is to do.
 
     `work` is one statement, or several that are right each for itself, and may be done twice: when a connection
-    breaks, nobody knows whether what was sent on it was done. Raises what `work` raises, and what the pool does.
+    breaks, nobody knows whether what was sent on it was done. Raises what `work` raises, or `DatabaseUnavailable`.
     """
-    token = _is_trusted.set(True)
-    try:
-        conn = await pool.getconn()
-    finally:
-        _is_trusted.reset(token)
-    try:
-        return await work(conn)
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        if not conn.broken:
-            raise
-        logger.info("a connection of the pool was broken, another is taken: %s", error)
-    finally:
-        await pool.putconn(conn)
-    async with pool.connection() as checked:
-        return await work(checked)
+    with database_errors():
+        token = _is_trusted.set(True)
+        try:
+            conn = await pool.getconn()
+        finally:
+            _is_trusted.reset(token)
+        try:
+            return await work(conn)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            if not conn.broken:
+                raise
+            logger.info("a connection of the pool was broken, another is taken: %s", error)
+        finally:
+            await pool.putconn(conn)
+        async with pool.connection() as checked:
+            return await work(checked)
 
 
 async def _check_unless_trusted(conn: Connection) -> None:
@@ -225,9 +245,8 @@ def _default_threshold(pooled: bool) -> int | None:
 
 async def check_database(pool: Pool, timeout: float = 2.0) -> None:
     """Raises `DatabaseUnavailable` unless a statement gets through within `timeout` seconds."""
-    with database_errors():
-        async with pool.connection(timeout=timeout) as conn:
-            await conn.execute("SELECT 1")
+    async with connection(pool, timeout) as conn:
+        await conn.execute("SELECT 1")
 
 
 _REFUSALS: dict[type[psycopg.Error], str] = {

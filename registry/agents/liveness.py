@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, connection
 from groundwork.process.background import running
 from groundwork.process.each_row import EachRow
 from groundwork.process.repeating import repeat
@@ -40,35 +40,31 @@ class Liveness:
     async def watch(self) -> None:
         """Shows that this registry works, and tells the log who became overdue and who is back."""
         await self._keep_pulse(begins=False)
-        with database_errors():
-            async with self._pool.connection() as conn:
-                noted = await store.note_overdue(conn)
+        async with connection(self._pool) as conn:
+            noted = await store.note_overdue(conn)
         for agent in noted:
             _tell(agent)
 
     async def count(self) -> None:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                counts = await store.count_by_status(conn)
+        async with connection(self._pool) as conn:
+            counts = await store.count_by_status(conn)
         self._metrics.set_agents(counts)
 
     async def purge(self) -> None:
         """Removes processes that nobody has heard of for long, and agents of whose processes none is left."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                while await self._purge_instances(conn):
-                    pass
-                while await self._purge_agents(conn):
-                    pass
+        async with connection(self._pool) as conn:
+            while await self._purge_instances(conn):
+                pass
+            while await self._purge_agents(conn):
+                pass
 
     @property
     def purge_round_seconds(self) -> float:
         return min(_PURGE_SECONDS, self._settings.jamjet_purge_seconds / 10)
 
     async def _keep_pulse(self, *, begins: bool) -> None:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                gap_seconds, spared = await store.keep_pulse(conn, begins=begins)
+        async with connection(self._pool) as conn:
+            gap_seconds, spared = await store.keep_pulse(conn, begins=begins)
         if spared:
             logger.info(
                 "no registry worked for %.1f seconds: %d processes of agents have a whole period to be heard of",

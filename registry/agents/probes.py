@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection, transaction
 from groundwork.process.background import running
 from groundwork.process.each_row import EachRow
 from groundwork.process.repeating import repeat
@@ -61,9 +61,8 @@ class Prober:
                 await asyncio.wait(self._begun, return_when=asyncio.FIRST_COMPLETED)
 
     async def _claim(self, limit: int) -> list[DueProbe]:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.claim_probes(conn, seconds=self._seconds, limit=limit)
+        async with connection(self._pool) as conn:
+            return await store.claim_probes(conn, seconds=self._seconds, limit=limit)
 
     async def _probe(self, agent: DueProbe, group: asyncio.TaskGroup) -> None:
         now = asyncio.get_running_loop().time()
@@ -105,16 +104,15 @@ class Prober:
             logger.warning("the card at %s is another agent's than %s now", agent.card_url, agent.agent_id)
             return
         key = agent.key
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                entry = await store.lock_agent(conn, key)
-                if entry is None or entry.status != "active" or entry.card_url != agent.card_url:
-                    return  # it has become something else while it was looked for
-                await store.note_sign_of_life(conn, key, None, self._seconds)
-                if await store.update_probed_card(conn, key, card):
-                    await note_agent_changed(conn, key.tenant_id, key.agent_id)
-                    registry = Principal(key.tenant_id, "operator", "registry", "system")
-                    await append_entry(conn, registry, "agent_updated", f"agent:{key.agent_id}", uri=card.uri)
+        async with transaction(self._pool) as conn:
+            entry = await store.lock_agent(conn, key)
+            if entry is None or entry.status != "active" or entry.card_url != agent.card_url:
+                return  # it has become something else while it was looked for
+            await store.note_sign_of_life(conn, key, None, self._seconds)
+            if await store.update_probed_card(conn, key, card):
+                await note_agent_changed(conn, key.tenant_id, key.agent_id)
+                registry = Principal(key.tenant_id, "operator", "registry", "system")
+                await append_entry(conn, registry, "agent_updated", f"agent:{key.agent_id}", uri=card.uri)
 
 
 @asynccontextmanager

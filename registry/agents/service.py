@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from groundwork.postgres.pool import Connection, Pool, database_errors, run_repeatable
+from groundwork.postgres.pool import Connection, Pool, connection, run_repeatable, transaction
 from registry.access import Principal
 from registry.agents import entries, store
 from registry.agents.cards import Card
@@ -190,18 +190,16 @@ class Agents:
     async def get_agent(self, principal: Principal, agent_id: str) -> tuple[Agent, list[Instance]]:
         """The agent, and the processes of it that were heard of last. Raises `NotFound`."""
         key = _key(principal, agent_id)
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.get_agent(conn, key), await store.list_instances(conn, key)
+        async with connection(self._pool) as conn:
+            return await store.get_agent(conn, key), await store.list_instances(conn, key)
 
     async def list_trace(self, principal: Principal, agent_id: str, limit: int) -> Sequence[Traced]:
         """What went on with the agent, the latest first. Raises `NotFound`."""
         key = _key(principal, agent_id)
-        with database_errors():
-            async with self._pool.connection() as conn:
-                if not await store.has_agent(conn, key):
-                    raise store.unknown(agent_id)
-                return await store.list_trace(conn, key, limit)
+        async with connection(self._pool) as conn:
+            if not await store.has_agent(conn, key):
+                raise store.unknown(agent_id)
+            return await store.list_trace(conn, key, limit)
 
     async def list_agents(
         self, principal: Principal, selection: Selection, limit: int, cursor: str | None
@@ -227,11 +225,10 @@ class Agents:
     async def _batch(
         self, principal: Principal, selection: Selection, after: str, limit: int
     ) -> store.FoundAgents:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.list_agents(
-                    conn, principal.tenant_id, selection, after=after, limit=limit, most_bytes=_BATCH_BYTES
-                )
+        async with connection(self._pool) as conn:
+            return await store.list_agents(
+                conn, principal.tenant_id, selection, after=after, limit=limit, most_bytes=_BATCH_BYTES
+            )
 
     async def _set_status(self, principal: Principal, agent_id: str, status: Status) -> Status:
         async with self._changing(principal, agent_id) as (conn, entry, key):
@@ -240,8 +237,7 @@ class Agents:
         return status
 
     async def _beat(self, heartbeats: Sequence[tuple[AgentKey, Heartbeat]]) -> Sequence[Heard | None]:
-        with database_errors():
-            return await run_repeatable(self._pool, lambda conn: store.beat(conn, heartbeats))
+        return await run_repeatable(self._pool, lambda conn: store.beat(conn, heartbeats))
 
     async def _unusual_heartbeat(self, principal: Principal, key: AgentKey, heartbeat: Heartbeat) -> Heard:
         """A heartbeat that is refused, or changes the health of a process, or is the first one without a name."""
@@ -285,9 +281,8 @@ class Agents:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                yield conn
+        async with transaction(self._pool) as conn:
+            yield conn
 
 
 async def _change_status(

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection, transaction
 from groundwork.postgres.sql import Queries
 from registry.access import Principal
 from registry.audit.store import append_entry
@@ -30,11 +30,10 @@ class Artifacts:
         """Keeps the bytes, once, and returns their hash in hexadecimal digits."""
         digest = hashlib.sha256(content)
         given = {"tenant_id": principal.tenant_id, "media_type": media_type, "content": content}
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                await conn.execute(sql.put_artifact, given | {"hash": digest.digest()})
-                subject = f"artifact:{digest.hexdigest()}"
-                await append_entry(conn, principal, "artifact_stored", subject, size=len(content))
+        async with transaction(self._pool) as conn:
+            await conn.execute(sql.put_artifact, given | {"hash": digest.digest()})
+            subject = f"artifact:{digest.hexdigest()}"
+            await append_entry(conn, principal, "artifact_stored", subject, size=len(content))
         return digest.hexdigest()
 
     async def get(self, principal: Principal, digest: str) -> Artifact:
@@ -43,9 +42,8 @@ class Artifacts:
             given = {"tenant_id": principal.tenant_id, "hash": bytes.fromhex(digest)}
         except ValueError:
             raise NotFound(f"artifact {digest}") from None
-        with database_errors():
-            async with self._pool.connection() as conn:
-                row = await (await conn.execute(sql.get_artifact, given)).fetchone()
+        async with connection(self._pool) as conn:
+            row = await (await conn.execute(sql.get_artifact, given)).fetchone()
         if row is None:
             raise NotFound(f"artifact {digest}")
         return Artifact(**row)

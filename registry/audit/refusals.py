@@ -4,7 +4,7 @@ import logging
 import time
 from urllib.parse import quote
 
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection, transaction
 from groundwork.process.each_row import EachRow
 from registry.access import Principal
 from registry.audit import store
@@ -37,14 +37,13 @@ class Refusals:
             return
         # As it stands in a request: a path may hold any character, a text in the database may not.
         path = hide_tokens(quote(path, safe="/:@!$&'()*+,;="))[:_LONGEST_PATH]
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                await store.end_refusals(conn, key)
-                entries, seconds_left = await store.note_refusal(conn, key, principal, MOST_ENTRIES[kind])
-                if entries <= MOST_ENTRIES[kind]:
-                    await store.append_entry(
-                        conn, principal, "write_refused", path, method=method, path=path, reason=reason
-                    )
+        async with transaction(self._pool) as conn:
+            await store.end_refusals(conn, key)
+            entries, seconds_left = await store.note_refusal(conn, key, principal, MOST_ENTRIES[kind])
+            if entries <= MOST_ENTRIES[kind]:
+                await store.append_entry(
+                    conn, principal, "write_refused", path, method=method, path=path, reason=reason
+                )
         if entries >= MOST_ENTRIES[kind]:
             self._counted_until[key] = time.monotonic() + seconds_left
 
@@ -52,19 +51,18 @@ class Refusals:
         """To be called now and then: stores what was counted here, and tells the log of hours that are over."""
         now = time.monotonic()
         self._counted_until = {key: until for key, until in self._counted_until.items() if until > now}
-        with database_errors():
-            async with self._pool.connection() as conn:
-                for key in list(self._pending):
-                    principal, count = self._pending.pop(key)
-                    try:
-                        await store.count_refusals(conn, key, principal, count)
-                    except BaseException:
-                        self._count(key, principal, count)
-                        raise
-                for key in await store.list_ended_refusals(conn, self._rows.resting()):
-                    with self._rows.handling(key, tenant_id=key.tenant_id, actor_id=key.actor_id):
-                        async with conn.transaction():
-                            await store.end_refusals(conn, key)
+        async with connection(self._pool) as conn:
+            for key in list(self._pending):
+                principal, count = self._pending.pop(key)
+                try:
+                    await store.count_refusals(conn, key, principal, count)
+                except BaseException:
+                    self._count(key, principal, count)
+                    raise
+            for key in await store.list_ended_refusals(conn, self._rows.resting()):
+                with self._rows.handling(key, tenant_id=key.tenant_id, actor_id=key.actor_id):
+                    async with conn.transaction():
+                        await store.end_refusals(conn, key)
 
     def _count(self, key: RefusalKey, principal: Principal, count: int) -> None:
         self._pending[key] = (principal, self._pending.get(key, (principal, 0))[1] + count)

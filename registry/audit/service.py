@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection
 from registry.access import PLATFORM_TENANT
 from registry.audit import store
 from registry.audit.chain import ChainChecks, ChainReport, Mark
@@ -22,9 +22,8 @@ class Audit:
 
     async def list_entries(self, tenant_id: str, query: AuditQuery) -> Page:
         """A page of the tenant's entries, the newest first."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.list_entries(conn, tenant_id, query)
+        async with connection(self._pool) as conn:
+            return await store.list_entries(conn, tenant_id, query)
 
     async def verify(
         self,
@@ -38,17 +37,16 @@ class Audit:
         entries have been seen, and of how many. Raises `NotFound` for a tenant without entries that nothing is
         noted of.
         """
-        with database_errors():
-            async with self._pool.connection() as conn, store.one_snapshot(conn):
-                heads = await store.list_heads(conn, tenant_id)
-                total = sum(head.sequence for head in heads.values())
-                chains = ChainChecks(heads, {tenant_id or PLATFORM_TENANT: noted} if noted else {})
-                seen = 0
-                async for entry in store.stream_entries(conn, tenant_id):
-                    chains.see(entry)
-                    seen += 1
-                    if seen % _PROGRESS_EVERY == 0:
-                        progress(seen, total)
+        async with connection(self._pool) as conn, store.one_snapshot(conn):
+            heads = await store.list_heads(conn, tenant_id)
+            total = sum(head.sequence for head in heads.values())
+            chains = ChainChecks(heads, {tenant_id or PLATFORM_TENANT: noted} if noted else {})
+            seen = 0
+            async for entry in store.stream_entries(conn, tenant_id):
+                chains.see(entry)
+                seen += 1
+                if seen % _PROGRESS_EVERY == 0:
+                    progress(seen, total)
         reports = chains.reports()
         if tenant_id is not None and not reports:
             raise NotFound(f"audit log of tenant {tenant_id}")

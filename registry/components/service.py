@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, connection
 from registry.access import Principal
 from registry.agents import store as agents
 from registry.agents.models import UNNAMED
@@ -188,9 +188,8 @@ class Components:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                yield conn
+        async with connection(self._pool) as conn:
+            yield conn
 
 
 async def _write(

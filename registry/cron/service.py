@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, connection, transaction
 from groundwork.process.each_row import EachRow, is_database_away
 from registry.access import Principal
 from registry.audit.store import append_entry
@@ -41,47 +41,44 @@ class CronJobs:
         enabled: bool,
     ) -> CronJob:
         """Adds it, or replaces the one of that name. Raises `InvalidRequest`, and `NotFound` for the workflow."""
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                # By the database's clock, which says what is due: the clocks of processes differ.
-                following = schedule.next_after(await store.read_clock(conn))
-                job = CronJob(
-                    principal.tenant_id,
-                    name,
-                    schedule.cron_expression,
-                    schedule.time_zone,
-                    workflow_id,
-                    workflow_version,
-                    given,
-                    enabled,
-                    following,
-                )
-                await workflows.get_latest(conn, principal.tenant_id, workflow_id, workflow_version)
-                await store.put_cron_job(conn, job)
-                await append_entry(
-                    conn,
-                    principal,
-                    "cron_job_put",
-                    f"cron:{name}",
-                    workflow_id=workflow_id,
-                    when=schedule.cron_expression,
-                    time_zone=schedule.time_zone,
-                )
+        async with transaction(self._pool) as conn:
+            # By the database's clock, which says what is due: the clocks of processes differ.
+            following = schedule.next_after(await store.read_clock(conn))
+            job = CronJob(
+                principal.tenant_id,
+                name,
+                schedule.cron_expression,
+                schedule.time_zone,
+                workflow_id,
+                workflow_version,
+                given,
+                enabled,
+                following,
+            )
+            await workflows.get_latest(conn, principal.tenant_id, workflow_id, workflow_version)
+            await store.put_cron_job(conn, job)
+            await append_entry(
+                conn,
+                principal,
+                "cron_job_put",
+                f"cron:{name}",
+                workflow_id=workflow_id,
+                when=schedule.cron_expression,
+                time_zone=schedule.time_zone,
+            )
         return job
 
     async def list(self, principal: Principal) -> Sequence[CronJob]:
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.list_cron_jobs(conn, principal.tenant_id)
+        async with connection(self._pool) as conn:
+            return await store.list_cron_jobs(conn, principal.tenant_id)
 
     async def delete(self, principal: Principal, name: str) -> None:
         """Raises `NotFound`."""
         if not name.isprintable():
             raise NotFound("there is no cron job of such a name")
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                await store.delete_cron_job(conn, principal.tenant_id, name)
-                await append_entry(conn, principal, "cron_job_deleted", f"cron:{name}")
+        async with transaction(self._pool) as conn:
+            await store.delete_cron_job(conn, principal.tenant_id, name)
+            await append_entry(conn, principal, "cron_job_deleted", f"cron:{name}")
 
 
 async def run_due_jobs(conn: Connection, starter: Starter, rows: EachRow) -> None:

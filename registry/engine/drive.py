@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
-from groundwork.postgres.pool import Connection, DatabaseUnavailable, database_errors
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, connection, transaction
 from registry.engine.graph import RunState
 from registry.engine.run import Run
 from registry.engine.toolbox import WorkerContext
@@ -127,9 +127,8 @@ class Driver:
                 if over.is_set():
                     return
                 try:
-                    with database_errors():
-                        async with self._context.pool.connection() as conn:
-                            lost = not await store.is_held(conn, taken.execution_id, taken.fence)
+                    async with connection(self._context.pool) as conn:
+                        lost = not await store.is_held(conn, taken.execution_id, taken.fence)
                 except DatabaseUnavailable:
                     continue  # the next write finds out
             if task is not None and not over.is_set():
@@ -151,6 +150,5 @@ class Driver:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        with database_errors():
-            async with self._context.pool.connection() as conn, conn.transaction():
-                yield conn
+        async with transaction(self._context.pool) as conn:
+            yield conn

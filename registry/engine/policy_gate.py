@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from groundwork.postgres.pool import Pool
+from groundwork.postgres.pool import Pool, connection
 from registry.agents import store as agents
 from registry.agents.cards import describe_card
 from registry.agents.store import AgentKey
@@ -72,7 +72,7 @@ async def _names(visit: Visit, pool: Pool, policies: Policies, name: str) -> lis
     if not isinstance(named, str):
         return [name]
     tenant_id = visit.execution.tenant_id
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         agent_id = await agents.find_agent_at(conn, tenant_id, named) or named
         try:
             agent = await agents.get_agent(conn, AgentKey(tenant_id, agent_id))
@@ -83,7 +83,7 @@ async def _names(visit: Visit, pool: Pool, policies: Policies, name: str) -> lis
 
 async def _find_decision(visit: Visit, pool: Pool) -> StoredEvent | None:
     execution_id, nodes = visit.execution.execution_id, [visit.node.node_id]
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         decided = await store.find_last_event(conn, execution_id, "approval_received", nodes)
         scheduled = await store.find_last_event(conn, execution_id, "node_scheduled", nodes)
     if decided is None or (scheduled is not None and scheduled.sequence > decided.sequence):

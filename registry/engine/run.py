@@ -14,7 +14,7 @@ from langgraph.errors import GraphRecursionError
 from langgraph.types import Command
 
 from groundwork.postgres.checkpoint_rows import CheckpointRows
-from groundwork.postgres.pool import DatabaseUnavailable, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, connection, transaction
 from groundwork.telemetry.tracing import span
 from registry.engine.budgets import budget_patch
 from registry.engine.graph import SETTLE, RunContext, RunState, graph_name
@@ -126,10 +126,9 @@ class Run:
         if not names:
             return []
         execution_id = self._taken.execution_id
-        with database_errors():
-            async with self._context.pool.connection() as conn:
-                tried = await store.list_tried_tools(conn, execution_id, names)
-                waits = {wait.node_id for wait in await store.list_waits(conn, execution_id)}
+        async with connection(self._context.pool) as conn:
+            tried = await store.list_tried_tools(conn, execution_id, names)
+            waits = {wait.node_id for wait in await store.list_waits(conn, execution_id)}
         return [name for name in names if name not in tried and name not in waits]
 
     async def _go(self, entry: Any) -> RunState:
@@ -146,7 +145,7 @@ class Run:
         wake = (state.get("wakes") or {}).get(node_id)
         started = time.monotonic()
         visit = self._arriving(node, state, wake)
-        let_through = await self._guarded(visit)
+        let_through = await guard(visit, self._context.pool)
         if isinstance(let_through, Visit):
             visit = await self._start(let_through)
             outcome = await self._outcome(visit)
@@ -172,10 +171,6 @@ class Run:
             ended=state.get("ended"),
         )
 
-    async def _guarded(self, visit: Visit) -> Visit | Parked | Failed:
-        with database_errors():
-            return await guard(visit, self._context.pool)
-
     async def _start(self, visit: Visit) -> Visit:
         """What the executor is given; that the node was started is on record before it does anything outside."""
         node, wake = visit.node, visit.wake
@@ -197,16 +192,15 @@ class Run:
     async def _begin_attempt(self, node: Node, wake: Mapping[str, Any] | None) -> tuple[Visits, int]:
         """What there was before, and the attempt. One in which a worker died counts."""
         execution_id = self._taken.execution_id
-        with database_errors():
-            async with self._context.pool.connection() as conn, conn.transaction():
-                await store.hold(conn, execution_id, self._taken.fence)
-                counted = await store.count_visits(conn, execution_id, node.node_id)
-                if not self._works_outside(node) or (wake is not None and wake["kind"] != "retry"):
-                    return counted, counted.failures
-                attempt = max(counted.starts, counted.failures)
-                started = Event("node_started", node.node_id, {"attempt": attempt, "worker_id": self._worker})
-                await store.append_events(conn, execution_id, [started])
-                return counted, attempt
+        async with transaction(self._context.pool) as conn:
+            await store.hold(conn, execution_id, self._taken.fence)
+            counted = await store.count_visits(conn, execution_id, node.node_id)
+            if not self._works_outside(node) or (wake is not None and wake["kind"] != "retry"):
+                return counted, counted.failures
+            attempt = max(counted.starts, counted.failures)
+            started = Event("node_started", node.node_id, {"attempt": attempt, "worker_id": self._worker})
+            await store.append_events(conn, execution_id, [started])
+            return counted, attempt
 
     @property
     def _worker(self) -> str:
@@ -223,7 +217,7 @@ class Run:
             seconds = None
         try:
             async with asyncio.timeout(seconds):
-                with span(f"node {visit.node.kind.type}", {"node": visit.node.node_id}), database_errors():
+                with span(f"node {visit.node.kind.type}", {"node": visit.node.node_id}):
                     return cleaned(await executor(visit))
         except TimeoutError:
             longer = "too long" if seconds is None else f"longer than {seconds:g} seconds"
@@ -350,14 +344,13 @@ class Run:
         """`takes_signals`: what signals have brought is in these rows, and the signals are needed no longer."""
         if takes_signals:
             step = replace(step, signals=self._consumed)
-        with database_errors():
-            async with self._context.pool.connection() as conn:
-                if parked is None:
-                    await store.record_step(conn, self._taken.execution_id, self._taken.fence, step)
-                else:
-                    async with conn.transaction():
-                        last = await store.record_step(conn, self._taken.execution_id, self._taken.fence, step)
-                        await park(conn, self._context, self._ref, *parked, sequence=last)
+        async with connection(self._context.pool) as conn:
+            if parked is None:
+                await store.record_step(conn, self._taken.execution_id, self._taken.fence, step)
+            else:
+                async with conn.transaction():
+                    last = await store.record_step(conn, self._taken.execution_id, self._taken.fence, step)
+                    await park(conn, self._context, self._ref, *parked, sequence=last)
         if takes_signals:
             self._consumed = []
 

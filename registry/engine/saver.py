@@ -13,7 +13,7 @@ from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
 from groundwork.postgres.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection
 
 _PLAIN = "plain_json"
 
@@ -82,6 +82,5 @@ class ExecutionSaver(AsyncPostgresSaver):
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
         """The one place where the library's saver touches a connection; only what reads does."""
-        with database_errors():
-            async with self._pool.connection() as conn, conn.cursor(binary=True, row_factory=dict_row) as cursor:
-                yield cursor
+        async with connection(self._pool) as conn, conn.cursor(binary=True, row_factory=dict_row) as cursor:
+            yield cursor

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import procrastinate
 
-from groundwork.postgres.pool import Connection, DatabaseUnavailable, database_errors
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, connection, transaction
 from groundwork.process.each_row import EachRow
 from registry.cron.service import run_due_jobs
 from registry.engine.toolbox import WorkerContext
@@ -54,8 +54,7 @@ class Sweep:
             await asyncio.sleep(_SWEEP_SECONDS)
             for name, duty in self._duties.items():
                 try:
-                    with database_errors():
-                        await duty(self._rows[name])
+                    await duty(self._rows[name])
                     self._failing.discard(name)
                 except (DatabaseUnavailable, procrastinate.exceptions.ConnectorException) as error:
                     if name not in self._failing:
@@ -69,14 +68,14 @@ class Sweep:
     async def _requeue_unheard(self, rows: EachRow) -> None:
         if not self._context.jobs.may_not_have_heard:
             return
-        async with self._context.pool.connection() as conn, conn.transaction():
+        async with transaction(self._context.pool) as conn:
             unheard = await self._context.jobs.defer_unheard(conn)
         for job in unheard:
             logger.warning("%s was given to this worker, which did not hear of it", job)
 
     async def _requeue_stalled(self, rows: EachRow) -> None:
         jobs = self._context.jobs
-        async with self._context.pool.connection() as conn:
+        async with connection(self._context.pool) as conn:
             for job_id in await jobs.list_stalled(conn, self._lease_seconds, _AT_ONCE, rows.resting()):
                 with rows.handling(job_id, job_id=job_id):
                     async with conn.transaction():
@@ -101,16 +100,16 @@ class Sweep:
         await self._each(rows, store.list_unreported, waking.report_to_parent, _OVERDUE_SECONDS)
 
     async def _each(self, rows: EachRow, listed: ListRows, act: Act, seconds: float) -> None:
-        async with self._context.pool.connection() as conn:
+        async with connection(self._context.pool) as conn:
             for key in await listed(conn, seconds, limit=_AT_ONCE, but=rows.resting()):
                 with rows.handling(key, id=key):
                     async with conn.transaction():
                         await act(conn, self._context.jobs, key)
 
     async def _expire_leases(self, rows: EachRow) -> None:
-        async with self._context.pool.connection() as conn:
+        async with connection(self._context.pool) as conn:
             await expire_leases(conn, self._context.jobs, rows, limit=_AT_ONCE)
 
     async def _run_due_jobs(self, rows: EachRow) -> None:
-        async with self._context.pool.connection() as conn:
+        async with connection(self._context.pool) as conn:
             await run_due_jobs(conn, self._context.starter, rows)

@@ -13,7 +13,7 @@ import procrastinate
 from procrastinate import JobContext
 from procrastinate.worker import Worker
 
-from groundwork.postgres.pool import DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection
 from groundwork.process.background import running
 from groundwork.process.shutdown import ShutdownPeriod
 from registry.engine.drive import Driver
@@ -157,9 +157,8 @@ async def _beat(worker: Worker, pool: Pool, lease_seconds: float) -> None:
         if worker.worker_id is None:
             continue
         try:
-            with database_errors():
-                async with pool.connection() as conn:
-                    await queue_store.keep_alive(conn, worker.worker_id)
+            async with connection(pool) as conn:
+                await queue_store.keep_alive(conn, worker.worker_id)
         except DatabaseUnavailable as error:
             logger.warning("the worker could not say that it lives: %s", error)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, connection, transaction
 from registry.access import Principal
 from registry.audit.store import append_entry
 from registry.errors import Conflict, InvalidRequest, NotFound
@@ -54,61 +54,56 @@ class Executions:
         self, principal: Principal, workflow_id: str, version: str | None, given: Mapping[str, Any]
     ) -> UUID:
         """Begins an execution of the version, or of the latest. Raises `NotFound` and `LimitReached`."""
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                stored = await workflows.get_latest(conn, principal.tenant_id, workflow_id, version)
-                limits = await lock_limits(conn, principal.tenant_id)
-                await store.check_limits(conn, principal.tenant_id, limits)
-                execution_id = await self._starter.start(conn, principal.tenant_id, stored, given)
-                shown = show_execution_id(execution_id)
-                await append_entry(
-                    conn,
-                    principal,
-                    "execution_started",
-                    f"execution:{shown}",
-                    execution_id=shown,
-                    workflow_id=stored.workflow_id,
-                    workflow_version=stored.version,
-                )
+        async with transaction(self._pool) as conn:
+            stored = await workflows.get_latest(conn, principal.tenant_id, workflow_id, version)
+            limits = await lock_limits(conn, principal.tenant_id)
+            await store.check_limits(conn, principal.tenant_id, limits)
+            execution_id = await self._starter.start(conn, principal.tenant_id, stored, given)
+            shown = show_execution_id(execution_id)
+            await append_entry(
+                conn,
+                principal,
+                "execution_started",
+                f"execution:{shown}",
+                execution_id=shown,
+                workflow_id=stored.workflow_id,
+                workflow_version=stored.version,
+            )
         return execution_id
 
     async def get(self, principal: Principal, execution_id: str) -> ExecutionRow:
         """Raises `NotFound`."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await self._find(conn, principal, execution_id)
+        async with connection(self._pool) as conn:
+            return await self._find(conn, principal, execution_id)
 
     async def list(
         self, principal: Principal, status: Status | None, limit: int, offset: int
     ) -> Sequence[ListedExecution]:
         """The newest first."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.list_executions(conn, principal.tenant_id, status, limit, offset)
+        async with connection(self._pool) as conn:
+            return await store.list_executions(conn, principal.tenant_id, status, limit, offset)
 
     async def list_events(
         self, principal: Principal, execution_id: str, after: int = 0, limit: int | None = None
     ) -> tuple[Progress, Sequence[StoredEvent]]:
         """How far the execution has come, and its events with greater numbers than `after`. What had happened when
         it had come so far is among them, and more may be. Raises `NotFound`."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                key = read_execution_id(execution_id)
-                progress = await store.find_progress(conn, key, principal.tenant_id) if key else None
-                if key is None or progress is None:
-                    raise NotFound(f"execution {execution_id}")
-                if progress.last_sequence <= after:
-                    return progress, []
-                return progress, await store.list_events(conn, key, after, limit)
+        async with connection(self._pool) as conn:
+            key = read_execution_id(execution_id)
+            progress = await store.find_progress(conn, key, principal.tenant_id) if key else None
+            if key is None or progress is None:
+                raise NotFound(f"execution {execution_id}")
+            if progress.last_sequence <= after:
+                return progress, []
+            return progress, await store.list_events(conn, key, after, limit)
 
     async def cancel(self, principal: Principal, execution_id: str) -> UUID:
         """Ends it. Whatever a worker has in hand can write nothing more. Raises `NotFound` and `Conflict`."""
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                key = await self._lock(conn, principal, execution_id)
-                event = Event("workflow_cancelled", None, {"reason": f"cancelled by {principal.actor_id}"})
-                await waking.finish(conn, self._jobs, key, "cancelled", event)
-                await self._record(conn, principal, "execution_cancelled", key)
+        async with transaction(self._pool) as conn:
+            key = await self._lock(conn, principal, execution_id)
+            event = Event("workflow_cancelled", None, {"reason": f"cancelled by {principal.actor_id}"})
+            await waking.finish(conn, self._jobs, key, "cancelled", event)
+            await self._record(conn, principal, "execution_cancelled", key)
         return key
 
     async def approve(
@@ -127,34 +122,32 @@ class Executions:
         It may wait in an execution that this one has begun. Raises `NotFound`; `Conflict` when nothing is pending;
         `InvalidRequest` when several are and none is named.
         """
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                key = await self._lock(conn, principal, execution_id)
-                wait = _chosen(await store.list_pending_approvals(conn, key), key, node_id)
-                # An execution is locked before those that it has begun, here as everywhere.
-                await store.lock_execution(conn, wait.execution_id)
-                if await store.end_wait(conn, wait.wait_id) is None:
-                    raise Conflict(f"node {wait.node_id} waits for an approval no more")
-                told = {
-                    "decision": decision,
-                    "user_id": user_id or principal.actor_id,
-                    "comment": comment,
-                    "state_patch": state_patch,
-                }
-                event = Event("approval_received", wait.node_id, {"node_id": wait.node_id, **told})
-                await waking.wake(conn, self._jobs, wait, {"kind": "approval", **told}, [event])
-                await self._record(
-                    conn, principal, "approval_received", wait.execution_id, node_id=wait.node_id, **told
-                )
+        async with transaction(self._pool) as conn:
+            key = await self._lock(conn, principal, execution_id)
+            wait = _chosen(await store.list_pending_approvals(conn, key), key, node_id)
+            # An execution is locked before those that it has begun, here as everywhere.
+            await store.lock_execution(conn, wait.execution_id)
+            if await store.end_wait(conn, wait.wait_id) is None:
+                raise Conflict(f"node {wait.node_id} waits for an approval no more")
+            told = {
+                "decision": decision,
+                "user_id": user_id or principal.actor_id,
+                "comment": comment,
+                "state_patch": state_patch,
+            }
+            event = Event("approval_received", wait.node_id, {"node_id": wait.node_id, **told})
+            await waking.wake(conn, self._jobs, wait, {"kind": "approval", **told}, [event])
+            await self._record(
+                conn, principal, "approval_received", wait.execution_id, node_id=wait.node_id, **told
+            )
         return key, wait.node_id
 
     async def list_approvals(self, principal: Principal, execution_id: str) -> Approvals:
         """Those of the execution and of the executions that it has begun. Raises `NotFound`."""
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                row = await self._find(conn, principal, execution_id)
-                pending = await store.list_pending_approvals(conn, row.execution_id)
-                decided = await store.list_decided_approvals(conn, row.execution_id)
+        async with transaction(self._pool) as conn:
+            row = await self._find(conn, principal, execution_id)
+            pending = await store.list_pending_approvals(conn, row.execution_id)
+            decided = await store.list_decided_approvals(conn, row.execution_id)
         return Approvals(pending, decided)
 
     async def tell(self, principal: Principal, execution_id: str, correlation_key: str, payload: Any) -> UUID:
@@ -162,26 +155,23 @@ class Executions:
 
         Raises `NotFound`, and `Conflict` for an execution that has ended.
         """
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                key = await self._lock(conn, principal, execution_id)
-                event = Event(
-                    "external_event_received", None, {"correlation_key": correlation_key, "payload": payload}
-                )
-                wait = await store.find_event_wait(conn, key, correlation_key)
-                if wait is None:
-                    if await store.count_kept_events(conn, key) >= MOST_KEPT_EVENTS:
-                        raise Conflict(f"{MOST_KEPT_EVENTS} events wait already for something that waits for them")
-                    await store.append_events(conn, key, [event])
-                    await store.keep_event(conn, key, correlation_key, payload)
-                else:
-                    await store.end_wait(conn, wait.wait_id)
-                    woken = Event(event.type, wait.node_id, event.data)
-                    told = {"kind": "event", "correlation_key": correlation_key, "payload": payload}
-                    await waking.wake(conn, self._jobs, wait, told, [woken])
-                await self._record(
-                    conn, principal, "external_event_received", key, correlation_key=correlation_key
-                )
+        async with transaction(self._pool) as conn:
+            key = await self._lock(conn, principal, execution_id)
+            event = Event(
+                "external_event_received", None, {"correlation_key": correlation_key, "payload": payload}
+            )
+            wait = await store.find_event_wait(conn, key, correlation_key)
+            if wait is None:
+                if await store.count_kept_events(conn, key) >= MOST_KEPT_EVENTS:
+                    raise Conflict(f"{MOST_KEPT_EVENTS} events wait already for something that waits for them")
+                await store.append_events(conn, key, [event])
+                await store.keep_event(conn, key, correlation_key, payload)
+            else:
+                await store.end_wait(conn, wait.wait_id)
+                woken = Event(event.type, wait.node_id, event.data)
+                told = {"kind": "event", "correlation_key": correlation_key, "payload": payload}
+                await waking.wake(conn, self._jobs, wait, told, [woken])
+            await self._record(conn, principal, "external_event_received", key, correlation_key=correlation_key)
         return key
 
     async def _find(self, conn: Connection, principal: Principal, execution_id: str) -> ExecutionRow:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection
 from groundwork.postgres.sql import Queries
 from groundwork.process.background import running
 from groundwork.process.repeating import repeat
@@ -20,9 +20,8 @@ async def watching_backlog(pool: Pool, metrics: RegistryMetrics) -> AsyncIterato
     """Keeps the metrics up to date while the block runs."""
 
     async def measure() -> None:
-        with database_errors():
-            async with pool.connection() as conn:
-                row = await (await conn.execute(sql.measure_backlog)).fetchone()
+        async with connection(pool) as conn:
+            row = await (await conn.execute(sql.measure_backlog)).fetchone()
         assert row is not None
         metrics.set_backlog(row["jobs"], row["longest_wait"])
 

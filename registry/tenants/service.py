@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection, transaction
 from registry.access import PLATFORM_TENANT, Principal
 from registry.audit.store import append_entry
 from registry.errors import Conflict
@@ -26,43 +26,39 @@ class Tenants:
         """Raises `Conflict` when there is or was a tenant of that id."""
         name = wanted.id if wanted.name is None else wanted.name
         limits = wanted.limits.given() if wanted.limits else {}
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                tenant = await store.create_tenant(conn, wanted.id, name, wanted.policy or {}, limits)
-                await append_entry(
-                    conn,
-                    principal,
-                    "tenant_created",
-                    _subject(tenant.tenant_id),
-                    name=tenant.name,
-                    policy=tenant.policy,
-                    limits=tenant.limits,
-                )
+        async with transaction(self._pool) as conn:
+            tenant = await store.create_tenant(conn, wanted.id, name, wanted.policy or {}, limits)
+            await append_entry(
+                conn,
+                principal,
+                "tenant_created",
+                _subject(tenant.tenant_id),
+                name=tenant.name,
+                policy=tenant.policy,
+                limits=tenant.limits,
+            )
         return tenant
 
     async def list_tenants(self, principal: Principal, limit: int | None = None, offset: int = 0) -> TenantPage:
         """In the order in which they were made."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                tenants = await store.list_tenants(conn, principal.scope, limit, offset)
-                return TenantPage(tenants, await store.count_tenants(conn, principal.scope))
+        async with connection(self._pool) as conn:
+            tenants = await store.list_tenants(conn, principal.scope, limit, offset)
+            return TenantPage(tenants, await store.count_tenants(conn, principal.scope))
 
     async def get_tenant(self, principal: Principal, tenant_id: str) -> Tenant:
         """Raises `NotFound`."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.get_tenant(conn, principal.scope, tenant_id)
+        async with connection(self._pool) as conn:
+            return await store.get_tenant(conn, principal.scope, tenant_id)
 
     async def update_tenant(self, principal: Principal, tenant_id: str, changes: TenantChanges) -> Tenant:
         """Raises `NotFound`, and `Conflict` for what the platform's own tenant cannot be."""
         if changes.status not in (None, "active"):
             _refuse_for_the_platform(tenant_id)
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                before = await store.lock_tenant(conn, tenant_id)
-                after = await store.update_tenant(conn, _changed(before, changes))
-                changed = _difference(before, after)
-                await append_entry(conn, principal, "tenant_updated", _subject(tenant_id), changed=changed)
+        async with transaction(self._pool) as conn:
+            before = await store.lock_tenant(conn, tenant_id)
+            after = await store.update_tenant(conn, _changed(before, changes))
+            changed = _difference(before, after)
+            await append_entry(conn, principal, "tenant_updated", _subject(tenant_id), changed=changed)
         return after
 
     async def delete_tenant(self, principal: Principal, tenant_id: str) -> None:
@@ -71,13 +67,12 @@ class Tenants:
         Raises `NotFound`, and `Conflict` when the tenant is at work.
         """
         _refuse_for_the_platform(tenant_id)
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                tenant = await store.lock_tenant(conn, tenant_id)
-                if tenant.status == "active":
-                    raise Conflict(f"tenant {tenant_id} is active; suspend or archive it first")
-                deleted = await store.delete_tenant(conn, tenant_id)
-                await append_entry(conn, principal, "tenant_deleted", _subject(tenant_id), deleted=deleted)
+        async with transaction(self._pool) as conn:
+            tenant = await store.lock_tenant(conn, tenant_id)
+            if tenant.status == "active":
+                raise Conflict(f"tenant {tenant_id} is active; suspend or archive it first")
+            deleted = await store.delete_tenant(conn, tenant_id)
+            await append_entry(conn, principal, "tenant_deleted", _subject(tenant_id), deleted=deleted)
 
 
 def _refuse_for_the_platform(tenant_id: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from groundwork.postgres.pool import Connection, Pool, database_errors, run_repeatable
+from groundwork.postgres.pool import Connection, Pool, connection, run_repeatable, transaction
 from registry.access import COMMAND_LINE, Principal, Role
 from registry.audit.store import append_entry
 from registry.batches import Batches
@@ -47,14 +47,12 @@ class Tokens:
             raise Unauthenticated
         refusal = _refusal(found)
         if refusal is None and found.use_is_worth_noting:
-            with database_errors():
-                async with self._pool.connection() as conn:
-                    await store.note_use(conn, found.token_id)
+            async with connection(self._pool) as conn:
+                await store.note_use(conn, found.token_id)
         return Bearer(Principal(found.tenant_id, found.role, found.token_id), refusal)
 
     async def _find(self, token_hashes: Sequence[bytes]) -> Sequence[store.FoundToken | None]:
-        with database_errors():
-            return await run_repeatable(self._pool, lambda conn: store.find_tokens(conn, token_hashes))
+        return await run_repeatable(self._pool, lambda conn: store.find_tokens(conn, token_hashes))
 
     async def create_token(
         self,
@@ -68,53 +66,45 @@ class Tokens:
         """Makes a token of the principal's own tenant, or of `tenant_id`. Raises `Forbidden` and `NotFound`."""
         owner = principal.tenant_id if tenant_id is None else tenant_id
         principal.require_operator_of(owner)
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                return await _create_token(conn, principal, owner, role, name, expires_in)
+        async with transaction(self._pool) as conn:
+            return await _create_token(conn, principal, owner, role, name, expires_in)
 
     async def create_first_token(self) -> CreatedToken | None:
         """An operator's token of the platform, when there is no token at all; else None. Of several processes that
         ask at once, one gets it."""
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                await store.lock_against_new(conn)
-                if await store.is_any_there(conn):
-                    return None
-                return await _create_token(
-                    conn, COMMAND_LINE, COMMAND_LINE.tenant_id, "operator", "first start", None
-                )
+        async with transaction(self._pool) as conn:
+            await store.lock_against_new(conn)
+            if await store.is_any_there(conn):
+                return None
+            return await _create_token(conn, COMMAND_LINE, COMMAND_LINE.tenant_id, "operator", "first start", None)
 
     async def is_any_there(self) -> bool:
         """Whether a token was ever made."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.is_any_there(conn)
+        async with connection(self._pool) as conn:
+            return await store.is_any_there(conn)
 
     async def list_tokens(
         self, principal: Principal, tenant_id: str | None = None, limit: int | None = None, offset: int = 0
     ) -> TokenPage:
         """The tokens that the principal may see, or those of `tenant_id`. Raises `NotFound`."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                if tenant_id is not None:
-                    await get_tenant(conn, principal.scope, tenant_id)
-                scope = tenant_id or principal.scope
-                tokens = await store.list_tokens(conn, scope, limit, offset)
-                return TokenPage(tokens, await store.count_tokens(conn, scope))
+        async with connection(self._pool) as conn:
+            if tenant_id is not None:
+                await get_tenant(conn, principal.scope, tenant_id)
+            scope = tenant_id or principal.scope
+            tokens = await store.list_tokens(conn, scope, limit, offset)
+            return TokenPage(tokens, await store.count_tokens(conn, scope))
 
     async def get_token(self, principal: Principal, token_id: str) -> Token:
         """Raises `NotFound`."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.get_token(conn, principal.scope, token_id)
+        async with connection(self._pool) as conn:
+            return await store.get_token(conn, principal.scope, token_id)
 
     async def revoke_token(self, principal: Principal, token_id: str) -> None:
         """The token lets nobody in any more, from the next request on. Raises `NotFound`."""
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                token = await store.get_token(conn, principal.scope, token_id)
-                changed = await store.revoke_token(conn, token_id)
-                await _append(conn, principal, "token_revoked", token, was_revoked_before=not changed)
+        async with transaction(self._pool) as conn:
+            token = await store.get_token(conn, principal.scope, token_id)
+            changed = await store.revoke_token(conn, token_id)
+            await _append(conn, principal, "token_revoked", token, was_revoked_before=not changed)
 
 
 async def _create_token(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, connection, transaction
 from groundwork.process.each_row import EachRow
 from registry.access import Principal
 from registry.errors import Conflict
@@ -35,57 +35,51 @@ class WorkItems:
 
     async def claim(self, principal: Principal, worker_id: str, queue_types: Sequence[str]) -> WorkItem | None:
         """The oldest item of those queues that nobody has; None when there is none."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                await self._note_worker(conn, principal, worker_id, queue_types)
-                candidates = await store.list_claimable(
-                    conn, principal.tenant_id, worker_id, queue_types, _CANDIDATES
-                )
-                for work_item_id, execution_id in candidates:
-                    async with conn.transaction():
-                        item = await self._take(conn, work_item_id, execution_id, worker_id)
-                    if item is not None:
-                        return item
+        async with connection(self._pool) as conn:
+            await self._note_worker(conn, principal, worker_id, queue_types)
+            candidates = await store.list_claimable(conn, principal.tenant_id, worker_id, queue_types, _CANDIDATES)
+            for work_item_id, execution_id in candidates:
+                async with conn.transaction():
+                    item = await self._take(conn, work_item_id, execution_id, worker_id)
+                if item is not None:
+                    return item
         return None
 
     async def complete(
         self, principal: Principal, work_item_id: UUID, lease_fence: int | None, result: Mapping[str, Any]
     ) -> None:
         """Records the node's completion. Raises `Conflict` for an item that is settled or another worker's."""
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                item = await self._hold(conn, principal, work_item_id, lease_fence)
-                wait = await executions.end_wait(conn, item.work_item_id)
-                assert wait is not None
-                output, patch = result.get("output"), result.get("state_patch") or {}
-                told = {
-                    "output": output,
-                    "state_patch": patch,
-                    "duration_ms": result.get("duration_ms"),
-                    **{name: result[name] for name in _USAGE if result.get(name) is not None},
-                }
-                event = Event("node_completed", item.node_id, told)
-                payload = {"kind": "work", "output": output, "state_patch": patch}
-                await wake(conn, self._jobs, wait, payload, [event])
+        async with transaction(self._pool) as conn:
+            item = await self._hold(conn, principal, work_item_id, lease_fence)
+            wait = await executions.end_wait(conn, item.work_item_id)
+            assert wait is not None
+            output, patch = result.get("output"), result.get("state_patch") or {}
+            told = {
+                "output": output,
+                "state_patch": patch,
+                "duration_ms": result.get("duration_ms"),
+                **{name: result[name] for name in _USAGE if result.get(name) is not None},
+            }
+            event = Event("node_completed", item.node_id, told)
+            payload = {"kind": "work", "output": output, "state_patch": patch}
+            await wake(conn, self._jobs, wait, payload, [event])
 
     async def fail(self, principal: Principal, work_item_id: UUID, lease_fence: int | None, error: str) -> None:
         """What becomes of it, the node's retry policy decides. Raises `Conflict` as `complete` does."""
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                item = await self._hold(conn, principal, work_item_id, lease_fence)
-                if error.startswith(_NOT_MINE):
-                    await store.give_back(conn, item.work_item_id, item.worker_id or "")
-                    return
-                wait = await executions.end_wait(conn, item.work_item_id)
-                assert wait is not None
-                await wake(conn, self._jobs, wait, {"kind": "work", "error": error})
+        async with transaction(self._pool) as conn:
+            item = await self._hold(conn, principal, work_item_id, lease_fence)
+            if error.startswith(_NOT_MINE):
+                await store.give_back(conn, item.work_item_id, item.worker_id or "")
+                return
+            wait = await executions.end_wait(conn, item.work_item_id)
+            assert wait is not None
+            await wake(conn, self._jobs, wait, {"kind": "work", "error": error})
 
     async def renew(self, principal: Principal, work_item_id: UUID, lease_fence: int | None) -> None:
         """Raises `Conflict` for an item that is settled or another worker's."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                if not await store.renew(conn, principal.tenant_id, work_item_id, lease_fence):
-                    raise _lost(work_item_id)
+        async with connection(self._pool) as conn:
+            if not await store.renew(conn, principal.tenant_id, work_item_id, lease_fence):
+                raise _lost(work_item_id)
 
     async def _note_worker(
         self, conn: Connection, principal: Principal, worker_id: str, queue_types: Sequence[str]

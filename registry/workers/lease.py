@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, database_errors
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, connection
 from groundwork.process.lease_thread import renewing
 from groundwork.process.loop_watch import LoopWatch
 from registry.workers import store
@@ -53,9 +53,8 @@ class WorkerLease:
     async def end(self) -> None:
         try:
             async with asyncio.timeout(_LAST_SECONDS):
-                with database_errors():
-                    async with self.pool.connection() as conn:
-                        await store.remove_worker(conn, self.tenant_id, self.worker_id)
+                async with connection(self.pool) as conn:
+                    await store.remove_worker(conn, self.tenant_id, self.worker_id)
         except (DatabaseUnavailable, TimeoutError) as error:
             logger.warning("the lease of worker %s runs out by itself: %r", self.worker_id, error)
 
@@ -70,9 +69,8 @@ async def open_worker_lease(
     tenants. Raises `DatabaseUnavailable` when it cannot be announced.
     """
     lease = WorkerLease(pool, tenant_id, worker_id, queue_types, seconds)
-    with database_errors():
-        async with pool.connection() as conn:
-            await lease.renew(conn)
+    async with connection(pool) as conn:
+        await lease.renew(conn)
     async with renewing(
         "worker lease",
         pool,

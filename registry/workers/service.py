@@ -1,6 +1,6 @@
 """What can be asked about workers."""
 
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection
 from registry.access import Principal
 from registry.workers import store
 from registry.workers.models import Worker
@@ -16,6 +16,5 @@ class Workers:
 
     async def list_workers(self, principal: Principal) -> list[Worker]:
         """Those that work for the principal's tenant: its own, and the registry's."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                return await store.list_workers(conn, principal.tenant_id, _MOST_SHOWN)
+        async with connection(self._pool) as conn:
+            return await store.list_workers(conn, principal.tenant_id, _MOST_SHOWN)

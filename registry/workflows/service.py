@@ -5,7 +5,7 @@ import hashlib
 import json
 from typing import Any
 
-from groundwork.postgres.pool import Pool, database_errors
+from groundwork.postgres.pool import Pool, connection, transaction
 from registry.access import Principal
 from registry.audit.store import append_entry
 from registry.errors import NotFound
@@ -29,30 +29,28 @@ class Workflows:
         # A large document takes a while, in which others are not to wait.
         workflow = await asyncio.to_thread(read_workflow, document)
         digest = _digest(document, workflow)
-        with database_errors():
-            async with self._pool.connection() as conn, conn.transaction():
-                await lock_limits(conn, principal.tenant_id)
-                registered = await store.register(conn, principal.tenant_id, workflow, document, digest)
-                await append_entry(
-                    conn,
-                    principal,
-                    "workflow_registered",
-                    f"workflow:{workflow.workflow_id}",
-                    version=registered.version,
-                    revision=registered.revision,
-                    created=registered.created,
-                    digest=digest.hex(),
-                )
+        async with transaction(self._pool) as conn:
+            await lock_limits(conn, principal.tenant_id)
+            registered = await store.register(conn, principal.tenant_id, workflow, document, digest)
+            await append_entry(
+                conn,
+                principal,
+                "workflow_registered",
+                f"workflow:{workflow.workflow_id}",
+                version=registered.version,
+                revision=registered.revision,
+                created=registered.created,
+                digest=digest.hex(),
+            )
         return registered
 
     async def list_workflows(
         self, principal: Principal, limit: int | None = None, offset: int = 0
     ) -> WorkflowPage:
         """The latest version of each, in the order of their ids."""
-        with database_errors():
-            async with self._pool.connection() as conn:
-                workflows = await store.list_workflows(conn, principal.tenant_id, limit, offset)
-                return WorkflowPage(workflows, await store.count_workflows(conn, principal.tenant_id))
+        async with connection(self._pool) as conn:
+            workflows = await store.list_workflows(conn, principal.tenant_id, limit, offset)
+            return WorkflowPage(workflows, await store.count_workflows(conn, principal.tenant_id))
 
     async def get_workflow(
         self, principal: Principal, workflow_id: str, version: str | None = None, revision: int | None = None
@@ -61,14 +59,11 @@ class Workflows:
         Raises `NotFound`."""
         if not is_workflow_id(workflow_id):
             raise NotFound("there is no workflow of such an id")
-        with database_errors():
-            async with self._pool.connection() as conn:
-                found = await store.get_latest(conn, principal.tenant_id, workflow_id, version)
-                if revision is not None:
-                    found = await store.get_version(
-                        conn, principal.tenant_id, workflow_id, found.version, revision
-                    )
-                return found, await store.list_versions(conn, principal.tenant_id, workflow_id)
+        async with connection(self._pool) as conn:
+            found = await store.get_latest(conn, principal.tenant_id, workflow_id, version)
+            if revision is not None:
+                found = await store.get_version(conn, principal.tenant_id, workflow_id, found.version, revision)
+            return found, await store.list_versions(conn, principal.tenant_id, workflow_id)
 
 
 def _digest(document: dict[str, Any], workflow: Workflow) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid5
 
-from groundwork.postgres.pool import Pool
+from groundwork.postgres.pool import Pool, connection
 from registry.agents.models import Selection
 from registry.engine.executors.outputs import patch_of, seconds_for
 from registry.engine.executors.policy import load_policies
@@ -138,7 +138,7 @@ async def _remote_agent(visit: Visit, pool: Pool, outbound: OutboundClients, nam
 async def _open_task(visit: Visit, pool: Pool) -> str | None:
     """The task about which the agent has asked back when the node was last run."""
     node_id = visit.node.node_id
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         outputs = await store.list_outputs(conn, visit.execution.execution_id, [node_id])
     last = outputs.get(node_id)
     if not isinstance(last, dict) or last.get("status") != "input_required":
@@ -152,7 +152,7 @@ async def _next_turn(visit: Visit, pool: Pool) -> _Turn:
         return _Turn()
     if visit.wake["kind"] != "event":
         raise OutboundFailed("nobody answered the agent in time", kind="timeout")
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         asked = await store.find_last_event(
             conn, visit.execution.execution_id, "interrupt_raised", [visit.node.node_id]
         )

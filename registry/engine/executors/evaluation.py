@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
-from groundwork.postgres.pool import Pool
+from groundwork.postgres.pool import Pool, connection
 from registry.engine import policies as rules
 from registry.engine.executors.model import FEEDBACK, FEEDBACK_FOR
 from registry.engine.executors.policy import load_policies
@@ -71,7 +71,7 @@ async def _completion_before(visit: Visit, pool: Pool) -> StoredEvent | None:
     """How the node before this one ended; of several the one that was last."""
     target = visit.node.node_id
     sources = [route.source for route in visit.execution.workflow.routes if route.target == target]
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         return await store.find_last_event(conn, visit.execution.execution_id, "node_completed", sources)
 
 
@@ -151,7 +151,7 @@ async def _escalated(visit: Visit, pool: Pool) -> Outcome:
     outcome = decided(visit)
     if isinstance(outcome, Failed):
         return outcome
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         raised = await store.find_last_event(
             conn, visit.execution.execution_id, "interrupt_raised", [visit.node.node_id]
         )

@@ -1,6 +1,6 @@
 """Nodes that only say where to go on: their work is done by the plan."""
 
-from groundwork.postgres.pool import Pool
+from groundwork.postgres.pool import Pool, connection
 from registry.engine.executors.work import offer, taken_back
 from registry.engine.visits import Visit, kind_of
 from registry.executions import store
@@ -21,7 +21,7 @@ async def join(visit: Visit, pool: Pool) -> Outcome:
     if visit.wake is not None:
         return taken_back(visit)
     sources = sorted({route.source for route in visit.execution.workflow.routes if _leads_to(route, visit)})
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         results = await store.list_outputs(conn, visit.execution.execution_id, sources)
     if kind.custom is None:
         return Completed(output={"results": results})

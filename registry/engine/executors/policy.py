@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from groundwork.postgres.pool import Pool
+from groundwork.postgres.pool import Pool, connection
 from registry.engine.policies import (
     BadPolicy,
     Policies,
@@ -78,7 +78,7 @@ def _named_policy(document: Mapping[str, Any], name: str) -> Policy:
 
 
 async def _tenant_policy(visit: Visit, pool: Pool) -> Mapping[str, Any]:
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         return (await tenants.get_tenant(conn, None, visit.execution.tenant_id)).policy
 
 

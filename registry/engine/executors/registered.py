@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from groundwork.postgres.pool import Pool
+from groundwork.postgres.pool import Pool, connection
 from registry.agents import store
 from registry.agents.cards import describe_card, is_agent_uri
 from registry.agents.discovery import CARD_PATHS
@@ -43,7 +43,7 @@ async def list_candidates(visit: Visit, pool: Pool, selection: Selection) -> Asy
     """The living agents of the tenant, in the order of their ids."""
     after, has_more = "", True
     while has_more:
-        async with pool.connection() as conn:
+        async with connection(pool) as conn:
             page = await store.list_agents(
                 conn,
                 visit.execution.tenant_id,
@@ -62,7 +62,7 @@ async def find_place(visit: Visit, pool: Pool, outbound: OutboundClients, named:
     """Where the agent is: one of the tenant's, by its id or URI, which has to be alive; or one that nobody has
     registered, by its URL. Raises `OutboundFailed`."""
     tenant_id = visit.execution.tenant_id
-    async with pool.connection() as conn:
+    async with connection(pool) as conn:
         agent_id = await store.find_agent_at(conn, tenant_id, named) or named
         try:
             agent = await store.get_agent(conn, AgentKey(tenant_id, agent_id))
