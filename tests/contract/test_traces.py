@@ -92,7 +92,7 @@ graph.add_edge(START, "answer")
 
 WITHOUT_AN_ENDPOINT = """
 import asyncio, sys
-from groundwork import tracing
+from groundwork.telemetry import tracing
 
 async def main():
     async with tracing.open_tracing("nobody"):

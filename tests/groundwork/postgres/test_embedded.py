@@ -20,7 +20,7 @@ import pytest
 from groundwork.postgres import programs
 from groundwork.postgres.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 HOLD = """
 import asyncio, signal, sys

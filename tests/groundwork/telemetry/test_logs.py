@@ -9,7 +9,7 @@ import pytest
 
 from groundwork.telemetry.logs import redact
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = 'sw0rd"fish/ä'
 
 
