@@ -31,9 +31,9 @@ def serve(
     graph: Annotated[str | None, typer.Option(help="Which of the graphs in agent.toml to serve.")] = None,
 ) -> None:
     """Serve the agent of this directory until Ctrl-C."""
-    from groundwork.process.lazy_imports import hurry
+    from groundwork.process.garbage import pause_collection
 
-    hurry()
+    pause_collection()
     # What the environment itself says wins over `.env` at the next start, so a change written there would be lost.
     env_file = None if "PUBLIC_AGENT_URL" in context.obj else Path.cwd() / ".env"
 

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from groundwork.http.slow_clients import SlowClientProtocol
-from groundwork.process.lazy_imports import settle
+from groundwork.process.garbage import resume_collection
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ async def serve(
 ) -> None:
     """Serves until SIGINT or SIGTERM, then stops accepting and lets open requests end, for `grace_seconds`.
 
-    The process is taken to be loaded: see `quick_start.settle`.
+    The process is taken to be loaded: see `groundwork.process.garbage`.
 
     `on_stop` is called at the first signal: what must not begin any more can be told so before the wait.
     A second signal stops at once: the requests that are still open are cut, and the caller is cancelled so
@@ -84,7 +84,7 @@ async def serve(
             server.force_exit = True
 
     _at_signals(stop, cut)
-    settle()
+    resume_collection()
     await asyncio.gather(
         *(server.serve(sockets=[listener.socket]) for server, listener in zip(servers, listeners, strict=True))
     )
@@ -101,7 +101,7 @@ async def until_signal(on_stop: Callable[[], None] = lambda: None) -> None:
         stopped.set()
 
     _at_signals(stop, lambda: None)
-    settle()
+    resume_collection()
     await stopped.wait()
 
 

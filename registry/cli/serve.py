@@ -17,9 +17,9 @@ def serve(
     worker: Annotated[bool, typer.Option(help="Run executions in this process too.")] = True,
 ) -> None:
     """Serve the registry until Ctrl-C."""
-    from groundwork.process.lazy_imports import hurry
+    from groundwork.process.garbage import pause_collection
 
-    hurry()
+    pause_collection()
     attended = sys.stdin.isatty() and sys.stdout.isatty()
     run(_serve(load(), migrate, worker, typer.echo if attended else None), serves=True)
 
@@ -34,9 +34,9 @@ def worker(
     ] = None,
 ) -> None:
     """Run executions until Ctrl-C, on this or any other machine that reaches the database."""
-    from groundwork.process.lazy_imports import hurry
+    from groundwork.process.garbage import pause_collection
 
-    hurry()
+    pause_collection()
     changes: dict[str, object] = {}
     if concurrency is not None:
         changes["jamjet_worker_concurrency"] = concurrency
