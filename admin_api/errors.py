@@ -159,10 +159,10 @@ def _respond_to_http(error: HTTPException) -> EnvelopeResponse:
 def _respond_to_fault(error: Exception, status: int, code: str) -> EnvelopeResponse:
     request_id = _request_id()
     if code == "UNAVAILABLE":
-        logger.warning("request %s was not answered: %s", request_id, str(error) or "it took too long")
+        logger.warning("request not answered request_id=%s: %s", request_id, str(error) or "it took too long")
         message = "the database cannot be reached at the moment; try again"
     else:
-        logger.error("request %s crashed", request_id, exc_info=error)
+        logger.error("request crashed request_id=%s", request_id, exc_info=error)
         message = "something went wrong inside; the agent's log tells more under this request id"
     return failure(status, code, message, request_id=request_id)
 

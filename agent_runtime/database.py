@@ -26,5 +26,5 @@ async def prepare_database(pool: Pool) -> None:
     """
     async with schema_lock(pool):
         for name in await migrate(pool, "agent_runtime.migrations", MIGRATIONS_TABLE):
-            logger.info("applied migration %s", name)
+            logger.info("migration applied name=%s", name)
         await prepare_checkpoint_tables(pool)

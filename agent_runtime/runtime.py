@@ -279,8 +279,8 @@ def _retention(settings: AgentSettings, graph: Graph, pool: Pool, metrics: Agent
         return None
     if channels := delta_channels(graph):
         logger.warning(
-            "CHECKPOINT_RETENTION=%d does nothing: the graph keeps %s in a delta channel, whose value is made from"
-            " older checkpoints",
+            "checkpoint retention has no effect CHECKPOINT_RETENTION=%d: the graph keeps %s in a delta channel,"
+            " whose value is made from older checkpoints",
             settings.checkpoint_retention,
             " and ".join(channels),
         )

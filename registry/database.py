@@ -52,7 +52,7 @@ async def check_database_ready(pool: Pool, settings: RegistrySettings, patience:
             if asyncio.get_running_loop().time() >= deadline:
                 raise
             if not waits:
-                logger.warning("waiting up to %g s for the database: %s", patience, error)
+                logger.warning("waiting for the database seconds=%g: %s", patience, error)
             waits = True
         else:
             return
@@ -66,6 +66,6 @@ async def prepare_database(pool: Pool) -> None:
     """
     async with schema_lock(pool):
         for name in await migrate(pool, "registry.migrations", MIGRATIONS_TABLE):
-            logger.info("applied migration %s", name)
+            logger.info("migration applied name=%s", name)
         await prepare_checkpoint_tables(pool)
         await prepare_queue(pool)

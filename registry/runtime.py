@@ -105,7 +105,7 @@ async def open_registry(
         if worker:
             await stack.enter_async_context(open_worker(settings, pool, jobs, grace, agent_tokens))
         executions, audit = Executions(pool, jobs), Audit(pool)
-        flushing = partial(repeat, audit.refusals.flush, FLUSH_SECONDS, "refused writes are not counted")
+        flushing = partial(repeat, audit.refusals.flush, FLUSH_SECONDS, "counting refused writes")
         await stack.enter_async_context(running("audit-refusals", flushing))
         yield Registry(
             settings=settings,

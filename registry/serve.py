@@ -67,7 +67,7 @@ async def work(settings: RegistrySettings, *, database: Awaitable[str] | None = 
         jobs, grace = Jobs(), ShutdownPeriod(settings.shutdown_grace_seconds)
         await jobs.open(pool)
         async with open_worker(settings, pool, jobs, grace, _tokens_read_at_sighup(settings)):
-            logger.info("worker     takes executions, %d at a time", settings.jamjet_worker_concurrency)
+            logger.info("worker     started concurrency=%d", settings.jamjet_worker_concurrency)
             logger.info("data       %s", describe_database(settings))
             await until_signal(grace.begin)
 
@@ -80,11 +80,11 @@ def _tokens_read_at_sighup(settings: RegistrySettings) -> AgentTokens:
         try:
             settings = load_settings(RegistrySettings)
         except BadSetting as error:
-            logger.warning("reading the tokens again failed: %s", error)
+            logger.warning("rereading tokens failed: %s", error)
             return
         hide(settings.secrets)
         tokens.replace(settings.agent_tokens)
-        logger.info("tokens for agents read again")
+        logger.info("tokens reread")
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, read_again)
     return tokens

@@ -10,6 +10,7 @@ import pytest
 from agent_runtime.settings import AgentSettings
 from registry.settings import RegistrySettings
 from tests.contract.agent_who import WHO as AGENTS_WHO
+from tests.log_events import log_events
 from tests.registry.who import WHO as REGISTRYS_WHO
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -139,3 +140,9 @@ def _files() -> Iterator[tuple[str, str]]:
             path = Path(directory, name)
             if name not in {".env", ".git"} and path.is_file():  # a worktree has a file of that name
                 yield str(path.relative_to(ROOT)), path.read_text("utf-8", "ignore")
+
+
+def test_the_logging_page_lists_every_event_at_its_level_and_nothing_else():
+    rows = re.findall(r"^\| ([A-Z, ]+) \| `([^`]+)` \|", _read("docs/logging.md"), re.MULTILINE)
+    listed = {event: set(levels.lower().split(", ")) for levels, event in rows}
+    assert listed == log_events()

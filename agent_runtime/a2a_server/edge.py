@@ -79,7 +79,7 @@ def answer_for(error: Exception) -> A2AError:
     if isinstance(error, A2AError):
         return error
     if isinstance(error, DatabaseUnavailable):
-        logger.warning("an A2A call failed: %s", error)
+        logger.warning("A2A call failed, database unavailable: %s", error)
         return InternalError("the database cannot be used right now")
     if isinstance(error, FeedClosed):
         return Stopping("the agent is shutting down; the turn goes on, get the task in a moment")
@@ -91,7 +91,7 @@ def answer_for(error: Exception) -> A2AError:
         return Overloaded(str(error))
     if isinstance(error, AgentError):
         return _known(error)
-    logger.error("an A2A call crashed", exc_info=error)
+    logger.error("A2A call crashed", exc_info=error)
     return InternalError()
 
 

@@ -185,7 +185,7 @@ class Feed:
             try:
                 await self._poll_once()
             except DatabaseUnavailable as error:
-                logger.warning("following tasks has to wait: %s", error)
+                logger.warning("polling followed tasks failed: %s", error)
                 await asyncio.sleep(_QUIET_POLL_SECONDS)
             await asyncio.sleep(_POLL_SECONDS)
 

@@ -73,7 +73,7 @@ class Protocol03(JSONRPC03Adapter):
     ) -> JSONResponse:
         if not isinstance(error, A2AError):
             # The handler lets nothing else out, so it is the SDK's own, and its text is not for callers.
-            logger.error("an A2A call of protocol 0.3 crashed: %s", type(error).__name__)
+            logger.error("A2A call crashed protocol=0.3: %s", type(error).__name__)
             error = InternalError()
         return super()._generate_error_response(request_id, error)
 

@@ -97,7 +97,7 @@ class PushSender:
             waiting.extend(events)
             return
         if len(self._waiting) >= MOST_TASKS:
-            logger.warning("too many tasks wait for push notifications: those of %s are dropped", task.id)
+            logger.warning("push notifications dropped, too many tasks wait task_id=%s", task.id)
             return
         self._waiting[task.id] = deque(events, maxlen=MOST_WAITING)
         worker = asyncio.create_task(self._send_all(task.id), name=f"push-{task.id}")
@@ -107,7 +107,7 @@ class PushSender:
     async def drain(self, seconds: float) -> None:
         """Gives what is waiting so many seconds, then drops it."""
         if dropped := await let_end(set(self._workers), seconds):
-            logger.warning("push notifications of %d tasks were dropped at shutdown", dropped)
+            logger.warning("push notifications dropped at shutdown tasks=%d", dropped)
 
     async def _send_all(self, task_id: str) -> None:
         waiting = self._waiting[task_id]
@@ -116,9 +116,9 @@ class PushSender:
                 while waiting:
                     await self._send(task_id, waiting.popleft())
         except DatabaseUnavailable as error:
-            logger.warning("push notifications of task %s were dropped: %s", task_id, error)
+            logger.warning("push notifications dropped task_id=%s: %s", task_id, error)
         except Exception:
-            logger.exception("push notifications dropped task_id=%s", task_id)
+            logger.exception("push notifications crashed task_id=%s", task_id)
         finally:
             del self._waiting[task_id]
 
@@ -138,16 +138,16 @@ class PushSender:
             except _TryAgain as reason:
                 problem = str(reason)
             except Exception:  # whatever is wrong with this one, the task's others are to be sent
-                logger.exception(
-                    "push notification not delivered task_id=%s config_id=%s", config.task_id, config.id
-                )
+                logger.exception("push notification crashed task_id=%s config_id=%s", config.task_id, config.id)
                 return
             else:
                 return
             if attempt < ATTEMPTS:
                 await asyncio.sleep(FIRST_PAUSE_SECONDS * 4 ** (attempt - 1))
         # Neither the URL nor a header: both may hold a secret of the receiver.
-        logger.warning("push config %s of task %s: not delivered: %s", config.id, config.task_id, problem)
+        logger.warning(
+            "push notification not delivered config_id=%s task_id=%s: %s", config.id, config.task_id, problem
+        )
 
     async def _post(self, config: TaskPushNotificationConfig, payload: bytes) -> None:
         headers = {"Content-Type": "application/json", **_headers(config)}

@@ -127,4 +127,4 @@ async def _prune(pool: Pool) -> None:
             async with connection(pool) as conn:
                 await store.prune_events(conn)
         except DatabaseUnavailable as error:
-            logger.warning("old task events stay for now: %s", error)
+            logger.warning("purging task events failed: %s", error)

@@ -348,7 +348,7 @@ def _read_events(task_id: str, data: bytes) -> Sequence[Event]:
     try:
         return list(events_from_bytes(data))
     except Exception:
-        logger.exception("events cannot be read task_id=%s", task_id)
+        logger.exception("reading task events failed task_id=%s", task_id)
         return []
 
 

@@ -123,7 +123,9 @@ class _FirstPieces:
                 part = await self._parts.make(read.spec, read.secrets)
                 return Piece(slot, part, stored.version, stored.digest)
             except ComponentUnusable as error:
-                logger.warning("%s %s cannot be used any more: %s", slot.kind, slot.component_id, error)
+                logger.warning(
+                    "component no longer usable kind=%s component_id=%s: %s", slot.kind, slot.component_id, error
+                )
         if slot.local is None:
             return Piece(slot, None, error="only a registry can say what it is, and none has so far")
         try:

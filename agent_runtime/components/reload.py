@@ -154,14 +154,14 @@ class Reloads:
             self._report(str(error))
         except Exception:  # a bug in one reload must not be the last of them
             self._failures += 1
-            logger.exception("a reload crashed, and is tried again")
+            logger.exception("component reload crashed, retrying")
         else:
             self._failures = self._failures + 1 if result.failed else 0
             self._report(None)
 
     def _report(self, problem: str | None) -> None:
         if problem is not None and problem != self._problem:
-            logger.warning("components cannot be loaded, what there is stays in use: %s", problem)
+            logger.warning("component reload failed, the snapshot before stays in use: %s", problem)
         self._problem = problem
 
     async def _reload(self, registry: RegistryClient) -> Reloaded:
@@ -194,7 +194,7 @@ class Reloads:
         except ComponentUnusable as error:
             reason = f"version {found.version}: {error}"
             if reason != piece.error:  # it is tried again, and again
-                logger.warning("%s %s cannot be used, %s", found.kind, found.id, reason)
+                logger.warning("component refused kind=%s component_id=%s: %s", found.kind, found.id, reason)
             return replace(piece, error=reason)
         return Piece(piece.slot, part, found.version, found.digest)
 
@@ -211,7 +211,7 @@ class Reloads:
         if after.generation != before.generation:
             changed = [new.slot.component_id for old, new in renewed.items() if not new.is_as(old)]
             logger.info(
-                "components of generation %d are in use: %s", after.generation, ", ".join(filter(None, changed))
+                "component snapshot changed generation=%d: %s", after.generation, ", ".join(filter(None, changed))
             )
         return after
 
@@ -222,7 +222,7 @@ class Reloads:
                 for one in changed:
                     await store.put_component(conn, self._agent_id, one)
         except (DatabaseUnavailable, psycopg.Error) as error:
-            logger.warning("components are in use that the next start will not know: %s", error)
+            logger.warning("storing the component snapshot failed: %s", error)
 
     def _result(self, before: Snapshot, after: Snapshot) -> Reloaded:
         reloaded, unchanged, failed = [], [], []

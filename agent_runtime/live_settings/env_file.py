@@ -40,12 +40,16 @@ def set_variable(path: Path, name: str, value: str) -> bool:
         old = file.read_bytes().decode()
         new = with_variable(old, name, value)
         if new is None:
-            logger.warning("%s is not written: no spelling of the new %s would be read back as it is", path, name)
+            logger.warning(
+                "env file not written file=%s name=%s: no spelling of the value would be read back as it is",
+                path,
+                name,
+            )
             return False
         if new != old:
             _write(file, new.encode())
     except (OSError, UnicodeDecodeError) as error:
-        logger.warning("%s is not written: %s", path, error)
+        logger.warning("env file not written file=%s: %s", path, error)
         return False
     return True
 

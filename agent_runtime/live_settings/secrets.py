@@ -41,7 +41,7 @@ class LiveSecrets:
         try:
             settings = self._read()
         except BadSetting as error:
-            logger.warning("reading the tokens again failed: %s", error)
+            logger.warning("rereading tokens failed: %s", error)
             return
         hide(settings.secrets)
         for known, tokens, what in (
@@ -51,5 +51,8 @@ class LiveSecrets:
             if bool(known) == bool(tokens):
                 known.replace(tokens)
             else:
-                logger.warning("%s: with or without tokens at all is decided at start; restart the agent", what)
+                logger.warning(
+                    "token change ignored setting=%s: whether tokens are asked for is decided at the start",
+                    what,
+                )
         self.registry_token = settings.registry_token.get_secret_value()

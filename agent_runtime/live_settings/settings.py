@@ -90,7 +90,7 @@ class FleetSettings:
                 self._looks = True
             except (DatabaseUnavailable, psycopg.Error) as error:
                 if self._looks:
-                    logger.warning("changes by other processes of the agent are not seen for now: %s", error)
+                    logger.warning("polling settings failed: %s", error)
                 self._looks = False
 
     async def _store(self, **changes: bool | int | str) -> StoredSettings:

@@ -70,7 +70,7 @@ class Summaries:
     def _ended(self, thread_id: str, task: asyncio.Task[None]) -> None:
         del self._running[thread_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.warning("the summary of thread %r failed, the next turn tries again", thread_id, exc_info=error)
+            logger.warning("summary failed, the next turn retries thread_id=%r", thread_id, exc_info=error)
 
     async def _fold(self, thread_id: str, owner_key: int, messages: Sequence[BaseMessage], end: int) -> None:
         """Brings the summary forward to message `end`. Each piece is stored as soon as it is folded, so that a

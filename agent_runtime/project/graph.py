@@ -216,7 +216,7 @@ def _import_graph(project: Project) -> Any:
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        logger.debug("importing the graph failed", exc_info=True)
+        logger.debug("graph import failed", exc_info=True)
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise bad_graph(f"there is no module {where!r} in {project.directory}") from error
         missing = f"module {name!r} needs {error.name!r}, which is not installed{_place(project, error)}"

@@ -103,7 +103,7 @@ async def open_registry_link(
     url, standing = mask_url(settings.registry_url), ConnectionState()
     metrics.watch_registration(lambda: standing.status == "connected")
     if settings.agent_id is None:
-        logger.warning("the agent is not registered: %s", _NO_AGENT_ID)
+        logger.warning("agent not registered: %s", _NO_AGENT_ID)
         standing.unavailable(_NO_AGENT_ID)
         yield RegistryLink(url, standing, None)
         return

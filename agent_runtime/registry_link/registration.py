@@ -159,12 +159,12 @@ class Registration:
         try:
             await self._beat(self._agent_id)
         except AgentForgotten:
-            logger.info("the registry has forgotten this agent, which registers again")
+            logger.info("agent unknown to the registry, registering again")
             self._agent_id, self._to_activate = None, True
             await self._register()
         except InstanceExpired:
             # Not activated again: somebody may have paused the agent meanwhile.
-            logger.info("the registry has taken this process for dead, which registers again")
+            logger.info("process declared dead by the registry, registering again")
             await self._register()
 
     async def _register(self) -> None:
@@ -203,7 +203,7 @@ class Registration:
         try:
             await self._client.deactivate(superseded, self.incarnation)
         except RegistryError as error:
-            logger.warning("the registry keeps the entry of the former card URL: %s", error)
+            logger.warning("deregistering the former card URL failed: %s", error)
 
     async def _beat(self, agent_id: str) -> None:
         try:
@@ -232,12 +232,12 @@ class Registration:
                 self._agent_id, self.incarnation, metadata["generation"], metadata["refs"]
             )
         except RegistryRefused as refused:  # which is no reason to register again
-            logger.info("the registry is not told of components: %s", refused)
+            logger.info("component state not reported: %s", refused)
         self._reported = metadata
 
     def _succeeded(self) -> None:
         if self._standing.status != "connected":
-            logger.info("registered with the registry as %s", self._agent_id)
+            logger.info("agent registered agent_id=%s", self._agent_id)
         self._failures = 0
         self._problem = None
         self._standing.connected()
@@ -245,7 +245,7 @@ class Registration:
     def _failed(self, error: RegistryError) -> None:
         if error.kind != self._problem:
             self._problem = error.kind
-            logger.warning("the registry cannot be used, the agent serves on and tries again: %s", error)
+            logger.warning("registry unavailable, serving on and retrying: %s", error)
         self._standing.unavailable(str(error))
 
     async def _take_leave(self) -> None:
@@ -256,8 +256,6 @@ class Registration:
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await self._client.deactivate(self._agent_id, self.incarnation)
         except (RegistryError, TimeoutError) as error:
-            logger.warning(
-                "the registry was not told that the agent leaves: %s", str(error) or "no answer in time"
-            )
+            logger.warning("deregistering failed: %s", str(error) or "no answer in time")
         else:
-            logger.info("left the registry")
+            logger.info("agent deregistered")

@@ -76,7 +76,7 @@ class Retention:
             try:
                 await self._sweep_due()
             except DatabaseUnavailable as error:
-                logger.warning("old checkpoints of %d threads stay for now: %s", len(self._due), error)
+                logger.warning("pruning checkpoints failed threads=%d: %s", len(self._due), error)
             if self._due:
                 self._wake.set()
 
@@ -87,7 +87,7 @@ class Retention:
             try:
                 await self._look_at_all()
             except DatabaseUnavailable as error:
-                logger.warning("the search for old checkpoints breaks off: %s", error)
+                logger.warning("searching for old checkpoints failed: %s", error)
                 await asyncio.sleep(GATHER_SECONDS)
             else:
                 await asyncio.sleep(LOOK_SECONDS)
@@ -178,7 +178,7 @@ class Retention:
         if len(self._named) >= _MOST_NAMED:
             self._named.clear()
         self._named.add(thread_id)
-        logger.info("thread %r keeps all its checkpoints: it uses %s", thread_id, reason)
+        logger.info("all checkpoints of a thread kept thread_id=%r: it uses %s", thread_id, reason)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

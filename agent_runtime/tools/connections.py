@@ -87,4 +87,4 @@ async def open_connections(
 
 def _log_crash(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("%s crashed", task.get_name(), exc_info=error)
+        logger.error("connection crashed name=%s", task.get_name(), exc_info=error)

@@ -210,7 +210,7 @@ class McpConnection(Source):
         if listed != self._listed or len(self._made) != len(listed.tools):
             if listed.left_out and listed.left_out != self._listed.left_out:
                 logger.warning(
-                    "MCP server has tools that cannot be offered server=%s tools=%d",
+                    "MCP tools left out server=%s tools=%d",
                     self.name,
                     len(listed.left_out),
                 )
@@ -232,7 +232,7 @@ class McpConnection(Source):
 
     def _unavailable(self, error: str) -> None:
         if self._standing.status != "unavailable":
-            logger.warning("MCP server %s is unavailable: %s", self.name, error)
+            logger.warning("MCP server unavailable server=%s: %s", self.name, error)
         self._standing.unavailable(error)
         self.tools = ()
 

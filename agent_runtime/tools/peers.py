@@ -120,7 +120,7 @@ class PeerConnection(Source):
 
     def _offer(self, card: AgentCard, http: httpx.AsyncClient) -> None:
         if self._standing.status != "connected":
-            logger.info("A2A peer %s is available", self.name)
+            logger.info("A2A peer connected peer=%s", self.name)
         self._standing.connected()
         if self.tools and card == self._card:
             return
@@ -135,7 +135,7 @@ class PeerConnection(Source):
 
     def _unavailable(self, error: str) -> None:
         if self._standing.status != "unavailable":
-            logger.warning("A2A peer %s is unavailable: %s", self.name, error)
+            logger.warning("A2A peer unavailable peer=%s: %s", self.name, error)
         self._standing.unavailable(error)
         self.tools = ()
 

@@ -189,7 +189,7 @@ class Turns:
         await let_end(set(self._unfinished), max(seconds, _SHORTEST_DRAIN_SECONDS))
         tasks = {task for _, task in self._running.values()}
         if tasks and seconds:
-            logger.info("waiting up to %.0f s for %d running turns", seconds, len(tasks))
+            logger.info("draining seconds=%.0f turns=%d", seconds, len(tasks))
         await let_end(tasks, max(0.0, ends_at - asyncio.get_running_loop().time()))
         self._queued.clear()
         self._suspects.clear()
@@ -259,10 +259,15 @@ class Turns:
             result = await self._outcome(held, summary)
             await self._end_somehow(turn, result)
         except TurnSuperseded:
-            logger.info("turn %s of thread %s is no longer ours", turn.turn_id, turn.thread_id)
+            logger.info("turn superseded turn_id=%s thread_id=%s", turn.turn_id, turn.thread_id)
             self._lost(turn.task_id)
         except DatabaseUnavailable as error:
-            logger.warning("turn %s of thread %s has to wait: %s", turn.turn_id, turn.thread_id, error)
+            logger.warning(
+                "turn suspended, database unavailable turn_id=%s thread_id=%s: %s",
+                turn.turn_id,
+                turn.thread_id,
+                error,
+            )
         else:
             self._after(turn, result)
 
@@ -290,9 +295,13 @@ class Turns:
                 raise
             if limit.expired():
                 seconds = f"{self._longest_seconds:g} seconds"
-                logger.warning("turn %s of thread %s was stopped after %s", turn.turn_id, turn.thread_id, seconds)
+                logger.warning(
+                    "turn timed out turn_id=%s thread_id=%s after=%s", turn.turn_id, turn.thread_id, seconds
+                )
                 return RunResult(Failed(f"the agent did not finish this turn within {seconds}"), [], [])
-            logger.exception("turn %s of thread %s failed", turn.turn_id, turn.thread_id)
+            logger.exception(
+                "turn failed, uncaught exception turn_id=%s thread_id=%s", turn.turn_id, turn.thread_id
+            )
             return RunResult(_failure(error), [], [])
 
     async def _end_somehow(self, turn: Turn, result: RunResult) -> None:
@@ -302,7 +311,9 @@ class Turns:
         except psycopg.Error:
             if not result.unsaved:
                 raise
-            logger.exception("turn %s of thread %s cannot be stored", turn.turn_id, turn.thread_id)
+            logger.exception(
+                "turn failed, its end cannot be stored turn_id=%s thread_id=%s", turn.turn_id, turn.thread_id
+            )
             await self._end(turn, _COULD_NOT_FINISH, [])
 
     async def _end(
@@ -330,7 +341,7 @@ class Turns:
             del self._running[turn_id]
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("turn %s was dropped", turn_id, exc_info=error)
+            logger.error("turn dropped turn_id=%s", turn_id, exc_info=error)
 
     # Queue and sweep
 
@@ -397,7 +408,7 @@ class Turns:
                 await store.count_runs(conn, begun)
         for orphan in orphans:
             summary = await self._find_summary(orphan.turn)
-            logger.warning("resuming turn %s of thread %s", orphan.turn.turn_id, orphan.turn.thread_id)
+            logger.warning("turn resumed turn_id=%s thread_id=%s", orphan.turn.turn_id, orphan.turn.thread_id)
             held = HeldTurn(orphan.turn, orphan.request)
             if orphan.queued:
                 self._enqueue(held)
@@ -455,10 +466,10 @@ class Turns:
         try:
             await work
         except (DatabaseUnavailable, psycopg.Error) as error:
-            logger.warning("%s has to wait: %s", what, error)
+            logger.warning("%s failed, database unavailable: %s", what, error)
             await asyncio.sleep(_POLL_SECONDS)
         except Exception:  # whatever became of one turn, the others need this loop
-            logger.exception("%s failed, and is tried again", what)
+            logger.exception("%s crashed, retrying", what)
             await asyncio.sleep(_POLL_SECONDS)
 
 

@@ -137,7 +137,7 @@ def _file_of(block: Mapping[str, Any]) -> File | None:
         try:
             content = read_base64(str(encoded))
         except BadBase64 as error:
-            logger.warning("a file in an answer was left out, its base64 %s", error)
+            logger.warning("file left out of an answer: its base64 %s", error)
             return None
         return File(name, media_type or content.media_type or _DEFAULT_TYPE, content=content.decode())
     if url:

@@ -152,15 +152,15 @@ class GraphRun:
         except TurnRejected as rejection:
             return self._broken_off(Rejected(str(rejection)))
         except GraphRecursionError:
-            logger.warning("turn %s ran into the recursion limit of its graph", self._turn.turn_id)
+            logger.warning("turn failed, recursion limit reached turn_id=%s", self._turn.turn_id)
             reason = "the agent gave up after too many steps without an answer"
             return self._broken_off(Failed(reason))
         except NotStorable as error:
-            logger.warning("turn failed, state cannot be stored turn_id=%s error=%s", self._turn.turn_id, error)
+            logger.warning("turn failed, state cannot be stored turn_id=%s: %s", self._turn.turn_id, error)
             return self._broken_off(Failed(str(error)))
         except Exception as error:
             if isinstance(error, KeyError) and (missing := self._inputs.explain(error, self._state)):
-                logger.warning("turn failed, a field is missing turn_id=%s error=%s", self._turn.turn_id, missing)
+                logger.warning("turn failed, a field is missing turn_id=%s: %s", self._turn.turn_id, missing)
                 return self._broken_off(Failed(missing))
             if self._answering is None or not is_invalid_resume(error):
                 raise
@@ -185,9 +185,9 @@ class GraphRun:
         try:
             await self._saver.flush()
         except (TurnSuperseded, DatabaseUnavailable) as error:
-            logger.info("turn %s stores no more checkpoints: %s", self._turn.turn_id, error)
+            logger.info("storing checkpoints stopped turn_id=%s: %s", self._turn.turn_id, error)
         except Exception:  # what has ended the run is being raised, and says more
-            logger.exception("turn %s could not store its last checkpoints", self._turn.turn_id)
+            logger.exception("storing the last checkpoints failed turn_id=%s", self._turn.turn_id)
 
     async def _entry(self, request: TurnRequest) -> Any:
         """What to start the graph with: the message, the answer to what it waits for, or `None` to go on. Nothing
@@ -297,7 +297,7 @@ class GraphRun:
         except (TurnSuperseded, DatabaseUnavailable) as error:
             self._lost = error  # raised where the stream is read: that is what has to stop
         except Exception as error:
-            logger.exception("turn %s could not put out its answer", self._turn.turn_id)
+            logger.exception("recording the answer failed turn_id=%s", self._turn.turn_id)
             self._lost = error
 
     async def _flush(self, outputs: Sequence[Output]) -> None:

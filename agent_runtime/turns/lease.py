@@ -61,7 +61,7 @@ async def open_lease(
             async with connection(pool) as conn:
                 await store.end_lease(conn, lease.process_id)
     except (DatabaseUnavailable, TimeoutError) as error:
-        logger.warning("the process lease runs out by itself in %s seconds: %r", seconds, error)
+        logger.warning("releasing the process lease failed, it expires seconds=%s: %r", seconds, error)
 
 
 async def _renew(lease: ProcessLease, conn: Connection) -> None:

@@ -116,4 +116,5 @@ def report_end(turn: Turn, outcome: Outcome, name: str) -> None:
     if isinstance(outcome, Failed):
         failure = report.failure or Failure("", outcome.reason, "")
         facts |= {"error": failure.kind, "message": failure.message, "at": failure.frame}
-    logger.info("turn completed %s", " ".join(field_of(name, value) for name, value in facts.items()))
+    fields = " ".join(field_of(name, value) for name, value in facts.items())
+    logger.info("turn failed %s" if isinstance(outcome, Failed) else "turn completed %s", fields)

@@ -153,7 +153,7 @@ def _read_request(data: bytes, thread_id: str, task_id: str) -> TurnRequest | No
     try:
         return TurnRequest.from_bytes(data, thread_id, task_id)
     except (LookupError, TypeError, ValueError):
-        logger.exception("the request of task %s cannot be read", task_id)
+        logger.exception("reading a queued request failed task_id=%s", task_id)
         return None
 
 

@@ -74,7 +74,7 @@ async def serve(
     servers = [_server(listener, grace_seconds) for listener in listeners]
 
     def stop() -> None:
-        logger.info("stopping: no new requests, the running ones may end")
+        logger.info("shutdown started, refusing new requests")
         for server in servers:
             server.should_exit = True
         on_stop()
@@ -96,7 +96,7 @@ async def until_signal(on_stop: Callable[[], None] = lambda: None) -> None:
     stopped = asyncio.Event()
 
     def stop() -> None:
-        logger.info("stopping: what is running may end")
+        logger.info("shutdown started")
         on_stop()
         stopped.set()
 
@@ -150,7 +150,7 @@ def _at_signals(stop: Callable[[], None], cut: Callable[[], None]) -> None:
             told = True
             stop()
             return
-        logger.warning("stopping at once")
+        logger.warning("shutdown forced by a second signal")
         cut()
         if this_task is not None:
             this_task.cancel()

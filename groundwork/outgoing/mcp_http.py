@@ -155,7 +155,7 @@ class _Events(httpx.AsyncByteStream):
                     yield event
         except Unreadable as error:
             reason, self._numbered = str(error), False
-            logger.debug("MCP server sent an event that cannot be read: %s", error)
+            logger.debug("MCP event unreadable: %s", error)
         except httpx.TransportError as error:
             reason, code = str(error) or reason, LOST
         # Who reads stops at the answer, so to come here means that there was none. A server that numbers its

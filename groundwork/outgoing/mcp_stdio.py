@@ -111,9 +111,7 @@ class _Dialogue:
                         for message in self._read(line, too_long=lines.too_long):
                             await self._to_session.send(SessionMessage(JSONRPCMessage.model_validate(message)))
         if self._ignored > 1:
-            logger.warning(
-                "MCP server wrote lines that are no messages server=%s lines=%d", self._name, self._ignored
-            )
+            logger.warning("MCP lines ignored server=%s lines=%d", self._name, self._ignored)
 
     def _read(self, line: bytes, *, too_long: bool) -> Iterator[dict[str, Any]]:
         if too_long:
@@ -158,7 +156,7 @@ class _Dialogue:
     def _ignore(self, line: bytes) -> None:
         self._ignored += bool(line.strip())
         if self._ignored == 1:
-            logger.warning("MCP server wrote a line that is no message server=%s", self._name)
+            logger.warning("MCP line ignored server=%s", self._name)
 
 
 async def _log_words(name: str, process: Process, mask: Mask) -> None:
@@ -177,7 +175,7 @@ async def _log_words(name: str, process: Process, mask: Mask) -> None:
                 if said <= _MOST_WORDS and (words := line.decode("utf-8", "replace").strip()):
                     logger.info("MCP server stderr server=%s: %s", name, mask(words))
                 elif said == _MOST_WORDS + 1:
-                    logger.warning("MCP server stderr is cut for a minute server=%s", name)
+                    logger.warning("MCP server stderr muted for a minute server=%s", name)
 
 
 async def _end(process: Process) -> None:

@@ -54,7 +54,7 @@ async def check_budget(conn: AsyncConnection[TupleRow], name: str, size: int) ->
     wanted = size + _wanted_by_others([str(row[0]) for row in rows], f"{name} {PROCESS}")
     if wanted > room:
         logger.warning(
-            "the processes on this PostgreSQL may come to hold %d connections together, and it takes %d;"
+            "connection budget exceeded wanted=%d available=%d;"
             " lower POSTGRES_POOL_SIZE, raise max_connections, or put a pooler in between",
             wanted,
             room,

@@ -23,6 +23,6 @@ async def prepare_checkpoint_tables(pool: Pool) -> None:
     """Bring the tables to the library's release; the caller holds `groundwork.postgres.migrations.schema_lock`."""
     async with unhurried(pool) as conn:
         for row in await (await conn.execute(_INVALID_INDEXES)).fetchall():
-            logger.warning("dropping the unfinished index %s", row["name"])
+            logger.warning("unfinished index dropped name=%s", row["name"])
             await conn.execute(f"DROP INDEX CONCURRENTLY {row['name']}")
         await AsyncPostgresSaver(conn).setup()

@@ -277,7 +277,7 @@ def _fits(directory: Path) -> bool:
 
 def _clear_up_after(dead: Postmaster, directory: Path) -> None:
     """Removes what a killed server left; PostgreSQL would take it for alive if its number is in use again."""
-    logger.info("clearing up after a PostgreSQL that was killed in %s", directory)
+    logger.info("clearing up after a killed PostgreSQL directory=%s", directory)
     if dead.socket_directory is not None:
         for name in (f".s.PGSQL.{_PORT}", f".s.PGSQL.{_PORT}.lock"):
             (dead.socket_directory / name).unlink(missing_ok=True)
@@ -302,7 +302,7 @@ def stop_server(directory: Path) -> None:
             )
             break
         except EmbeddedPostgresFailed as error:
-            logger.warning("PostgreSQL did not stop (%s): %s", mode, error)
+            logger.warning("stopping PostgreSQL failed mode=%s: %s", mode, error)
     if found.socket_directory not in (None, directory):
         shutil.rmtree(found.socket_directory, ignore_errors=True)
 

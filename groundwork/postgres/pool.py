@@ -138,7 +138,7 @@ async def run_repeatable(pool: Pool, work: Callable[[Connection], Awaitable[Resu
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if not conn.broken:
                 raise
-            logger.info("a connection of the pool was broken, another is taken: %s", error)
+            logger.info("pooled connection broken, retrying on another: %s", error)
         finally:
             await pool.putconn(conn)
         async with pool.connection() as checked:
@@ -239,7 +239,7 @@ async def _check_defaults(conn: AsyncConnection[Any]) -> None:
 def _default_threshold(pooled: bool) -> int | None:
     if not pooled:
         return 5
-    logger.info("a connection pooler stands before PostgreSQL: prepared statements are off")
+    logger.info("connection pooler detected, prepared statements are off")
     return None
 
 

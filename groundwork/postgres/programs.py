@@ -78,7 +78,7 @@ def _copy(package: Path, installed: str, place: Path) -> None:
     place.parent.chmod(0o755)
     if place.exists():
         return
-    logger.info("copying the programs of PostgreSQL to %s, where the user that runs them may read", place)
+    logger.info("copying the programs of PostgreSQL directory=%s", place)
     staging = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=place.parent))
     try:
         for part in (f"{package.name}/{installed}", f"{package.name}.libs"):

@@ -55,11 +55,11 @@ async def run_again(name: str, loop: Loop) -> None:
             await loop()
         except Exception:
             if _is_being_stopped():
-                logger.exception("background job %s crashed when it was stopped", name)
+                logger.exception("background job crashed while stopping name=%s", name)
                 return
             if time.monotonic() - began > _LONGEST_PAUSE_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
-            logger.exception("background job %s crashed and begins again in %.0f s", name, pause)
+            logger.exception("background job crashed name=%s restart_seconds=%.0f", name, pause)
         else:
             return
         await asyncio.sleep(pause)

@@ -56,7 +56,7 @@ class _Renewals:
                 if not blocked:
                     await self._renew_to_the_end()
                 elif not given_up:
-                    logger.error("%s is left to run out: event loop blocked for too long", self._name)
+                    logger.error("lease left to expire, event loop blocked for too long lease=%r", self._name)
                 given_up = blocked
         finally:
             await self._close()
@@ -79,7 +79,7 @@ class _Renewals:
                     self._conn = await connect_beside(self._pool)
                 await self._renew(self._conn)
         except (psycopg.Error, TimeoutError) as error:
-            logger.warning("%s could not be renewed: %r", self._name, error)
+            logger.warning("lease renewal failed lease=%r: %r", self._name, error)
             await self._close()
 
     async def _close(self) -> None:

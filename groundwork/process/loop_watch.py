@@ -59,7 +59,7 @@ class LoopWatch:
         logger.warning("event loop blocked seconds=%.1f %s; nothing else runs meanwhile", seconds, self._where())
         while self._asked_at is not None:  # noqa: ASYNC110  # an Event belongs to one of the two loops
             await asyncio.sleep(_WAIT_SECONDS)
-        logger.warning("event loop runs again after seconds=%.1f", time.monotonic() - since)
+        logger.warning("event loop runs again seconds=%.1f", time.monotonic() - since)
 
     def _where(self) -> str:
         """Where it stands still, and the function that the library has called for it: a node, or a tool."""

@@ -46,4 +46,4 @@ async def running_in_thread(name: str, loop: Loop) -> AsyncIterator[None]:
             async with asyncio.timeout(_END_SECONDS):
                 await ended.wait()
         except TimeoutError:
-            logger.warning("background thread %s did not end within %.0f s", name, _END_SECONDS)
+            logger.warning("background thread still running name=%s waited_seconds=%.0f", name, _END_SECONDS)

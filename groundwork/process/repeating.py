@@ -9,8 +9,8 @@ from groundwork.postgres.pool import DatabaseUnavailable
 logger = logging.getLogger(__name__)
 
 
-async def repeat(work: Callable[[], Awaitable[None]], seconds: float, otherwise: str) -> None:
-    """Works every so many seconds, for ever. What keeps it from working is logged once until it works again."""
+async def repeat(work: Callable[[], Awaitable[None]], seconds: float, what: str) -> None:
+    """Work every so many seconds, for ever. A failure is logged once until the work is done again."""
     works = True
     while True:
         try:
@@ -18,10 +18,10 @@ async def repeat(work: Callable[[], Awaitable[None]], seconds: float, otherwise:
             works = True
         except DatabaseUnavailable as error:
             if works:
-                logger.warning("%s for now: %s", otherwise, error)
+                logger.warning("%s failed, database unavailable: %s", what, error)
             works = False
         except Exception:
             if works:
-                logger.exception("%s", otherwise)
+                logger.exception("%s crashed", what)
             works = False
         await asyncio.sleep(seconds)

@@ -57,7 +57,7 @@ async def open_tracing(service: str) -> AsyncIterator[None]:
     try:
         opened = _Tracing(service)
     except ImportError as error:
-        logger.warning("no traces are sent: %s; pip install 'agent-sidecar[otel]'", error)
+        logger.warning("tracing is off: %s; pip install 'agent-sidecar[otel]'", error)
         yield
         return
     _tracing = opened

@@ -67,7 +67,7 @@ class Liveness:
             gap_seconds, spared = await store.keep_pulse(conn, begins=begins)
         if spared:
             logger.info(
-                "no registry worked for %.1f seconds: %d processes of agents have a whole period to be heard of",
+                "registry was away seconds=%.1f processes_spared=%d",
                 gap_seconds,
                 spared,
             )
@@ -76,7 +76,7 @@ class Liveness:
         """Whether there may be more to remove."""
         purged = await store.purge_instances(conn, self._settings.jamjet_purge_seconds, _PURGE_BATCH)
         if purged:
-            logger.info("removed %d silent processes", purged)
+            logger.info("silent processes purged count=%d", purged)
         return purged == _PURGE_BATCH
 
     async def _purge_agents(self, conn: Connection) -> bool:
@@ -90,7 +90,7 @@ class Liveness:
                         await _record_purge(conn, agent)
                         purged += 1
         if purged:
-            logger.info("removed %d agents without a process", purged)
+            logger.info("agents without a process purged count=%d", purged)
         return purged > 0
 
 
@@ -102,9 +102,9 @@ async def watching_agents(
     liveness = Liveness(pool, settings, metrics)
     await liveness.begin()
     loops = {
-        "agents-watch": partial(repeat, liveness.watch, _PULSE_SECONDS, "the agents are not watched"),
-        "agents-count": partial(repeat, liveness.count, _COUNT_SECONDS, "the agents are not counted"),
-        "agents-purge": partial(repeat, liveness.purge, liveness.purge_round_seconds, "silent agents stay"),
+        "agents-watch": partial(repeat, liveness.watch, _PULSE_SECONDS, "watching agents"),
+        "agents-count": partial(repeat, liveness.count, _COUNT_SECONDS, "counting agents"),
+        "agents-purge": partial(repeat, liveness.purge, liveness.purge_round_seconds, "purging silent agents"),
     }
     async with AsyncExitStack() as stack:
         for name, loop in loops.items():
@@ -120,6 +120,6 @@ async def _record_purge(conn: Connection, agent: store.PurgedAgent) -> None:
 
 def _tell(agent: store.NotedAgent) -> None:
     if agent.is_overdue:
-        logger.warning("agent %s of tenant %s is overdue", agent.agent_id, agent.tenant_id)
+        logger.warning("agent lost agent_id=%s tenant_id=%s", agent.agent_id, agent.tenant_id)
     elif agent.status == "active":
-        logger.info("agent %s of tenant %s is heard of again", agent.agent_id, agent.tenant_id)
+        logger.info("agent recovered agent_id=%s tenant_id=%s", agent.agent_id, agent.tenant_id)

@@ -48,7 +48,7 @@ class Prober:
         """For ever."""
         round_seconds = min(_LONGEST_ROUND_SECONDS, self._seconds / 4)
         async with asyncio.TaskGroup() as group:
-            await repeat(partial(self._probe_due, group), round_seconds, "discovered agents are not looked for")
+            await repeat(partial(self._probe_due, group), round_seconds, "probing discovered agents")
 
     async def _probe_due(self, group: asyncio.TaskGroup) -> None:
         """Begins to look for those that are due, until there are none."""
@@ -94,14 +94,14 @@ class Prober:
             except TimeoutError:
                 return False
             except (InvalidRequest, AgentUnreachable) as error:
-                logger.debug("agent %s was not found: %s", agent.agent_id, error)
+                logger.debug("card probe failed agent_id=%s: %s", agent.agent_id, error)
             except DatabaseUnavailable as error:
-                logger.warning("agent %s was found, which could not be noted: %s", agent.agent_id, error)
+                logger.warning("card probe not recorded agent_id=%s: %s", agent.agent_id, error)
         return True
 
     async def _note(self, agent: DueProbe, card: Card) -> None:
         if not _is_of(card, agent):
-            logger.warning("the card at %s is another agent's than %s now", agent.card_url, agent.agent_id)
+            logger.warning("card probe found another agent url=%s agent_id=%s", agent.card_url, agent.agent_id)
             return
         key = agent.key
         async with transaction(self._pool) as conn:

@@ -113,7 +113,7 @@ async def _run(conn: Connection, starter: Starter, job: CronJob, now: datetime) 
         if is_database_away(crash):
             raise
         error = "internal error; the registry's log tells more"
-        logger.exception("cron job could not be started tenant_id=%s cron_job=%s", job.tenant_id, job.name)
+        logger.exception("cron job crashed tenant_id=%s cron_job=%s", job.tenant_id, job.name)
     try:
         following = job.schedule.next_after(now)
     except InvalidRequest as none_left:

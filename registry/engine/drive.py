@@ -44,7 +44,7 @@ class Driver:
             async with self._while_ours(taken):
                 await self._travel(run, taken)
         except ExecutionNotOurs:
-            logger.info("execution %s went on without this worker", execution_id)
+            logger.info("execution taken over by another worker execution_id=%s", execution_id)
         finally:
             self._in_hand.discard(show_execution_id(key))
 

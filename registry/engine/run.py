@@ -225,7 +225,11 @@ class Run:
         except (DatabaseUnavailable, ExecutionNotOurs):
             raise
         except Exception:
-            logger.exception("node %s of execution %s crashed", visit.node.node_id, self._taken.execution_id)
+            logger.exception(
+                "node failed, uncaught exception node_id=%s execution_id=%s",
+                visit.node.node_id,
+                self._taken.execution_id,
+            )
             return Failed("internal error; the registry's log tells more")
 
     def _conclude(self, visit: Visit, outcome: Outcome, task_id: str, milliseconds: int) -> Command[str]:

@@ -58,11 +58,11 @@ class Sweep:
                     self._failing.discard(name)
                 except (DatabaseUnavailable, procrastinate.exceptions.ConnectorException) as error:
                     if name not in self._failing:
-                        logger.warning("%s failed: %s", name, error)
+                        logger.warning("sweep failed duty=%r: %s", name, error)
                     self._failing.add(name)
                 except Exception:
                     if name not in self._failing:
-                        logger.exception("%s failed", name)
+                        logger.exception("sweep crashed duty=%r", name)
                     self._failing.add(name)
 
     async def _requeue_unheard(self, rows: EachRow) -> None:
@@ -71,7 +71,7 @@ class Sweep:
         async with transaction(self._context.pool) as conn:
             unheard = await self._context.jobs.defer_unheard(conn)
         for job in unheard:
-            logger.warning("%s was given to this worker, which did not hear of it", job)
+            logger.warning("job requeued, fetch was not answered job=%s", job)
 
     async def _requeue_stalled(self, rows: EachRow) -> None:
         jobs = self._context.jobs
@@ -81,7 +81,7 @@ class Sweep:
                     async with conn.transaction():
                         stalled = await jobs.defer_stalled(conn, job_id, self._lease_seconds)
                     for job in stalled:
-                        logger.warning("%s was in the hands of a worker that is gone", job)
+                        logger.warning("job requeued, worker lost job=%s", job)
 
     async def _requeue_abandoned(self, rows: EachRow) -> None:
         async def requeue(conn: Connection, jobs: Jobs, execution_id: UUID) -> None:

@@ -89,7 +89,7 @@ def _register(jobs: Jobs, driver: Driver) -> None:
         except DatabaseUnavailable:
             raise
         except Exception:
-            logger.exception("execution %s could not be driven", execution_id)
+            logger.exception("execution crashed execution_id=%s", execution_id)
             if context.job.attempts + 1 < LAST_ATTEMPT:
                 raise
             await driver.give_up(execution_id, "internal error; the registry's log tells more")
@@ -127,7 +127,7 @@ async def _work(
             async with running("worker-heart", partial(_beat, worker, pool, settings.jamjet_worker_lease_seconds)):
                 await worker.run()  # type: ignore[no-untyped-call]  # the library's; it returns nothing
         except Exception as error:  # noqa: BLE001 - whatever it was, the next one may do better
-            logger.warning("the worker stopped: %s", error)
+            logger.warning("worker stopped: %s", error)
         finally:
             stop.cancel()
         if not stopping.is_set():
@@ -160,7 +160,7 @@ async def _beat(worker: Worker, pool: Pool, lease_seconds: float) -> None:
             async with connection(pool) as conn:
                 await queue_store.keep_alive(conn, worker.worker_id)
         except DatabaseUnavailable as error:
-            logger.warning("the worker could not say that it lives: %s", error)
+            logger.warning("worker heartbeat failed: %s", error)
 
 
 async def _stop(worker: Worker, grace: ShutdownPeriod, stopping: asyncio.Event) -> None:

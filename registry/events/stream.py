@@ -62,7 +62,7 @@ class EventStreams:
             except NotFound:
                 return  # it was deleted, with its tenant
             except DatabaseUnavailable as error:
-                logger.info("the events of %s cannot be looked at for now: %s", execution_id, error)
+                logger.info("reading execution events failed execution_id=%s: %s", execution_id, error)
             else:
                 if events:
                     yield events

@@ -86,10 +86,10 @@ def respond_to(error: Exception) -> JsonResponse:
     if kind is Busy:  # not worth a line in the log for each
         text = str(error)
     elif kind in (DatabaseUnavailable, TimeoutError):
-        logger.warning("request %s was not answered: %s", request_id, str(error) or "it took too long")
+        logger.warning("request not answered request_id=%s: %s", request_id, str(error) or "it took too long")
         text = "the database cannot be reached at the moment; try again"
     else:
-        logger.error("request %s crashed", request_id, exc_info=error)
+        logger.error("request crashed request_id=%s", request_id, exc_info=error)
         text = "the registry's log tells more under this request id"
     return JsonResponse({"error": f"{prefix}{text}", "request_id": request_id}, status, headers)
 

@@ -81,7 +81,7 @@ class Models:
             return _at_provider(request)
         except ModelUnusable as error:
             if self._stands_in and not self._for_all:
-                logger.warning("the offline model stands in for %s: %s", request.model, error)
+                logger.warning("offline model used model=%s: %s", request.model, error)
                 return self._offline
             raise ModelCallFailed(f"{request.model}: {error}") from error
 

@@ -25,5 +25,5 @@ async def watching_backlog(pool: Pool, metrics: RegistryMetrics) -> AsyncIterato
         assert row is not None
         metrics.set_backlog(row["jobs"], row["longest_wait"])
 
-    async with running("backlog", partial(repeat, measure, _SECONDS, "the backlog is not measured")):
+    async with running("backlog", partial(repeat, measure, _SECONDS, "measuring the backlog")):
         yield

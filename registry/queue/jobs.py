@@ -76,7 +76,7 @@ class _Connector(PsycopgConnector):
                     async for heard in conn.notifies():
                         await on_notification(channel=heard.channel, payload=heard.payload)
             except OperationalError as error:
-                logger.warning("not listening for jobs at the moment: %s", error)
+                logger.warning("listening for jobs failed: %s", error)
             await asyncio.sleep(_LISTEN_AGAIN_SECONDS)
 
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
@@ -89,7 +89,7 @@ class _Connector(PsycopgConnector):
                 return
             except ConnectorException as error:
                 if isinstance(error.__cause__, RaiseException):
-                    logger.info("another worker had the job meanwhile: %s", error.__cause__)
+                    logger.info("job already taken by another worker: %s", error.__cause__)
                     return
                 if not _is_away(error) or asyncio.get_running_loop().time() > deadline:
                     raise
@@ -127,7 +127,7 @@ class _JobManager(JobManager):
         except ConnectorException as error:
             if not _is_away(error) and not isinstance(error.__cause__, ForeignKeyViolation):
                 raise
-            logger.warning("no job could be looked for: %s", error.__cause__)
+            logger.warning("fetching a job failed: %s", error.__cause__)
             self.failures += 1
             return None
 

@@ -56,7 +56,7 @@ class WorkerLease:
                 async with connection(self.pool) as conn:
                     await store.remove_worker(conn, self.tenant_id, self.worker_id)
         except (DatabaseUnavailable, TimeoutError) as error:
-            logger.warning("the lease of worker %s runs out by itself: %r", self.worker_id, error)
+            logger.warning("releasing the worker lease failed, it expires worker_id=%s: %r", self.worker_id, error)
 
 
 @asynccontextmanager

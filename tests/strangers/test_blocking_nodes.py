@@ -49,4 +49,4 @@ async def test_a_loop_that_is_blocked_for_longer_than_a_turn_may_take_loses_its_
     agent = await serve(BLOCKS.format(dsn=database_url), max_turn_seconds=1)
     task = await say(agent, "5")
     assert (state_of(task), answer_text(task)) == ("failed", "")
-    assert "process lease is left to run out" in caplog.text
+    assert "lease left to expire, event loop blocked for too long lease='process lease'" in caplog.text

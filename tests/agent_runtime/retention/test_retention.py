@@ -221,7 +221,7 @@ async def test_a_thread_with_a_delta_channel_is_skipped_and_named_once(pool, thr
             retention.consider("delta")
             await retention.drain(10)
     assert [record.getMessage() for record in caplog.records] == [
-        "thread 'delta' keeps all its checkpoints: it uses a delta channel"
+        "all checkpoints of a thread kept thread_id='delta': it uses a delta channel"
     ]
 
 
@@ -326,7 +326,10 @@ async def test_an_agent_whose_graph_keeps_changes_says_at_start_that_nothing_is_
     directory = write_project(tmp_path / "agent", CONVERSATION)
     async with running_agent(directory, database_url, checkpoint_retention=5):
         pass
-    assert "CHECKPOINT_RETENTION=5 does nothing: the graph keeps messages in a delta channel" in caplog.text
+    assert (
+        "checkpoint retention has no effect CHECKPOINT_RETENTION=5: the graph keeps messages in a delta channel"
+        in caplog.text
+    )
 
 
 def test_at_least_one_checkpoint_is_kept(pool: Pool) -> None:

@@ -102,7 +102,7 @@ async def test_a_program_may_print_what_it_likes(caplog: pytest.LogCaptureFixtur
             assert "cannot be read" in (await call(connections, name)).text, name
         assert (await call(connections, "half_an_emoji")).text == "a \ufffd b"
         assert (await call(connections, "flood", a=1)).text == '{"a": 1}'
-    lines = [record.getMessage() for record in caplog.records if "MCP server" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "server=odd" in record.getMessage()]
     assert "MCP server stderr server=odd: a word on stderr" in lines
     assert len(lines) < 8
 

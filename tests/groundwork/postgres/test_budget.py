@@ -42,11 +42,11 @@ async def test_more_than_other_processes_leave_is_a_warning(role: str, caplog: p
         open_pool(role, name="test", max_size=2) as first,
     ):
         await first.wait()
-        assert "connections together" not in caplog.text
+        assert "connection budget exceeded" not in caplog.text
         with caplog.at_level(logging.WARNING):
             async with open_pool(role, name="second", max_size=3):
                 pass
-    assert "may come to hold 9 connections together, and it takes 6" in caplog.text
+    assert "connection budget exceeded wanted=9 available=6" in caplog.text
 
 
 async def test_connections_say_whose_they_are(database_url: str) -> None:

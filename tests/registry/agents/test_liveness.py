@@ -109,18 +109,18 @@ async def test_the_log_tells_once_who_is_overdue_and_once_who_is_back(registry_d
     caplog.set_level(logging.INFO, "registry.agents.liveness")
 
     def told(text: str) -> int:
-        return sum(f"agent research-agent of tenant default {text}" in line for line in caplog.messages)
+        return sum(f"agent {text} agent_id=research-agent tenant_id=default" in line for line in caplog.messages)
 
     async def is_told(text: str) -> bool:
         return told(text) > 0
 
     async with running_registry(registry_dsn) as first, running_registry(registry_dsn):
         await run_agent(first.http, heartbeat_seconds=0.1)
-        await until(lambda: is_told("is overdue"))
+        await until(lambda: is_told("lost"))
         await asyncio.sleep(1.1)
         await beat(first.http, heartbeat_seconds=10)
-        await until(lambda: is_told("is heard of again"))
-    assert (told("is overdue"), told("is heard of again")) == (1, 1)
+        await until(lambda: is_told("recovered"))
+    assert (told("lost"), told("recovered")) == (1, 1)
 
 
 async def test_silent_processes_disappear_and_agents_that_had_some(registry_dsn):
@@ -185,11 +185,11 @@ async def test_the_loops_survive_a_database_that_is_not_as_it_should_be(registry
         await conn.execute(damage)
 
     async def is_told() -> bool:
-        return any("the agents are not watched" in line for line in caplog.messages)
+        return any("watching agents crashed" in line for line in caplog.messages)
 
     await until(is_told)
     await asyncio.sleep(1.1)
-    assert sum("the agents are not watched" in line for line in caplog.messages) == 1
+    assert sum("watching agents crashed" in line for line in caplog.messages) == 1
     assert (await registry.http.get("/health")).status_code == 200
 
 

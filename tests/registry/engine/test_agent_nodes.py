@@ -267,7 +267,7 @@ async def test_tokens_for_agents_are_exchanged_without_a_restart(registry_dsn, t
             await runs.until(http, await runs.start(http, asking(), text="echo hello"), "failed")
             tokens.write_text(f"{agent.url}=very-secret")
             registry.process.send_signal(signal.SIGHUP)
-            while "tokens for agents read again" not in registry.log.read_text():
+            while "tokens reread" not in registry.log.read_text():
                 await asyncio.sleep(0.02)
             await runs.until(http, await runs.start(http, asking(), text="echo hello"), "completed")
 

@@ -85,7 +85,7 @@ async def test_in_developer_mode_the_offline_model_stands_in_and_the_log_says_so
 ):
     models = Models(settings(jamjet_dev_mode=True))
     assert [(await models.complete(HELLO)).model for _ in range(2)] == ["offline", "offline"]
-    assert caplog.text.count("the offline model stands in for openai/gpt-test: set OPENAI_API_KEY") == 1
+    assert caplog.text.count("offline model used model=openai/gpt-test: set OPENAI_API_KEY") == 1
 
 
 async def test_in_developer_mode_a_key_leads_to_the_provider(openai: Models, server: ModelServer):
