@@ -67,7 +67,7 @@ async def work(settings: RegistrySettings, *, database: Awaitable[str] | None = 
         jobs, grace = Jobs(), ShutdownPeriod(settings.shutdown_grace_seconds)
         await jobs.open(pool)
         async with open_worker(settings, pool, jobs, grace, _tokens_read_at_sighup(settings)):
-            logger.info("worker     started concurrency=%d", settings.jamjet_worker_concurrency)
+            logger.info("worker     takes executions, %d at a time", settings.jamjet_worker_concurrency)
             logger.info("data       %s", describe_database(settings))
             await until_signal(grace.begin)
 

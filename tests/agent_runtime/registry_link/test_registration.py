@@ -146,7 +146,7 @@ async def test_after_an_outage_heartbeats_go_on(jamjet: JamjetRuntime, caplog: p
         async with jamjet.served(port=port):
             await eventually(lambda: len(jamjet.told("heartbeat")) > before, 2)
             await eventually(lambda: link.state()["connected"])
-            assert caplog.text.count("the registry cannot be used") == 1
+            assert caplog.text.count("registry unavailable, serving on") == 1
     assert jamjet.verbs == ["register", "activate"]
 
 
@@ -158,7 +158,7 @@ async def test_an_outage_with_many_faces_is_said_once(
         await eventually(lambda: link.state()["status"] == "unavailable")
         await eventually(lambda: link.state()["connected"], 10)
         assert jamjet.answers["heartbeat"] == []
-        assert caplog.text.count("the registry cannot be used") == 1
+        assert caplog.text.count("registry unavailable, serving on") == 1
 
 
 async def test_a_registry_that_has_forgotten_the_agent_gets_it_again_active(

@@ -44,7 +44,7 @@ async def test_a_job_that_crashes_begins_again_and_each_crash_is_told(caplog: py
     async with running("work", work):
         await asyncio.wait_for(work.is_well.wait(), 5)
     assert work.begun == 3
-    assert caplog.text.count("background job work crashed") == 2
+    assert caplog.text.count("background job crashed name=work") == 2
     assert "the cat sat on it" in caplog.text
 
 
