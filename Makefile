@@ -10,7 +10,7 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-clients test-newest fuzz bench soak wheel lint format lock \
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-clients test-newest fuzz bench soak wheel lint check format lock \
 	clean
 
 # What follows the word `bench` says what to measure, and is no target of its own.
@@ -72,6 +72,9 @@ lint: venv  ## ruff, mypy --strict and the import layers, on everything
 	@$(python) -m ruff format --check .
 	@.venv/bin/lint-imports --no-cache
 	@$(python) -m mypy
+
+check: lint  ## lint, and the tests that belong to what has changed; ARGS=main compares with that branch
+	@$(python) scripts/check.py $(ARGS)
 
 format: venv  ## let ruff put everything into shape
 	@$(python) -m ruff check --fix .

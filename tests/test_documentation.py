@@ -2,6 +2,7 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -146,3 +147,15 @@ def test_the_logging_page_lists_every_event_at_its_level_and_nothing_else():
     rows = re.findall(r"^\| ([A-Z, ]+) \| `([^`]+)` \|", _read("docs/logging.md"), re.MULTILINE)
     listed = {event: set(levels.lower().split(", ")) for levels, event in rows}
     assert listed == log_events()
+
+
+def test_the_layers_are_drawn_as_the_linter_holds_them():
+    contracts = tomllib.loads(_read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    held = {
+        contract.get("containers", ["packages"])[0]: contract["layers"]
+        for contract in contracts
+        if contract["type"] == "layers"
+    }
+    drawing = re.findall(r"^```layers\n(.*?)^```", _read("docs/architecture.md"), re.MULTILINE | re.DOTALL)[0]
+    drawn = [block.splitlines() for block in drawing.strip().split("\n\n")]
+    assert {name: [line.strip() for line in layers] for name, *layers in drawn} == held

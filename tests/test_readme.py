@@ -1,4 +1,4 @@
-"""The tour of the README: its commands as they stand there, on an agent that they have made, and their answers."""
+"""The tour: its commands as they stand there, on an agent that they have made, and their answers."""
 
 import asyncio
 import os
@@ -12,6 +12,8 @@ from tests.curl import PRINTED_ADDRESS, blocks, compare_answers, examples, run_s
 from tests.processes import ROOT, agent_process, registry_process
 
 README = (ROOT / "README.md").read_text("utf-8")
+TOUR = (ROOT / "docs" / "tour.md").read_text("utf-8")
+GRAPHS = (ROOT / "docs" / "graphs.md").read_text("utf-8")
 SERVE = "agent-runtime serve"
 PRINTED_REGISTRY = "http://127.0.0.1:7700"
 
@@ -24,7 +26,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def project(data_directory: Path, environment: dict[str, str]) -> Path:
-    *preparation, serve = blocks(README, "bash")
+    *preparation, serve = blocks(TOUR, "bash")
     assert serve.strip() == SERVE
     answers = run_shell(preparation, data_directory, environment)
     assert [answer.status for answer in answers] == [0] * len(preparation), answers
@@ -35,9 +37,9 @@ async def test_every_command_of_the_tour_answers_as_is_shown(project: Path, envi
     beside = project.with_name("registry")
     beside.mkdir()
     async with agent_process(project, agent_id="my-agent") as agent, registry_process(beside) as registry:
-        readme = README.replace(PRINTED_ADDRESS, agent.url).replace(PRINTED_REGISTRY, registry.url)
+        text = TOUR.replace(PRINTED_ADDRESS, agent.url).replace(PRINTED_REGISTRY, registry.url)
         environment |= {"JAMJET_PORT": str(urlsplit(registry.url).port)}
-        tour = [example for block in blocks(readme, "console") for example in examples(block)]
+        tour = [example for block in blocks(text, "console") for example in examples(block)]
         answers = await asyncio.to_thread(run_shell, [example.command for example in tour], project, environment)
     for example, answer in zip(tour, answers, strict=True):
         try:
@@ -53,6 +55,14 @@ async def test_every_command_of_the_tour_answers_as_is_shown(project: Path, envi
 
 def test_the_lines_that_mount_the_admin_api_are_those_of_the_example():
     example = (ROOT / "examples" / "mount_on_your_own_app.py").read_text("utf-8")
-    (lines,) = [block for block in blocks(README, "python") if "admin_router" in block]
+    (lines,) = [block for block in blocks(GRAPHS, "python") if "admin_router" in block]
     written = [line.strip() for line in example.splitlines()]
     assert [line for line in lines.splitlines() if line not in written] == []
+
+
+def test_the_quickstart_is_the_beginning_of_the_tour():
+    assert blocks(README, "bash") == [block for block in blocks(TOUR, "bash") if block in blocks(README, "bash")]
+    shown = [example for block in blocks(README, "console") for example in examples(block)]
+    assert len(shown) == 3
+    toured = [example for block in blocks(TOUR, "console") for example in examples(block)]
+    assert [example for example in shown if example not in toured] == []

@@ -1,4 +1,4 @@
-"""An agent below a prefix of a proxy that is set up plainly, as in `docs/behind-a-proxy.md`."""
+"""An agent below a prefix of a proxy that is set up plainly, as in `docs/how-to/behind-nginx.md`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
