@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
+from groundwork.bounds import LOST_WORKERS
 from groundwork.postgres.pool import Connection, DatabaseUnavailable, connection, transaction
 from registry.engine.graph import RunState
 from registry.engine.run import Run
-from registry.engine.toolbox import WorkerContext
+from registry.engine.toolbox import Compiled, WorkerContext
 from registry.executions import store, waking
 from registry.executions.events import Event
 from registry.executions.models import Signal, Status, TakenUp, show_execution_id
@@ -20,6 +21,13 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 """How often a worker looks whether a long step still is its own to take."""
 
+_ALONE_SECONDS = 30.0
+"""How long a suspect waits for the one before it."""
+
+
+class _Suspect(Exception):
+    """An execution over which workers have ended is not to be run beside another such."""
+
 
 class Driver:
     """Takes executions as far as they go: to their end, or to where every way waits for something."""
@@ -29,22 +37,54 @@ class Driver:
         self._context = worker_context
         self._in_hand = in_hand
         self._looking: set[asyncio.Task[None]] = set()
+        self._suspects = asyncio.Lock()
 
     async def drive(self, execution_id: str) -> None:
         """Nothing happens for one that has ended, or waits and has heard nothing. Raises `DatabaseUnavailable`."""
         key = UUID(execution_id)
+        try:
+            await self._drive(key, alone=False)
+        except _Suspect:
+            await self._drive_alone(key)
+
+    async def _drive_alone(self, key: UUID) -> None:
+        """Drive it while no other suspect is driven here: when this process ends then, it is plain over which."""
+        held = False
+        with suppress(TimeoutError):  # one before it that neither ends nor ends the process
+            held = await asyncio.wait_for(self._suspects.acquire(), _ALONE_SECONDS)
+        try:
+            await self._drive(key, alone=True)
+        finally:
+            if held:
+                self._suspects.release()
+
+    async def _take_up(self, key: UUID, *, alone: bool) -> tuple[TakenUp, Compiled] | None:
+        """Raises `_Suspect`, and leaves the execution as it is, when it is one and may not run beside others."""
         async with self._connection() as conn:
             taken = await store.take_up(conn, key, self._context.worker_id)
             if taken is None:
-                return
-            compiled = await self._context.compiled(conn, taken.revision_id)
+                return None
+            if taken.lost_workers >= LOST_WORKERS:
+                error = f"{taken.lost_workers} workers ended while they ran this execution"
+                logger.error("execution failed execution_id=%s: %s", show_execution_id(key), error)
+                await self._fail(conn, key, error)
+                return None
+            if taken.lost_workers == LOST_WORKERS - 1 and not alone:
+                raise _Suspect
+            return taken, await self._context.compiled(conn, taken.revision_id)
+
+    async def _drive(self, key: UUID, *, alone: bool) -> None:
+        found = await self._take_up(key, alone=alone)
+        if found is None:
+            return
+        taken, compiled = found
         run = Run(self._context, taken, compiled)
         self._in_hand.add(show_execution_id(key))
         try:
             async with self._while_ours(taken):
                 await self._travel(run, taken)
         except ExecutionNotOurs:
-            logger.info("execution taken over by another worker execution_id=%s", execution_id)
+            logger.info("execution taken over by another worker execution_id=%s", show_execution_id(key))
         finally:
             self._in_hand.discard(show_execution_id(key))
 
@@ -109,8 +149,11 @@ class Driver:
         key = UUID(execution_id)
         async with self._connection() as conn:
             await store.lock_execution(conn, key)
-            event = Event("workflow_failed", None, {"error": error})
-            await waking.finish(conn, self._context.jobs, key, "failed", event, error)
+            await self._fail(conn, key, error)
+
+    async def _fail(self, conn: Connection, key: UUID, error: str) -> None:
+        event = Event("workflow_failed", None, {"error": error})
+        await waking.finish(conn, self._context.jobs, key, "failed", event, error)
 
     @asynccontextmanager
     async def _while_ours(self, taken: TakenUp) -> AsyncIterator[None]:

@@ -3,11 +3,11 @@
 This is not Jinja: `{{ path }}` is all there is, and a path leads only through JSON.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from registry.workflows.evaluation_budget import EvaluationBudget, as_json
 from registry.workflows.expressions import PATH, follow
 
 _PLACEHOLDER = re.compile(rf"\{{\{{\s*+({PATH})\s*+\}}\}}", re.DOTALL)
@@ -16,39 +16,41 @@ _REFERENCE = re.compile(
 )
 
 
-def resolve(value: Any, scope: Mapping[str, Any]) -> Any:
+def resolve(value: Any, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any:
     """The value with references replaced by what they lead to, which keeps its type; null where there is nothing.
+    Raises `EvaluationTooLarge`.
 
     `{{ state.x.y }}`, `state.x`, `$state.x` and the like with `output` are references, in lists and objects too. A
     text with placeholders among other words is rendered. Everything else stands for itself.
     """
     if isinstance(value, str):
-        return _resolve_text(value, scope)
+        return _resolve_text(value, scope, budget)
     if isinstance(value, list | tuple):
-        return [resolve(item, scope) for item in value]
+        return [resolve(item, scope, budget) for item in value]
     if isinstance(value, Mapping):
-        return {key: resolve(item, scope) for key, item in value.items()}
+        return {key: resolve(item, scope, budget) for key, item in value.items()}
     return value
 
 
-def render(text: str, scope: Mapping[str, Any]) -> str:
+def render(text: str, scope: Mapping[str, Any], budget: EvaluationBudget) -> str:
     """The text with `{{ path }}` replaced: text as it is, nothing for what is absent, and the rest as JSON.
+    Raises `EvaluationTooLarge`.
 
     What is put in is not looked through again, and braces with anything but a path in them stay.
     """
-    return _PLACEHOLDER.sub(lambda found: _as_text(follow(scope, found[1])), text)
+    return _PLACEHOLDER.sub(lambda found: budget.spend_text(_as_text(follow(scope, found[1], budget))), text)
 
 
-def _resolve_text(text: str, scope: Mapping[str, Any]) -> Any:
+def _resolve_text(text: str, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any:
     stripped = text.strip()
     if alone := _PLACEHOLDER.fullmatch(stripped):
-        return follow(scope, alone[1])
+        return budget.spend_value(follow(scope, alone[1], budget))
     if reference := _REFERENCE.fullmatch(stripped):
-        return follow(scope, reference["marked"] or reference["bare"])
-    return render(text, scope)
+        return budget.spend_value(follow(scope, reference["marked"] or reference["bare"], budget))
+    return render(text, scope, budget)
 
 
 def _as_text(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=lambda _: None)
+    return value if isinstance(value, str) else as_json(value)

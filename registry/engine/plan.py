@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from registry.workflows.evaluation_budget import EvaluationBudget
 from registry.workflows.expressions import parse_expression
 from registry.workflows.ir import END, Node, Route, Workflow
 from registry.workflows.kinds import Join
@@ -61,9 +62,17 @@ class Plan:
     def node(self, node_id: str) -> Node:
         return self.workflow.nodes[node_id]
 
-    def leave(self, node_id: str, scope: Mapping[str, Any], *, goto: str | None = None) -> Decision:
-        """What follows when the node is left; `goto` is where its own outcome sends it instead of its routes."""
-        taken = self._chosen(node_id, scope) if goto is None else self._to(node_id, goto)
+    def leave(
+        self,
+        node_id: str,
+        scope: Mapping[str, Any],
+        budget: EvaluationBudget | None = None,
+        *,
+        goto: str | None = None,
+    ) -> Decision:
+        """What follows when the node is left; `goto` is where its own outcome sends it instead of its routes.
+        Raises `EvaluationTooLarge`."""
+        taken = self._chosen(node_id, scope, budget) if goto is None else self._to(node_id, goto)
         decision = Decision()
         if goto is not None and goto != END and not taken and node_id in self._from(goto):
             # Back to a node that has led here: what lies ahead is decided the next time.
@@ -76,9 +85,9 @@ class Plan:
             decision.ready.append(goto)
         return decision
 
-    def leads_somewhere(self, node_id: str, scope: Mapping[str, Any]) -> bool:
+    def leads_somewhere(self, node_id: str, scope: Mapping[str, Any], budget: EvaluationBudget) -> bool:
         """Whether a way out of the node has a condition, and it holds."""
-        return any(way.route.condition is not None for way in self._chosen(node_id, scope))
+        return any(way.route.condition is not None for way in self._chosen(node_id, scope, budget))
 
     def settle(self, marks: Marks) -> Decision:
         """What can be decided now, at nodes with several routes into them."""
@@ -164,12 +173,12 @@ class Plan:
     def _to(self, node_id: str, target: str) -> list[Way]:
         return [way for way in self._out[node_id] if way.route.target == target][:1]
 
-    def _chosen(self, node_id: str, scope: Mapping[str, Any]) -> list[Way]:
+    def _chosen(self, node_id: str, scope: Mapping[str, Any], budget: EvaluationBudget | None) -> list[Way]:
         """See `registry.workflows.ir.Route`."""
         regular = [way for way in self._out[node_id] if way.route.when in ("completed", "branch")]
         for way in regular:
             condition = way.route.condition
-            if condition is not None and parse_expression(condition).holds(scope):
+            if condition is not None and parse_expression(condition).holds(scope, budget):
                 return [way]
         default = [way for way in regular if way.route.condition is None]
         return default[:1] if default and default[0].route.when == "branch" else default

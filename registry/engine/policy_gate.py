@@ -68,7 +68,7 @@ async def _names(visit: Visit, pool: Pool, policies: Policies, name: str) -> lis
     """What policies may call it: a registered agent goes by its id and by its URI, however the node names it."""
     if not isinstance(visit.node.kind, AgentCall | AgentTool) or not any(policies.by_scope()):
         return [name]
-    named = resolve(name, visit.scope)
+    named = resolve(name, visit.scope, visit.budget)
     if not isinstance(named, str):
         return [name]
     tenant_id = visit.execution.tenant_id
@@ -102,7 +102,7 @@ def _approved(visit: Visit, decision: StoredEvent | None) -> Visit:
 def _asking(visit: Visit, name: str, verdict: Verdict) -> Parked:
     context = {
         "description": verdict.reason,
-        "input": resolve(getattr(visit.node.kind, "input_mapping", {}), visit.scope),
+        "input": resolve(getattr(visit.node.kind, "input_mapping", {}), visit.scope, visit.budget),
         "rule": verdict.rule,
         "policy_scope": verdict.scope,
     }

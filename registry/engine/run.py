@@ -39,6 +39,7 @@ from registry.executions.events import (
 from registry.executions.merge_patch import Change
 from registry.executions.models import Signal, TakenUp, Visits
 from registry.executions.store import ExecutionNotOurs, Step
+from registry.workflows.evaluation_budget import EvaluationBudget, EvaluationTooLarge
 from registry.workflows.ir import Node
 from registry.workflows.kinds import Finalizer
 from registry.workflows.queue_types import is_handed_out, queue_type, works_outside
@@ -84,6 +85,7 @@ class Run:
         self._records: dict[str, Record] = {}
         self._consumed: list[int] = []
         self._finalized = False
+        self._budget = EvaluationBudget()
         self._cost_usd = taken.cost_usd
         self._tokens = taken.tokens_used
         self._saver = ExecutionSaver(worker_context.pool, self)
@@ -145,13 +147,19 @@ class Run:
         wake = (state.get("wakes") or {}).get(node_id)
         started = time.monotonic()
         visit = self._arriving(node, state, wake)
-        let_through = await guard(visit, self._context.pool)
+        let_through = await self._guarded(visit)
         if isinstance(let_through, Visit):
             visit = await self._start(let_through)
             outcome = await self._outcome(visit)
         else:
             outcome = let_through
         return self._conclude(visit, outcome, task_id, round(1000 * (time.monotonic() - started)))
+
+    async def _guarded(self, visit: Visit) -> Visit | Parked | Failed:
+        try:
+            return await guard(visit, self._context.pool)
+        except EvaluationTooLarge as error:
+            return Failed(str(error))
 
     async def settle(self, state: RunState, task_id: str) -> Command[str]:
         decision = self._plan.settle({key: mark for key, mark in state.get("marks", {}).items() if mark})
@@ -169,6 +177,7 @@ class Run:
             wake=wake,
             idempotency_key="",
             ended=state.get("ended"),
+            budget=self._budget,
         )
 
     async def _start(self, visit: Visit) -> Visit:
@@ -224,6 +233,8 @@ class Run:
             return Failed(f"the node took {longer}", retryable=True, kind="timeout")
         except (DatabaseUnavailable, ExecutionNotOurs):
             raise
+        except EvaluationTooLarge as error:
+            return Failed(str(error))
         except Exception:
             logger.exception(
                 "node failed, uncaught exception node_id=%s execution_id=%s",
@@ -287,7 +298,13 @@ class Run:
             "output": outcome.output if outcome else None,
             "env": {},
         }
-        decision = self._plan.leave(visit.node.node_id, scope, goto=goto)
+        try:
+            decision = self._plan.leave(visit.node.node_id, scope, visit.budget, goto=goto)
+        except EvaluationTooLarge as error:
+            # What the node has done stays on record: only where to go from there cannot be said.
+            record.events.append(_failed(visit, Failed(str(error)), retryable=False))
+            update["ended"] = {"status": "failed", "error": f"node {visit.node.node_id}: {error}"}
+            return Command(update=update)
         record.events += self._following(decision)
         update["marks"] = decision.marks
         names = [graph_name(name) for name in decision.ready]
@@ -340,6 +357,7 @@ class Run:
             await asyncio.wait(written)  # not gathered: who is cancelled here takes none of them along
             for one in written:
                 one.result()
+        self._budget = EvaluationBudget()
         await self._store(Step(rows, state=checkpoint["channel_values"].get("values")), takes_signals=True)
 
     async def _store(

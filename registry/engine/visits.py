@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from registry.engine.plan import Plan
 from registry.executions.events import ExecutionRef, Outcome
 from registry.executions.merge_patch import Change
+from registry.workflows.evaluation_budget import EvaluationBudget
 from registry.workflows.ir import Node
 from registry.workflows.parts import Part
 
@@ -18,7 +19,7 @@ class Visit:
     `idempotency_key` is the same for every attempt at this visit, so that whoever is asked to do something can
     tell whether it was done already. `interrupted`: a worker died over an attempt before, and nobody knows how far
     it had come. `ended` is how the execution has ended, for finalizers. `approved` is what whoever approved of the
-    node has changed in the state.
+    node has changed in the state. `budget` is shared by all visits of a step.
     """
 
     execution: ExecutionRef
@@ -32,6 +33,7 @@ class Visit:
     interrupted: bool = False
     ended: Mapping[str, Any] | None = None
     approved: Change = field(default_factory=Change)
+    budget: EvaluationBudget = field(default_factory=EvaluationBudget)
 
     @property
     def scope(self) -> dict[str, Any]:

@@ -15,7 +15,8 @@ _ID = re.compile(r"(?:exec_)?[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f
 
 @dataclass(frozen=True)
 class TakenUp:
-    """An execution that this worker has taken up, as its predecessor left it. `fence` is this worker's own."""
+    """An execution that this worker has taken up, as its predecessor left it. `fence` is this worker's own;
+    `lost_workers` have ended while they ran it, since its last step."""
 
     execution_id: UUID
     tenant_id: str
@@ -31,6 +32,7 @@ class TakenUp:
     tokens_used: int
     overdue: bool | None
     parent_execution_id: UUID | None = None
+    lost_workers: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,20 @@
 -- name: take_up
 -- Whoever had it before can write no more. One that another execution has begun is taken up only by who has locked
--- those above it: their status may depend on it.
+-- those above it: their status may depend on it. A worker that has left its row behind, or does not move any more, was
+-- lost over the execution: one that ends in order takes its row along.
 UPDATE executions
-   SET fence = fence + 1, driver = %(driver)s, updated_at = now(), started_at = coalesce(started_at, now()),
+   SET fence = fence + 1, driver = %(driver)s,
+       lost_workers = lost_workers + CASE WHEN before.previous_driver <> %(driver)s AND EXISTS (
+           SELECT FROM workers w WHERE w.tenant_id IS NULL AND w.worker_id = before.previous_driver) THEN 1 ELSE 0 END,
+       updated_at = now(), started_at = coalesce(started_at, now()),
        status = 'running'
   FROM (SELECT driver AS previous_driver, status AS previous_status FROM executions
          WHERE execution_id = %(execution_id)s AND (parent_execution_id IS NULL OR %(above_locked)s)
            FOR UPDATE) AS before
  WHERE execution_id = %(execution_id)s AND status IN ('pending', 'running', 'paused')
 RETURNING tenant_id, revision_id, fence, state, initial_input, before.previous_driver, before.previous_status,
-          cost_usd, tokens_used, deadline_at <= now() AS overdue, workflow_id, workflow_version, parent_execution_id;
+          cost_usd, tokens_used, deadline_at <= now() AS overdue, workflow_id, workflow_version, parent_execution_id,
+          lost_workers;
 
 -- name: lock_above
 -- Those that it was begun by, from the outermost on: everybody locks an execution before those that it has begun.

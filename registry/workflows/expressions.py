@@ -16,16 +16,18 @@ import json
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from registry.workflows.comparisons import are_same, contains, is_ordered
+from registry.workflows.evaluation_budget import EvaluationBudget
 
 LONGEST = 2_000
 """How many characters an expression may have."""
 
 _DEEPEST = 32
-_DEEPEST_COMPARED = 100
 _MOST_DIGITS = 300
 _LONGEST_SHOWN = 40
 
@@ -68,43 +70,44 @@ def parse_expression(text: str) -> "Expression":
     return Expression(text, _Parser(text).parse())
 
 
-def follow(scope: Mapping[str, Any], path: str) -> Any:
+def follow(scope: Mapping[str, Any], path: str, budget: EvaluationBudget) -> Any:
     """What is at a path, which is text that `PATH` matches; None when it is absent. Nothing but JSON is found."""
     root, *steps = _steps(path)
     if root not in ("state", "output", "env"):
         root, steps = "state", [root, *steps]
-    return _Path(root, tuple(steps)).value(scope)
+    return _Path(root, tuple(steps)).value(scope, budget)
 
 
 class _Term(ABC):
     """A part of an expression. Its value is JSON, for any scope."""
 
     @abstractmethod
-    def value(self, scope: Mapping[str, Any]) -> Any: ...
+    def value(self, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any: ...
 
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was read. Using it never raises: what makes no sense is false, or null.
+    """An expression that was read. What makes no sense is false, or null; all it raises is `EvaluationTooLarge`.
 
-    A scope has `state`, `output` and `env`, all of them optional.
+    A scope has `state`, `output` and `env`, all of them optional. The budget is one of its own when none is given.
     """
 
     text: str
     _term: _Term
 
-    def holds(self, scope: Mapping[str, Any]) -> bool:
-        return bool(self._term.value(scope))
+    def holds(self, scope: Mapping[str, Any], budget: EvaluationBudget | None = None) -> bool:
+        return bool(self.value(scope, budget))
 
-    def value(self, scope: Mapping[str, Any]) -> Any:
-        return self._term.value(scope)
+    def value(self, scope: Mapping[str, Any], budget: EvaluationBudget | None = None) -> Any:
+        return self._term.value(scope, budget or EvaluationBudget())
 
 
 @dataclass(frozen=True)
 class _Literal(_Term):
     literal: Any
 
-    def value(self, scope: Mapping[str, Any]) -> Any:
+    def value(self, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any:
+        budget.spend()
         return self.literal
 
 
@@ -112,8 +115,8 @@ class _Literal(_Term):
 class _List(_Term):
     items: tuple[_Term, ...]
 
-    def value(self, scope: Mapping[str, Any]) -> Any:
-        return [item.value(scope) for item in self.items]
+    def value(self, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any:
+        return [item.value(scope, budget) for item in self.items]
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,8 @@ class _Path(_Term):
     root: str
     steps: tuple[str, ...]
 
-    def value(self, scope: Mapping[str, Any]) -> Any:
+    def value(self, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any:
+        budget.spend(1 + 2 * len(self.steps))
         found = scope.get(self.root)
         for step in self.steps:
             found = _below(found, step)
@@ -132,8 +136,8 @@ class _Path(_Term):
 class _Length(_Term):
     of: _Term
 
-    def value(self, scope: Mapping[str, Any]) -> Any:
-        value = self.of.value(scope)
+    def value(self, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any:
+        value = self.of.value(scope, budget)
         return len(value) if isinstance(value, str | list | tuple | Mapping) else None
 
 
@@ -141,8 +145,8 @@ class _Length(_Term):
 class _Not(_Term):
     term: _Term
 
-    def value(self, scope: Mapping[str, Any]) -> Any:
-        return not self.term.value(scope)
+    def value(self, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any:
+        return not self.term.value(scope, budget)
 
 
 @dataclass(frozen=True)
@@ -151,10 +155,10 @@ class _All(_Term):
 
     terms: tuple[_Term, ...]
 
-    def value(self, scope: Mapping[str, Any]) -> Any:
+    def value(self, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any:
         value = None
         for term in self.terms:
-            value = term.value(scope)
+            value = term.value(scope, budget)
             if not value:
                 break
         return value
@@ -166,10 +170,10 @@ class _Any(_Term):
 
     terms: tuple[_Term, ...]
 
-    def value(self, scope: Mapping[str, Any]) -> Any:
+    def value(self, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any:
         value = None
         for term in self.terms:
-            value = term.value(scope)
+            value = term.value(scope, budget)
             if value:
                 break
         return value
@@ -181,19 +185,19 @@ class _Comparison(_Term):
     operator: str
     right: _Term
 
-    def value(self, scope: Mapping[str, Any]) -> Any:
-        left, right = self.left.value(scope), self.right.value(scope)
+    def value(self, scope: Mapping[str, Any], budget: EvaluationBudget) -> Any:
+        left, right = self.left.value(scope, budget), self.right.value(scope, budget)
         match self.operator:
             case "==":
-                return _same(left, right)
+                return are_same(left, right, budget)
             case "!=":
-                return not _same(left, right)
+                return not are_same(left, right, budget)
             case "in":
-                return _contains(right, left)
+                return contains(right, left, budget)
             case "not in":
-                return not _contains(right, left)
+                return not contains(right, left, budget)
             case _:
-                return _ordered(left, self.operator, right)
+                return is_ordered(left, self.operator, right, budget)
 
 
 class _Parser:
@@ -378,48 +382,6 @@ def _below(value: Any, step: str) -> Any:
 
 def _is_json(value: Any) -> bool:
     return value is None or isinstance(value, str | bool | int | float | list | tuple | Mapping)
-
-
-def _same(left: Any, right: Any, depth: int = 0) -> bool:
-    """As JSON compares: 1 is 1.0, but neither is true."""
-    if depth > _DEEPEST_COMPARED:
-        return False
-    if _is_number(left) and _is_number(right):
-        return bool(left == right)
-    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        return len(left) == len(right) and all(
-            _same(one, other, depth + 1) for one, other in zip(left, right, strict=True)
-        )
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(_same(left[key], right[key], depth + 1) for key in left)
-    if isinstance(left, str) and isinstance(right, str):
-        return left == right
-    return left is right
-
-
-def _contains(container: Any, item: Any) -> bool:
-    if isinstance(container, list | tuple):
-        return any(_same(item, each) for each in container)
-    return isinstance(item, str) and isinstance(container, str | Mapping) and item in container
-
-
-def _ordered(left: Any, operator: str, right: Any) -> bool:
-    both: Sequence[Any] = (left, right)
-    if not (all(map(_is_number, both)) or all(isinstance(each, str) for each in both)):
-        return False
-    match operator:
-        case "<":
-            return bool(left < right)
-        case "<=":
-            return bool(left <= right)
-        case ">":
-            return bool(left > right)
-        case _:
-            return bool(left >= right)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _shown(text: str) -> str:

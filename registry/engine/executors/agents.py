@@ -170,7 +170,7 @@ def _reply(visit: Visit) -> str:
 async def _chosen(visit: Visit, pool: Pool, kind: AgentTool) -> str:
     """The id or URI of the agent; of all that may be asked, the first one that is alive."""
     if kind.explicit is not None:
-        named = resolve(kind.explicit, visit.scope)
+        named = resolve(kind.explicit, visit.scope, visit.budget)
         if not isinstance(named, str) or not named:
             raise OutboundFailed(f"there is no agent in {kind.explicit}")
         return named
@@ -185,7 +185,7 @@ async def _chosen(visit: Visit, pool: Pool, kind: AgentTool) -> str:
 def _text(visit: Visit, mapping: Mapping[str, Any]) -> str:
     """What the agent is told: the mapping's `text`, or its only value, when that is text; else all of it as JSON.
     Without a mapping it is told the state."""
-    given = resolve(mapping, visit.scope) if mapping else dict(visit.state)
+    given = resolve(mapping, visit.scope, visit.budget) if mapping else dict(visit.state)
     if isinstance(given.get("text"), str) and given["text"].strip():
         return str(given["text"])
     values = list(given.values())

@@ -158,7 +158,7 @@ def _prompt(visit: Visit, kind: Coordinator, tied: Sequence[Ranked]) -> str:
         for each in tied
     ]
     return (
-        f"Which of these agents should do this task: {render(kind.task, visit.scope)}\n\n"
+        f"Which of these agents should do this task: {render(kind.task, visit.scope, visit.budget)}\n\n"
         f"{json.dumps(described, ensure_ascii=False, indent=1)}\n\n"
         "Answer with the id of one of them, and nothing else."
     )

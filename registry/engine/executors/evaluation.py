@@ -64,7 +64,11 @@ async def _refusal(visit: Visit, pool: Pool, kind: Eval) -> Failed | None:
 
 
 def _subject(visit: Visit, kind: Eval) -> Any:
-    return visit.output if kind.input_expr is None else parse_expression(kind.input_expr).value(visit.scope)
+    return (
+        visit.output
+        if kind.input_expr is None
+        else parse_expression(kind.input_expr).value(visit.scope, visit.budget)
+    )
 
 
 async def _completion_before(visit: Visit, pool: Pool) -> StoredEvent | None:

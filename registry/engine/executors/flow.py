@@ -38,7 +38,11 @@ async def condition(visit: Visit) -> Outcome:
     branches = kind_of(visit, kinds.Condition).branches
     if not branches:
         return Completed()
-    holding = [one for one in branches if one.condition and parse_expression(one.condition).holds(visit.scope)]
+    holding = [
+        one
+        for one in branches
+        if one.condition and parse_expression(one.condition).holds(visit.scope, visit.budget)
+    ]
     chosen = [*holding, *(one for one in branches if one.condition is None)][:1]
     return Completed(
         output={

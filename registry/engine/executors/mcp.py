@@ -21,7 +21,7 @@ _CALL_SECONDS = 60.0
 async def mcp_tool(visit: Visit, outbound: OutboundClients) -> Outcome:
     """What the tool gives goes to the key that the node names, else to `last_tool_output`."""
     kind = kind_of(visit, McpTool)
-    arguments = resolve(kind.input_mapping, visit.scope)
+    arguments = resolve(kind.input_mapping, visit.scope, visit.budget)
     try:
         output = await call_mcp_tool(visit, outbound, kind.server, kind.tool, arguments)
     except OutboundFailed as error:

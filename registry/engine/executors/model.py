@@ -75,7 +75,7 @@ def request_for(
 def _messages(visit: Visit, kind: Model) -> list[Message]:
     """Raises `BadMessages`."""
     said = _conversation(visit, kind)
-    instructions = render(kind.system_prompt, visit.scope)
+    instructions = render(kind.system_prompt, visit.scope, visit.budget)
     # An agent's loop has its instructions at the head of the conversation already.
     if instructions.strip() and system(instructions) not in said:
         said = [system(instructions), *said]
@@ -90,7 +90,7 @@ def _conversation(visit: Visit, kind: Model) -> list[Message]:
     prompt = kind.prompt_ref.strip()
     is_file = _FILE.fullmatch(prompt) is not None
     if prompt and not is_file:
-        return [user(render(kind.prompt_ref, visit.scope))]
+        return [user(render(kind.prompt_ref, visit.scope, visit.budget))]
     given = visit.state.get("messages")
     if given:
         try:

@@ -12,6 +12,7 @@ from registry.executions.models import StoredEvent
 from registry.outbound.model_calls import user
 from registry.outbound.models import Models
 from registry.workflows import kinds
+from registry.workflows.evaluation_budget import EvaluationBudget
 from registry.workflows.expressions import parse_expression
 from registry.workflows.kinds import Scorer
 
@@ -57,7 +58,8 @@ async def score(evaluation: Evaluation, models: Models, scorer: Scorer) -> Resul
     told = evaluation.before.data if evaluation.before else {}
     match scorer:
         case kinds.Assertion(checks=checks):
-            return _assert(checks, {**evaluation.visit.scope, "output": evaluation.subject})
+            scope = {**evaluation.visit.scope, "output": evaluation.subject}
+            return _assert(checks, scope, evaluation.visit.budget)
         case kinds.Latency(threshold_ms=most):
             taken = float(told.get("duration_ms") or 0)
             return Result("latency", taken <= most, taken, f"{taken:g} ms (at most {most:g} ms)")
@@ -69,8 +71,8 @@ async def score(evaluation: Evaluation, models: Models, scorer: Scorer) -> Resul
             raise AssertionError("refused before")
 
 
-def _assert(checks: Sequence[str], scope: Mapping[str, Any]) -> Result:
-    wrong = [check for check in checks if not parse_expression(check).holds(scope)]
+def _assert(checks: Sequence[str], scope: Mapping[str, Any], budget: EvaluationBudget) -> Result:
+    wrong = [check for check in checks if not parse_expression(check).holds(scope, budget)]
     if wrong:
         return Result("assertion", False, 0.0, f"does not hold: {'; '.join(wrong)}")
     return Result("assertion", True, 1.0, f"all of {len(checks)} assertions hold")

@@ -28,7 +28,9 @@ async def tool(visit: Visit, outbound: OutboundClients) -> Outcome:
     no object, or comes from an MCP server, goes to `last_tool_output` otherwise.
     """
     kind = kind_of(visit, Tool)
-    return await _use(visit, outbound, kind.tool_ref, resolve(kind.input_mapping, visit.scope), kind.output_schema)
+    return await _use(
+        visit, outbound, kind.tool_ref, resolve(kind.input_mapping, visit.scope, visit.budget), kind.output_schema
+    )
 
 
 async def finalizer(visit: Visit, outbound: OutboundClients) -> Outcome:

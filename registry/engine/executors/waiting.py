@@ -61,7 +61,11 @@ async def subgraph(visit: Visit) -> Outcome:
     kind = kind_of(visit, Subgraph)
     wake = visit.wake
     if wake is None:
-        given = resolve(dict(kind.input_mapping), visit.scope) if kind.input_mapping else dict(visit.state)
+        given = (
+            resolve(dict(kind.input_mapping), visit.scope, visit.budget)
+            if kind.input_mapping
+            else dict(visit.state)
+        )
         detail = {"workflow_ref": kind.workflow_ref, "workflow_version": kind.workflow_version, "input": given}
         return Parked("child", detail, timeout=_seconds(visit.node.timeout_seconds))
     if wake["kind"] == "timeout":
@@ -79,7 +83,7 @@ def _is_expected(visit: Visit, change: Change) -> bool:
     """Whether a conditional way out of the node is meant for this decision."""
     decided = {"decision": change.patch["decision"]}
     scope = {"state": change.applied_to(visit.state), "output": decided, "env": {}}
-    return visit.plan.leads_somewhere(visit.node.node_id, scope)
+    return visit.plan.leads_somewhere(visit.node.node_id, scope, visit.budget)
 
 
 def _seconds(seconds: float | None) -> timedelta | None:

@@ -56,4 +56,6 @@ def _work(visit: Visit, queue_type: str, what: dict[str, Any], given: Mapping[st
     if visit.wake is not None:
         return taken_back(visit)
     # A function is called with the whole state, unless its node says with what.
-    return offer(visit, queue_type, what, resolve(given, visit.scope) if given else dict(visit.state))
+    return offer(
+        visit, queue_type, what, resolve(given, visit.scope, visit.budget) if given else dict(visit.state)
+    )

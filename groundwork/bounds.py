@@ -1,0 +1,65 @@
+"""What somebody outside decides, and how much of it is borne: one table, imported where a bound is used.
+
+`docs/security.md` shows the same table; a test holds it to this one, and each row to the test that goes beyond it.
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One row: `thing` is decided by `who`; more of it than `shown` leads to `beyond`; `test` goes there."""
+
+    name: str
+    thing: str
+    who: str
+    shown: str
+    beyond: str
+    test: str
+
+
+TABLE: list[Bound] = []
+
+
+def _bound(value: Number, name: str, thing: str, *, who: str, beyond: str, test: str, unit: str = "") -> Number:
+    TABLE.append(Bound(name, thing, who, _shown(value, unit), beyond, test))
+    return value
+
+
+def _shown(value: float, unit: str) -> str:
+    if unit == "bytes":
+        return f"{value / 1024**2:g} MiB" if value >= 1024**2 else f"{value / 1024:g} KiB"
+    return f"{value:,} {unit}".strip()
+
+
+_WORKFLOW = "who writes workflows"
+
+EVALUATION_STEPS = _bound(
+    10_000,
+    "EVALUATION_STEPS",
+    "work of all conditions, assertions and paths in one step of an execution",
+    who=_WORKFLOW,
+    unit="steps",
+    beyond="the node fails",
+    test="tests/registry/engine/test_bounded_work.py::test_a_condition_that_is_too_much_work_fails_its_node",
+)
+RENDERED_BYTES = _bound(
+    4 * 1024**2,
+    "RENDERED_BYTES",
+    "text that templates and references of one step of an execution make",
+    who=_WORKFLOW,
+    unit="bytes",
+    beyond="the node fails before more is made",
+    test="tests/registry/engine/test_bounded_work.py::test_references_count_with_what_they_put_in",
+)
+LOST_WORKERS = _bound(
+    3,
+    "LOST_WORKERS",
+    "workers that end while they run an execution, without a step between",
+    who=_WORKFLOW,
+    beyond="the execution fails and says why; from the second on it runs alone",
+    test="tests/registry/engine/test_bounded_work.py::test_an_execution_over_which_three_workers_ended_is_failed",
+)
