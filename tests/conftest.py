@@ -17,6 +17,7 @@ from agent_runtime.database import prepare_database
 from groundwork.postgres.embedded import open_throwaway
 from groundwork.postgres.pool import Pool, open_pool
 from tests.databases import ReusedDatabase, create_database, drop_database, migrated_template
+from tests.forked import close_forks
 
 _MARK = "STARTED_BY_TESTS"
 
@@ -31,6 +32,7 @@ def nothing_is_left_running() -> Iterator[None]:
     """Fails at the end when a process still runs that a test has started, by whichever way it got loose."""
     os.environ[_MARK] = mark = secrets.token_hex(8)
     yield
+    close_forks()
     _, left = psutil.wait_procs(processes_with(_MARK, mark), timeout=10)
     assert not left, f"left running: {[process.cmdline() for process in left]}"
 

@@ -4,14 +4,14 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from tests.forked import ForkedProcess, forks
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,7 +22,7 @@ class ServiceProcess:
 
     url: str
     """Empty for a worker, which nobody speaks to."""
-    process: subprocess.Popen[bytes]
+    process: ForkedProcess
     log: Path
 
     def kill(self) -> None:
@@ -98,17 +98,10 @@ async def _service(
 
 
 def _start(module: str, log: Path, settings: dict[str, object], *arguments: str, url: str = "") -> ServiceProcess:
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            cwd=log.parent,
-            env=environment(**settings),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return ServiceProcess(url, process, log)
+    log.touch()
+    return ServiceProcess(
+        url, forks().start(module, list(arguments), log, environment(**settings), log.parent), log
+    )
 
 
 async def _ready(service: ServiceProcess, timeout: float = 30) -> None:

@@ -2,14 +2,13 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from tests.forked import ForkedProcess, forks
 from tests.processes import environment
 
 START_SECONDS = 120.0
@@ -38,7 +37,7 @@ class Service:
     ended_by_itself: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     """With what it has ended each time that it was asked to."""
-    process: subprocess.Popen[bytes] | None = None
+    process: ForkedProcess | None = None
     _was_ready: bool = False
     _log_before: int = 0
 
@@ -51,15 +50,8 @@ class Service:
         self._was_ready = False
         with self.log.open("ab") as output:
             self._log_before = output.tell()
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *self.command],
-                cwd=self.directory,
-                env=environment(**self.settings),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        module, *arguments = self.command
+        self.process = forks().start(module, arguments, self.log, environment(**self.settings), self.directory)
 
     async def kill(self) -> None:
         """As the kernel does when memory runs out."""
