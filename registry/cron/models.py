@@ -20,10 +20,13 @@ _FIELDS = (
     ("month", "1-12 or jan-dec"),
     ("day of week", "0-7 or sun-sat"),
 )
-_FORMS = "* or ?, ranges such as 1-5, lists such as 1,3 and steps such as */5"
+_DAY_OF_WEEK = 4
+_FORMS = "* or ?, ranges such as 1-5 (upwards), lists such as 1,3 and steps such as */5"
 
 # What the library makes of `R` is another time with each look.
 _FIELD = re.compile(r"[\d*?,/#-]|L|\d+W|[A-Za-z]{3}", re.ASCII)
+
+_RANGE = re.compile(r"(\d+|[A-Za-z]{3})-(\d+|[A-Za-z]{3})", re.ASCII)
 
 _MOST_TIMES_TWICE = 24 * 60
 """How often a time of the hour that the clocks go through twice may be passed over."""
@@ -99,9 +102,25 @@ def check_expression(cron_expression: str) -> None:
     for index, field in enumerate(fields):
         alone = ["*"] * len(fields)
         alone[index] = field
-        if _FIELD.sub("", field) or not croniter.is_valid(" ".join(alone)):
+        if _FIELD.sub("", field) or _runs_backwards(index, field) or not croniter.is_valid(" ".join(alone)):
             name, values = _FIELDS[index]
             raise InvalidRequest(f"cron_expression: the {name} {field!r} is none: accepted are {values}, {_FORMS}")
+
+
+def _runs_backwards(index: int, field: str) -> bool:
+    """Tell whether a range ends before it begins; the library takes it to go on from the beginning.
+
+    `fri-sun` is none of these: a week may end with Sunday.
+    """
+    for first, last in _RANGE.findall(field):
+        begin, end = (_number_of(index, value) for value in (first, last))
+        if (end or 7 if index == _DAY_OF_WEEK else end) < begin:
+            return True
+    return False
+
+
+def _number_of(index: int, value: str) -> int:
+    return int(value) if value.isdigit() else int(croniter.ALPHACONV[index].get(value.lower(), 0))
 
 
 def zone_of(time_zone: str) -> ZoneInfo:

@@ -98,6 +98,9 @@ async def test_a_job_that_cannot_be_started_says_so_and_is_due_again(served, cap
         ("0 9 * foo *", "the month 'foo'"),
         ("0 9 * * 8", "the day of week '8'"),
         ("R * * * *", "the minute 'R'"),
+        ("5-1 * * * *", "the minute '5-1'"),
+        ("0 9 * nov-feb *", "the month 'nov-feb'"),
+        ("0 9 * * fri-mon", "the day of week 'fri-mon'"),
         ("0 0 31 2 *", "fits no time"),
     ],
 )
@@ -118,6 +121,7 @@ async def test_a_wrong_expression_or_time_zone_is_a_bad_request(served):
     ("when", "zone", "moment", "expected"),
     [
         ("0 9 * * *", "UTC", "2026-07-01T10:00Z", "2026-07-02T09:00Z"),
+        ("0 9 * * fri-sun", "UTC", "2026-07-01T10:00Z", "2026-07-03T09:00Z"),
         ("0 9 * * *", "Europe/Berlin", "2026-07-01T10:00Z", "2026-07-02T07:00Z"),
         ("@daily", "Asia/Tokyo", "2026-07-01T10:00Z", "2026-07-01T15:00Z"),
         ("30 2 * * *", "America/New_York", "2026-03-07T12:00Z", "2026-03-08T07:00Z"),  # skipped: when it jumps
