@@ -8,7 +8,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 ACCEPTED = "accepted: postgresql://user:password@host:port/database, or key=value pairs"
 
-_UNKNOWN = re.compile(r'invalid URI query parameter: "([a-z_]{1,40})"', re.IGNORECASE)
+_UNKNOWN = re.compile(r'invalid (?:URI query parameter:|connection option) "([a-z_]{1,40})"', re.IGNORECASE)
+_WITH_A_DRIVER = re.compile(r"(postgres(?:ql)?)\+[a-z0-9_]{1,20}://", re.IGNORECASE)
 
 # What other clients read from the same URL, and where it goes here.
 _OTHERS_PARAMETERS = {
@@ -26,17 +27,24 @@ def check_dsn(text: str) -> None:
     The message names a parameter that is not known, and repeats no value: any of them may be a part of a password
     that should have been percent-encoded.
     """
+    if _WITH_A_DRIVER.match(text):
+        raise ValueError("the name of a driver is not part of a connection string: it begins with postgresql://")
     try:
         parts = conninfo_to_dict(text)
     except ProgrammingError as error:
         unknown = _UNKNOWN.search(str(error))
-        if unknown is None or "password" in text.partition("?")[2].lower():
+        if unknown is None or _may_be_a_secret(text):
             raise ValueError(ACCEPTED) from None
         name = unknown[1]
         hint = _OTHERS_PARAMETERS.get(name.lower(), "; accepted are libpq's, such as sslmode")
         raise ValueError(f"there is no parameter {name!r} in a connection string{hint}") from None
     if "://" in text and _is_cut_in_the_wrong_place(text, parts):
         raise ValueError("@, /, : and % in a user or password are written %40, %2F, %3A and %25")
+
+
+def _may_be_a_secret(text: str) -> bool:
+    """Whether the word that is not known may have been cut out of a password."""
+    return "password" in (text.partition("?")[2] if "://" in text else text).lower()
 
 
 def _is_cut_in_the_wrong_place(url: str, parts: Mapping[str, object]) -> bool:

@@ -20,7 +20,9 @@ _FIELDS = (
     ("month", "1-12 or jan-dec"),
     ("day of week", "0-7 or sun-sat"),
 )
-_DAY_OF_WEEK = 4
+_MONTH, _DAY_OF_WEEK = 3, 4
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec"
+_DAYS = "sun mon tue wed thu fri sat"
 _FORMS = "* or ?, ranges such as 1-5 (upwards), lists such as 1,3 and steps such as */5"
 
 # What the library makes of `R` is another time with each look.
@@ -102,7 +104,7 @@ def check_expression(cron_expression: str) -> None:
     for index, field in enumerate(fields):
         alone = ["*"] * len(fields)
         alone[index] = field
-        if _FIELD.sub("", field) or _runs_backwards(index, field) or not croniter.is_valid(" ".join(alone)):
+        if _FIELD.sub("", field) or not croniter.is_valid(" ".join(alone)) or _runs_backwards(index, field):
             name, values = _FIELDS[index]
             raise InvalidRequest(f"cron_expression: the {name} {field!r} is none: accepted are {values}, {_FORMS}")
 
@@ -120,7 +122,9 @@ def _runs_backwards(index: int, field: str) -> bool:
 
 
 def _number_of(index: int, value: str) -> int:
-    return int(value) if value.isdigit() else int(croniter.ALPHACONV[index].get(value.lower(), 0))
+    if value.isdigit():
+        return int(value)
+    return 1 + _MONTHS.index(value.lower()) // 4 if index == _MONTH else _DAYS.index(value.lower()) // 4
 
 
 def zone_of(time_zone: str) -> ZoneInfo:
