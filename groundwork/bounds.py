@@ -63,3 +63,40 @@ LOST_WORKERS = _bound(
     beyond="the execution fails and says why; from the second on it runs alone",
     test="tests/registry/engine/test_bounded_work.py::test_an_execution_over_which_three_workers_ended_is_failed",
 )
+
+_CALLER = "callers"
+_PUSH_TESTS = "tests/agent_runtime/a2a_server/test_push.py"
+
+PUSH_CONFIGS_PER_TASK = _bound(
+    10,
+    "PUSH_CONFIGS_PER_TASK",
+    "push notification configs of a task",
+    who=_CALLER,
+    beyond="-32602; more that are there are not sent to",
+    test=f"{_PUSH_TESTS}::test_a_task_has_ten_configs_at_most_also_when_many_are_set_at_once",
+)
+PUSH_REQUESTS_PER_MESSAGE = _bound(
+    100,
+    "PUSH_REQUESTS_PER_MESSAGE",
+    "push notifications, repeated ones included, that one message leads to",
+    who=_CALLER,
+    beyond="what comes next is not sent, but the last status is, once to each",
+    test=f"{_PUSH_TESTS}::test_one_message_leads_to_so_many_requests_and_its_end",
+)
+PUSH_REQUESTS_AT_ONCE = _bound(
+    16,
+    "PUSH_REQUESTS_AT_ONCE",
+    "push notifications under way at a time; half of them for one caller",
+    who=_CALLER,
+    beyond="the others wait",
+    test=f"{_PUSH_TESTS}::test_a_caller_whose_receivers_hang_holds_up_no_other",
+)
+PUSH_WAITING_BYTES = _bound(
+    32 * 1024**2,
+    "PUSH_WAITING_BYTES",
+    "push notifications that wait, of all tasks of a process",
+    who=_CALLER,
+    unit="bytes",
+    beyond="dropped, logged",
+    test=f"{_PUSH_TESTS}::test_notifications_that_wait_are_bounded_in_bytes",
+)

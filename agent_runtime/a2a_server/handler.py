@@ -290,7 +290,10 @@ class A2AHandler(RequestHandler):
         await self._push_policy.check(config)
         self._live_tasks.tell(params.task_id)
         async with connection(self._pool) as conn:
-            stored = await store.put_push_config(conn, self._agent_id, context.user.user_name, config)
+            try:
+                stored = await store.put_push_config(conn, self._agent_id, context.user.user_name, config)
+            except store.TooManyPushConfigs as error:
+                raise InvalidParamsError(str(error)) from None
         if not stored:
             raise TaskNotFoundError
         return config

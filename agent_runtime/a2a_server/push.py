@@ -6,9 +6,10 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import httpx
-from a2a.types import Task, TaskArtifactUpdateEvent, TaskPushNotificationConfig
+from a2a.types import Message, Task, TaskArtifactUpdateEvent, TaskPushNotificationConfig, TaskState
 from a2a.utils.errors import InvalidParamsError
 from a2a.utils.proto_utils import to_stream_response
 from google.protobuf.json_format import MessageToDict
@@ -16,6 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.exact import write_numbers
 from agent_runtime.a2a_server.tasks import Event, TaskEvent
+from groundwork.bounds import PUSH_REQUESTS_AT_ONCE, PUSH_REQUESTS_PER_MESSAGE, PUSH_WAITING_BYTES
 from groundwork.outgoing.fetch import (
     FetchFailed,
     FetchTimedOut,
@@ -41,7 +43,6 @@ MOST_WAITING = 256
 """Notifications of one task that may wait for a slow receiver; the oldest give way."""
 
 MOST_TASKS = 10_000
-_MOST_AT_ONCE = 16
 _SECONDS_PER_ATTEMPT = 10.0
 _DRAIN_SECONDS = 5.0
 _LONGEST_HEADER = 4096
@@ -73,7 +74,8 @@ class PushPolicy:
 
 
 class PushSender:
-    """Sends the events of each task in their order, at most a few tasks at once.
+    """Sends the events of each task in their order, at most a few tasks and requests at once, and of one caller
+    no more than half of these.
 
     What it sends: each change of status, and each artifact once, whole, when its last chunk is there. It is
     a courtesy, not a ledger: after the last attempt, or at the end of the process, a notification is gone.
@@ -84,54 +86,116 @@ class PushSender:
         self._pool = pool
         self._client = client
         self._waiting: dict[str, deque[Event]] = {}
+        self._waiting_bytes = 0
+        self._allowances: dict[str, int] = {}
         self._workers: set[asyncio.Task[None]] = set()
-        self._at_once = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._at_once = asyncio.Semaphore(PUSH_REQUESTS_AT_ONCE)
+        self._callers: dict[str, _Share] = {}
 
-    def notify(self, task: Task, items: Sequence[TaskEvent]) -> None:
+    def notify(self, task: Task, items: Sequence[TaskEvent], caller: str) -> None:
         """Queues what the receivers of the task's notifications want to know. Never waits."""
         events = [event for item in items if (event := _worth_sending(task, item.event)) is not None]
         if not events:
             return
         waiting = self._waiting.get(task.id)
         if waiting is not None:
-            waiting.extend(events)
+            self._queue(waiting, task.id, events)
             return
         if len(self._waiting) >= MOST_TASKS:
             logger.warning("push notifications dropped, too many tasks wait task_id=%s", task.id)
             return
-        self._waiting[task.id] = deque(events, maxlen=MOST_WAITING)
-        worker = asyncio.create_task(self._send_all(task.id), name=f"push-{task.id}")
+        waiting = self._waiting[task.id] = deque()
+        self._queue(waiting, task.id, events)
+        worker = asyncio.create_task(self._send_all(task.id, caller), name=f"push-{task.id}")
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
+
+    def _queue(self, waiting: deque[Event], task_id: str, events: Sequence[Event]) -> None:
+        for event in events:
+            if self._waiting_bytes + event.ByteSize() > PUSH_WAITING_BYTES:
+                logger.warning("push notification dropped, too much waits task_id=%s", task_id)
+                continue
+            if len(waiting) >= MOST_WAITING:
+                self._next(waiting)
+            waiting.append(event)
+            self._waiting_bytes += event.ByteSize()
+
+    def _next(self, waiting: deque[Event]) -> Event:
+        event = waiting.popleft()
+        self._waiting_bytes -= event.ByteSize()
+        return event
 
     async def drain(self, seconds: float) -> None:
         """Gives what is waiting so many seconds, then drops it."""
         if dropped := await let_end(set(self._workers), seconds):
             logger.warning("push notifications dropped at shutdown tasks=%d", dropped)
 
-    async def _send_all(self, task_id: str) -> None:
+    async def _send_all(self, task_id: str, caller: str) -> None:
         waiting = self._waiting[task_id]
         try:
-            async with self._at_once:
-                while waiting:
-                    await self._send(task_id, waiting.popleft())
+            while waiting:
+                async with self._share_of(caller), self._at_once:
+                    event = self._next(waiting)
+                    async with connection(self._pool) as conn:
+                        configs = await store.list_push_configs(conn, task_id)
+                await self._send(task_id, caller, event, configs)
         except DatabaseUnavailable as error:
             logger.warning("push notifications dropped task_id=%s: %s", task_id, error)
         except Exception:
             logger.exception("push notifications crashed task_id=%s", task_id)
         finally:
+            while waiting:
+                self._next(waiting)
             del self._waiting[task_id]
 
-    async def _send(self, task_id: str, event: Event) -> None:
-        async with connection(self._pool) as conn:
-            configs = await store.list_push_configs(conn, task_id)
-        payload = write_numbers(json.dumps(MessageToDict(to_stream_response(event)), ensure_ascii=False).encode())
-        await asyncio.gather(*(self._deliver(config, payload) for config in configs))
+    async def _send(
+        self, task_id: str, caller: str, event: Event, configs: Sequence[TaskPushNotificationConfig]
+    ) -> None:
+        """Send the event to each, as far as the message that the task works on has requests left; its end is sent
+        in any case."""
+        ends = _ends_message(event)
+        if not ends and self._left(task_id) < len(configs):
+            if self._left(task_id) > 0:
+                self._allowances[task_id] = 0
+                logger.warning("push notifications skipped, enough for one message task_id=%s", task_id)
+            return
+        async with asyncio.TaskGroup() as group:
+            payload = await asyncio.to_thread(_payload_of, event)
+            for config in configs:
+                group.create_task(self._deliver(config, caller, payload))
+        if ends:
+            self._allowances.pop(task_id, None)
 
-    async def _deliver(self, config: TaskPushNotificationConfig, payload: bytes) -> None:
+    def _left(self, task_id: str) -> int:
+        return self._allowances.get(task_id, PUSH_REQUESTS_PER_MESSAGE)
+
+    def _count_request(self, task_id: str) -> None:
+        self._allowances[task_id] = self._left(task_id) - 1
+        while len(self._allowances) > MOST_TASKS:
+            self._allowances.pop(next(iter(self._allowances)))
+
+    @asynccontextmanager
+    async def _share_of(self, caller: str) -> AsyncIterator[None]:
+        """Hold one of the caller's requests: others find room beside a caller whose receivers hang."""
+        share = self._callers.setdefault(caller, _Share())
+        share.users += 1
+        try:
+            async with share.at_once:
+                yield
+        finally:
+            share.users -= 1
+            if not share.users:
+                del self._callers[caller]
+
+    async def _deliver(self, config: TaskPushNotificationConfig, caller: str, payload: bytes) -> None:
+        problem = "no requests are left for this message"
         for attempt in range(1, ATTEMPTS + 1):
+            if attempt > 1 and self._left(config.task_id) <= 0:
+                break
+            self._count_request(config.task_id)
             try:
-                await self._post(config, payload)
+                async with self._share_of(caller), self._at_once:
+                    await self._post(config, payload)
             except _GiveUp as reason:
                 problem = str(reason)
                 break
@@ -177,6 +241,14 @@ async def open_push_sender(pool: Pool, policy: PushPolicy) -> AsyncIterator[Push
             await sender.drain(_DRAIN_SECONDS)
 
 
+@dataclass
+class _Share:
+    """What one caller has of the requests that are made at a time, and how many want it."""
+
+    at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PUSH_REQUESTS_AT_ONCE // 2))
+    users: int = 0
+
+
 class _TryAgain(Exception):
     """A notification was not delivered, and may be the next time."""
 
@@ -192,6 +264,17 @@ def _headers(config: TaskPushNotificationConfig) -> dict[str, str]:
     if config.authentication.scheme and config.authentication.credentials:
         headers["Authorization"] = f"{config.authentication.scheme} {config.authentication.credentials}"
     return headers
+
+
+def _payload_of(event: Event) -> bytes:
+    return write_numbers(json.dumps(MessageToDict(to_stream_response(event)), ensure_ascii=False).encode())
+
+
+def _ends_message(event: Event) -> bool:
+    going_on = (TaskState.TASK_STATE_SUBMITTED, TaskState.TASK_STATE_WORKING)
+    return not isinstance(event, TaskArtifactUpdateEvent) and (
+        isinstance(event, Message) or event.status.state not in going_on
+    )
 
 
 def _worth_sending(task: Task, event: Event) -> Event | None:

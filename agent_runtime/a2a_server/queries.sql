@@ -117,22 +117,24 @@ SELECT t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller,
 DELETE FROM a2a_task_events AS e USING a2a_tasks AS t
  WHERE t.task_id = e.task_id AND e.version <= t.version AND e.created_at < now() - interval '10 minutes';
 
--- name: put_push_config
--- The lock makes it wait for a deletion of the task, and find nothing afterwards.
-INSERT INTO a2a_push_configs (task_id, config_id, config)
-SELECT task_id, %(config_id)s, %(config)s FROM a2a_tasks
+-- name: lock_task_of_caller
+-- It waits for a deletion of the task, and finds nothing afterwards; configs of one task are added one after the other.
+SELECT task_id FROM a2a_tasks
  WHERE task_id = %(task_id)s AND caller = %(caller)s
    AND owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
-   FOR KEY SHARE OF a2a_tasks
-ON CONFLICT (task_id, config_id) DO UPDATE SET config = EXCLUDED.config;
+   FOR NO KEY UPDATE;
+
+-- name: count_other_push_configs
+-- A statement of its own: within the one that waits for the lock it would count what was there before.
+SELECT count(*) AS others FROM a2a_push_configs WHERE task_id = %(task_id)s AND config_id <> %(config_id)s;
 
 -- name: add_push_config
--- For the holder of the task's turn.
+-- For the holder of the task's row, or turn.
 INSERT INTO a2a_push_configs (task_id, config_id, config) VALUES (%(task_id)s, %(config_id)s, %(config)s)
 ON CONFLICT (task_id, config_id) DO UPDATE SET config = EXCLUDED.config;
 
 -- name: list_push_configs
-SELECT config FROM a2a_push_configs WHERE task_id = %(task_id)s ORDER BY config_id;
+SELECT config FROM a2a_push_configs WHERE task_id = %(task_id)s ORDER BY config_id LIMIT %(limit)s;
 
 -- name: delete_push_config
 DELETE FROM a2a_push_configs WHERE task_id = %(task_id)s AND config_id = %(config_id)s;

@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from a2a.types import Message, Task, TaskState, TaskStatus, TaskStatusUpdateEvent
-from a2a.utils.errors import TaskNotFoundError, UnsupportedOperationError
+from a2a.utils.errors import InvalidParamsError, TaskNotFoundError, UnsupportedOperationError
 
 from agent_runtime.a2a_server import convert, store
 from agent_runtime.a2a_server.feed import Feed
@@ -47,7 +47,7 @@ _SUBMITTED = TaskState.TASK_STATE_SUBMITTED
 class Notifier(Protocol):
     """Sends a task's events to those who asked for push notifications."""
 
-    def notify(self, task: Task, items: Sequence[TaskEvent]) -> None: ...
+    def notify(self, task: Task, items: Sequence[TaskEvent], caller: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class TaskRecorder:
             raise ThreadWaitsForInput(turn.thread_id, written)
         assert written is not None, "a locked task cannot change"
         self._live_tasks.put(live_task)
-        return self._announcing(self._advance(live_task, [event], written.pushes))
+        return self._announcing(self._advance(live_task, [event], written.pushes), turn.caller)
 
     async def progressed(self, conn: Connection, turn: Turn, outputs: Sequence[Output]) -> Announce:
         if not outputs:
@@ -112,7 +112,7 @@ class TaskRecorder:
             pushes = await store.append_events(conn, turn, live_task.version, events, now if says_status else None)
             return self._advance(live_task, events, pushes)
 
-        return self._announcing(await self._write(conn, turn, write))
+        return self._announcing(await self._write(conn, turn, write), turn.caller)
 
     async def ended(
         self,
@@ -160,18 +160,18 @@ class TaskRecorder:
         written = await store.store_task(conn, stored.owner_key, task, stored.version, event, state, now)
         assert written is not None, "a locked task cannot change"
         items = [TaskEvent(stored.version + 1, event, task)]
-        return self._announcing(Change(task, items, written.pushes))
+        return self._announcing(Change(task, items, written.pushes), stored.caller)
 
     def lost(self, task_id: str) -> None:
         """The task's turn is no longer run here."""
         self._live_tasks.drop(task_id)
         self._feed.hurry(task_id)
 
-    def _announcing(self, change: Change) -> Announce:
+    def _announcing(self, change: Change, caller: str) -> Announce:
         def announce() -> None:
             self._feed.publish(change.task.id, change.items)
             if change.pushes:
-                self._notifier.notify(change.task, change.items)
+                self._notifier.notify(change.task, change.items, caller)
 
         return announce
 
@@ -193,9 +193,12 @@ class TaskRecorder:
         assert written is not None, "a locked task cannot change"
         pushes = written.pushes
         if isinstance(request, A2ATurnRequest) and request.push is not None:
-            await store.add_push_config(conn, request.push)
+            try:
+                await store.add_push_config(conn, request.push)
+            except store.TooManyPushConfigs as error:
+                raise InvalidParamsError(str(error)) from None
             pushes = True
-        tell = self._announcing(Change(task, [TaskEvent(version, event, task)], pushes))
+        tell = self._announcing(Change(task, [TaskEvent(version, event, task)], pushes), request.caller)
         turn = request.as_turn(enqueued.turn_id, owner_key, enqueued.attempt)
 
         def announce() -> None:
@@ -256,7 +259,7 @@ class TaskRecorder:
         return Change(live_task.task, items, pushes)
 
     def _closing(self, turn: Turn, change: Change) -> Announce:
-        tell = self._announcing(change)
+        tell = self._announcing(change, turn.caller)
 
         def announce() -> None:
             self._live_tasks.drop(turn.task_id)

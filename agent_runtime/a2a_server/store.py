@@ -35,6 +35,7 @@ from agent_runtime.errors import (
 )
 from agent_runtime.turns.store import turn_fence
 from agent_runtime.turns.types import LatestCheckpoint, Turn, TurnRequest
+from groundwork.bounds import PUSH_CONFIGS_PER_TASK
 from groundwork.postgres.checkpoint_rows import CheckpointRows
 from groundwork.postgres.pool import Connection, DatabaseUnavailable
 from groundwork.postgres.sql import Queries
@@ -93,6 +94,13 @@ class EnqueuedTurn:
     turn: Turn
     queued: bool
     summary: str | None
+
+
+class TooManyPushConfigs(Exception):
+    """The task has as many push configs as it may."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a task has at most {PUSH_CONFIGS_PER_TASK} push notification configs; delete one first")
 
 
 class TaskAtAnotherVersion(Exception):
@@ -360,29 +368,31 @@ async def prune_events(conn: Connection) -> int:
 async def put_push_config(
     conn: Connection, agent_id: str, caller: str, config: TaskPushNotificationConfig
 ) -> bool:
-    """Stores the config under its id. Returns whether the caller has such a task."""
-    parameters = {
-        "agent_id": agent_id,
-        "caller": caller,
-        "task_id": config.task_id,
-        "config_id": config.id,
-        "config": config.SerializeToString(),
-    }
-    return (await conn.execute(sql.put_push_config, parameters)).rowcount > 0
+    """Store the config under its id. Return whether the caller has such a task. Raises `TooManyPushConfigs`."""
+    given = {"agent_id": agent_id, "caller": caller, "task_id": config.task_id}
+    async with conn.transaction():
+        if await (await conn.execute(sql.lock_task_of_caller, given)).fetchone() is None:
+            return False
+        await add_push_config(conn, config)
+    return True
 
 
 async def add_push_config(conn: Connection, config: TaskPushNotificationConfig) -> None:
-    """Stores the config for a task that the caller's transaction holds."""
+    """Store the config for a task that the caller's transaction holds. Raises `TooManyPushConfigs`."""
     parameters = {
         "task_id": config.task_id,
         "config_id": config.id,
         "config": config.SerializeToString(),
     }
+    row = await (await conn.execute(sql.count_other_push_configs, parameters)).fetchone()
+    if row is not None and row["others"] >= PUSH_CONFIGS_PER_TASK:
+        raise TooManyPushConfigs
     await conn.execute(sql.add_push_config, parameters)
 
 
 async def list_push_configs(conn: Connection, task_id: str) -> list[TaskPushNotificationConfig]:
-    rows = await (await conn.execute(sql.list_push_configs, {"task_id": task_id})).fetchall()
+    given = {"task_id": task_id, "limit": PUSH_CONFIGS_PER_TASK}
+    rows = await (await conn.execute(sql.list_push_configs, given)).fetchall()
     return [TaskPushNotificationConfig.FromString(row["config"]) for row in rows]
 
 

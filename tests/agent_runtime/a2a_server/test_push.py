@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from starlette.applications import Starlette
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agent_runtime.a2a_server import push
+from groundwork.bounds import PUSH_CONFIGS_PER_TASK, PUSH_REQUESTS_AT_ONCE
 from groundwork.postgres.pool import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, serving, state_of
 from tests.servers import run_server
@@ -152,3 +153,55 @@ async def test_a_config_for_a_task_that_is_just_being_deleted_is_refused_as_for_
         setting = asyncio.create_task(fresh.rpc("CreateTaskPushNotificationConfig", params))
         await asyncio.sleep(0.3)
     assert (await setting)["error"]["code"] == -32001
+
+
+def hooks(receiver: Receiver, task: Json, number: int) -> list[Json]:
+    return [{"taskId": task["id"], "id": f"c{index}", "url": receiver.url} for index in range(number)]
+
+
+async def test_a_task_has_ten_configs_at_most_also_when_many_are_set_at_once(agent: Served) -> None:
+    task = await agent.start("hold ten")
+    async with receiving() as receiver:
+        made = await asyncio.gather(
+            *(
+                agent.rpc("CreateTaskPushNotificationConfig", config)
+                for config in hooks(receiver, task, PUSH_CONFIGS_PER_TASK + 5)
+            )
+        )
+        assert [answer["error"]["code"] for answer in made if "error" in answer] == [-32602] * 5
+        agent.script.release("ten")
+        await receiver.last("COMPLETED")
+
+
+async def test_one_message_leads_to_so_many_requests_and_its_end(
+    agent: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "PUSH_REQUESTS_PER_MESSAGE", 2)
+    for _ in range(2):
+        async with receiving() as receiver:
+            await agent.send("tools", configuration=to(receiver))
+            assert len(await receiver.last("COMPLETED")) == 3
+
+
+async def test_a_caller_whose_receivers_hang_holds_up_no_other() -> None:
+    at_once = PUSH_REQUESTS_AT_ONCE // 2
+    async with push.open_push_sender(cast(Pool, None), push.PushPolicy()) as sender:
+        async with AsyncExitStack() as held:
+            for _ in range(at_once):
+                await held.enter_async_context(sender._share_of("greedy"))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(held.enter_async_context(sender._share_of("greedy")), 0.01)
+            async with sender._share_of("another"):
+                pass
+        assert sender._callers == {}
+
+
+async def test_notifications_that_wait_are_bounded_in_bytes(
+    agent: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "PUSH_WAITING_BYTES", 10)
+    async with receiving() as receiver:
+        await agent.send("tools", configuration=to(receiver))
+        monkeypatch.undo()
+        await agent.send("tools", configuration=to(receiver))
+        assert len(await receiver.last("COMPLETED")) == 4

@@ -30,7 +30,7 @@ class Notifications:
     def __init__(self) -> None:
         self.sent: list[TaskEvent] = []
 
-    def notify(self, task: Task, items: Sequence[TaskEvent]) -> None:
+    def notify(self, task: Task, items: Sequence[TaskEvent], caller: str) -> None:
         self.sent.extend(items)
 
 
