@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+import ormsgpack
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -18,8 +19,15 @@ from groundwork.postgres.pool import Pool, connection
 _PLAIN = "plain_json"
 
 
-class _Serializer(JsonPlusSerializer):
-    """The library's serializer, which knows no integer of more than 64 bits; in JSON there are such."""
+class NotJson(ValueError):
+    """A checkpoint holds what no execution stores: somebody else has written to the database."""
+
+
+class JsonSerializer(JsonPlusSerializer):
+    """The library's format for JSON and bytes alone: nothing else is ever rebuilt, whatever the database holds.
+
+    The library knows no integer of more than 64 bits; in JSON there are such.
+    """
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         try:
@@ -28,8 +36,21 @@ class _Serializer(JsonPlusSerializer):
             return _PLAIN, json.dumps(obj).encode()
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """Raises `NotJson`."""
         kind, written = data
-        return json.loads(written) if kind == _PLAIN else super().loads_typed(data)
+        if kind == "null":
+            return None
+        if kind in ("bytes", "bytearray"):
+            return written
+        if kind == _PLAIN:
+            return json.loads(written)
+        if kind == "msgpack":
+            return ormsgpack.unpackb(written, ext_hook=_refuse, option=ormsgpack.OPT_NON_STR_KEYS)
+        raise NotJson(f"a checkpoint holds a value of the kind {kind!r}")
+
+
+def _refuse(code: int, data: bytes) -> Any:
+    raise NotJson(f"a checkpoint holds an object (extension {code}) where JSON is expected")
 
 
 class Recorder(Protocol):
@@ -49,7 +70,7 @@ class ExecutionSaver(AsyncPostgresSaver):
     """
 
     def __init__(self, pool: Pool, recorder: Recorder) -> None:
-        super().__init__(pool, serde=_Serializer())
+        super().__init__(pool, serde=JsonSerializer())
         self._pool = pool
         self._recorder = recorder
         self._encoder = ValueEncoder(self.serde)
