@@ -85,6 +85,7 @@ class AgentSettings(BaseSettings):
     admin_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     admin_max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     a2a_tokens: SecretStr = SecretStr("")
+    a2a_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     a2a_max_body_bytes: Annotated[int, Field(ge=1024)] = 10 * 1024 * 1024
     max_turns: Annotated[int, Field(ge=1, le=100_000)] = 100
     max_turn_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3600
@@ -131,14 +132,14 @@ class AgentSettings(BaseSettings):
             raise ValueError("1 to 255 printable characters without blanks or slashes")
         return value
 
-    @field_validator("admin_allowed_hosts", mode="before")
+    @field_validator("admin_allowed_hosts", "a2a_allowed_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: object) -> object:
         return (
             tuple(host.strip() for host in value.split(",") if host.strip()) if isinstance(value, str) else value
         )
 
-    @field_validator("admin_allowed_hosts")
+    @field_validator("admin_allowed_hosts", "a2a_allowed_hosts")
     @classmethod
     def _hosts_are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:

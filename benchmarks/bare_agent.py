@@ -32,6 +32,7 @@ from benchmarks.loose_saver import LooseSaver
 from groundwork.command import run
 from groundwork.http.asgi import RequestId
 from groundwork.http.health import health_routes
+from groundwork.http.hosts import OwnHosts
 from groundwork.http.serving import Listener, bind, serve
 from groundwork.models.offline.model import OfflineChatModel
 from groundwork.postgres.pool import Pool, check_database, open_pool
@@ -102,7 +103,15 @@ def _app(pool: Pool, port: int) -> RequestId:
     app.include_router(health_routes(check, CollectorRegistry()))
     url = f"http://127.0.0.1:{port}"
     card = build_card(CARD, url, bearer=False)
-    add_a2a_routes(app, BareHandler(pool), card, current_url=lambda: url, callers={}, max_body_bytes=2**20)
+    add_a2a_routes(
+        app,
+        BareHandler(pool),
+        card,
+        current_url=lambda: url,
+        callers={},
+        own_hosts=OwnHosts(),
+        max_body_bytes=2**20,
+    )
     return RequestId(app)
 
 

@@ -100,3 +100,33 @@ PUSH_WAITING_BYTES = _bound(
     beyond="dropped, logged",
     test=f"{_PUSH_TESTS}::test_notifications_that_wait_are_bounded_in_bytes",
 )
+
+_ANYBODY = "anybody who reaches the port"
+_WIRE_TESTS = "tests/hostile/test_wire.py"
+
+LONGEST_HEAD = _bound(
+    64 * 1024,
+    "LONGEST_HEAD",
+    "line and headers of a request; and, beside its body, trailers and extensions of chunks",
+    who=_ANYBODY,
+    unit="bytes",
+    beyond="431, the connection is closed",
+    test=f"{_WIRE_TESTS}::test_a_head_in_one_piece_is_counted_too",
+)
+CONNECTIONS = _bound(
+    10_000,
+    "CONNECTIONS",
+    "open connections of a process, or as many as its open files allow",
+    who=_ANYBODY,
+    beyond="the one that waits longest for a request is closed; logged once a minute",
+    test=f"{_WIRE_TESTS}::test_idle_connections_give_way_to_new_ones",
+)
+BODIES_BYTES = _bound(
+    64 * 1024**2,
+    "BODIES_BYTES",
+    "bodies in memory at a time, of all requests that have shown a token where one is needed",
+    who="callers, clients of the registry",
+    unit="bytes",
+    beyond="503 with `Retry-After`",
+    test=f"{_WIRE_TESTS}::test_all_bodies_together_are_bounded",
+)

@@ -72,6 +72,13 @@ def brief(method: Method) -> Method:
     return cast("Method", call)
 
 
+def answer_for_now(*, rpc: bool) -> Response:
+    """Return what a call is told for which there is no room, before anybody has read it."""
+    error = Overloaded(_TOO_MUCH)
+    payload = build_error_response(None, error) if rpc else build_rest_error_payload(error)
+    return Response(json.dumps(payload), 503, media_type="application/json")
+
+
 class RetryAfter:
     """Says in the header, too, when to come again."""
 

@@ -17,9 +17,10 @@ from agent_runtime.a2a_server.body_checks import JsonGuard, Refused, answer_to
 from agent_runtime.a2a_server.callers import CallerTokens
 from agent_runtime.a2a_server.card import CARD_CACHE_CONTROL, CARD_PATHS, REST_PREFIX, Dated, card_at
 from agent_runtime.a2a_server.exact import ExactNumbers
-from agent_runtime.a2a_server.limits import RetryAfter
+from agent_runtime.a2a_server.limits import RetryAfter, answer_for_now
 from agent_runtime.a2a_server.protocol_03 import Protocol03
-from groundwork.http.asgi import BodyLimit
+from groundwork.http.asgi import BodyLimit, BodyTotal
+from groundwork.http.hosts import OwnHosts
 from groundwork.http.known_tokens import KnownTokens
 
 RPC_PATH = "/"
@@ -37,28 +38,34 @@ def add_a2a_routes(
     *,
     current_url: Callable[[], str],
     callers: KnownTokens | Mapping[str, str],
+    own_hosts: OwnHosts,
     max_body_bytes: int,
     shutdown_grace_seconds: float = 0,
 ) -> None:
     """Adds the routes to `app`; a lifespan may do it, before its `yield`.
 
     `current_url` is asked at each request for the card. `callers` are tokens and whose they are; the card is
-    public in any case. Streams get `shutdown_grace_seconds` to end by themselves when the server stops.
+    public in any case. Without any, requests have to name this agent (see `OwnHosts`).
+    Streams get `shutdown_grace_seconds` to end by themselves when the server stops.
     """
     known = callers if isinstance(callers, KnownTokens) else KnownTokens(callers)
     # First of all routes, because it is what most requests are for and routes are tried in their order.
-    app.router.routes[:0] = _rpc_routes(handler, _door(known, max_body_bytes, rpc=True), shutdown_grace_seconds)
+    total = BodyTotal()
+    rpc, rest = (_door(known, own_hosts, max_body_bytes, total, rpc=rpc) for rpc in (True, False))
+    app.router.routes[:0] = _rpc_routes(handler, rpc, shutdown_grace_seconds)
     app.router.routes.extend(
         [
             *_card_routes(card, current_url),
-            *_rest_routes(handler, _door(known, max_body_bytes, rpc=False), shutdown_grace_seconds),
+            *_rest_routes(handler, rest, shutdown_grace_seconds),
         ]
     )
     # A redirect from /x/ to /x would repeat a POST without its body's guarantees, and hides typing errors.
     app.router.redirect_slashes = False
 
 
-def _door(callers: KnownTokens, max_body_bytes: int, *, rpc: bool) -> list[Middleware]:
+def _door(
+    callers: KnownTokens, own_hosts: OwnHosts, max_body_bytes: int, total: BodyTotal, *, rpc: bool
+) -> list[Middleware]:
     """What stands before the protocol, from the outside in."""
 
     def refuse(scope: Scope, limit: int) -> Response:
@@ -67,8 +74,14 @@ def _door(callers: KnownTokens, max_body_bytes: int, *, rpc: bool) -> list[Middl
     return [
         Middleware(RetryAfter),
         Middleware(ExactNumbers),
-        Middleware(CallerTokens, callers=callers),
-        Middleware(BodyLimit, limit_for=lambda scope: max_body_bytes, refuse=refuse),
+        Middleware(CallerTokens, callers=callers, own_hosts=own_hosts),
+        Middleware(
+            BodyLimit,
+            limit_for=lambda scope: max_body_bytes,
+            refuse=refuse,
+            total=total,
+            refuse_for_now=lambda scope: answer_for_now(rpc=rpc),
+        ),
         Middleware(JsonGuard, rpc=rpc),
     ]
 

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from groundwork.bounds import BODIES_BYTES
 from groundwork.telemetry.logs import request_id
 
 LINGER_SECONDS = 5.0
@@ -60,12 +61,21 @@ class HeadAsGet:
         await self.app({**scope, "method": "GET"} if is_head else scope, receive, send)
 
 
+class BodyTotal:
+    """The bytes of bodies that are held at a time by all requests of a process."""
+
+    def __init__(self, most: int = BODIES_BYTES) -> None:
+        self.most = most
+        self.held = 0
+
+
 class BodyLimit:
     """Bounds request bodies without holding them: one that says it is too long is refused at once, one that
     turns out to be is cut off there, and the application sees the client go away.
 
     `limit_for` gives the bound in bytes for a request, `refuse` the answer (413) for one that exceeds it. When the
-    application has begun to answer before the body became too long, the connection is closed instead.
+    application has begun to answer before the body became too long, the connection is closed instead. A body for
+    which all bodies together leave no room is answered by `refuse_for_now` (503).
     """
 
     def __init__(
@@ -73,17 +83,21 @@ class BodyLimit:
         app: ASGIApp,
         limit_for: Callable[[Scope], int],
         refuse: Callable[[Scope, int], Response],
+        total: BodyTotal,
+        refuse_for_now: Callable[[Scope], Response],
     ) -> None:
         self.app = app
         self.limit_for = limit_for
         self.refuse = refuse
+        self.total = total
+        self.refuse_for_now = refuse_for_now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         limit = self.limit_for(scope)
-        exchange = _Exchange(receive, send, limit)
+        exchange = _Exchange(receive, send, limit, self.total)
         exchange.too_long = _announced_length(scope) > limit
         try:
             if not exchange.too_long:
@@ -92,8 +106,9 @@ class BodyLimit:
             if not exchange.too_long:
                 raise
         finally:
+            exchange.release()
             if exchange.too_long and not exchange.answering:
-                response = self.refuse(scope, limit)
+                response = self.refuse_for_now(scope) if exchange.no_room else self.refuse(scope, limit)
                 response.headers["Connection"] = "close"
                 await response(scope, receive, _Lingering(receive, send))
 
@@ -128,11 +143,14 @@ class _Lingering:
 class _Exchange:
     """One request and its answer, as far as the application is let to see and to send."""
 
-    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+    def __init__(self, receive: Receive, send: Send, limit: int, total: BodyTotal) -> None:
         self._receive = receive
         self._send = send
         self._left = limit
+        self._total = total
+        self._held = 0
         self.too_long = False
+        self.no_room = False
         self.answering = False
 
     async def receive(self) -> Message:
@@ -140,11 +158,19 @@ class _Exchange:
             return {"type": "http.disconnect"}
         message = await self._receive()
         if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
-            if self._left < 0:
+            size = len(message.get("body", b""))
+            self._left -= size
+            self._held += size
+            self._total.held += size
+            self.no_room = self._total.held > self._total.most
+            if self._left < 0 or self.no_room:
                 self.too_long = True
                 return {"type": "http.disconnect"}
         return message
+
+    def release(self) -> None:
+        """Give back what the body took."""
+        self._total.held -= self._held
 
     async def send(self, message: Message) -> None:
         if self.too_long and not self.answering:

@@ -1,7 +1,7 @@
 """Keeping other sites' pages out of an API that asks for no token, when a visitor's browser could reach it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address, ip_address
 
 from starlette.requests import Request
@@ -23,10 +23,14 @@ class OwnHosts:
     A page of another site must not reach the API through its visitor's browser, so the request has to name us in
     `Host` (against DNS rebinding) and come from one of our own pages if it comes from a page at all (against
     cross-site requests). Ours are loopback addresses, the address the connection arrived at, and `allowed`: names,
-    or `name:port` for that port alone. `setting` is where an operator adds one, for the message.
+    or `name:port` for that port alone, and what `also` names at the moment. `setting` is where an operator adds
+    one, for the message.
     """
 
-    def __init__(self, allowed: Iterable[str] = (), *, setting: str = "") -> None:
+    def __init__(
+        self, allowed: Iterable[str] = (), *, setting: str = "", also: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        self._also = also
         self._allowed = {_parse_allowed(host) for host in allowed}
         self._accepted = "loopback addresses" + (f" and {setting}" if setting else "")
 
@@ -69,7 +73,9 @@ class OwnHosts:
         return is_same or self._is_allowed(name, port or usual_port)
 
     def _is_allowed(self, name: str, port: int | None) -> bool:
-        return (name, None) in self._allowed or (port is not None and (name, port) in self._allowed)
+        if (name, None) in self._allowed or (port is not None and (name, port) in self._allowed):
+            return True
+        return bool(name) and name in self._also()
 
 
 def _parse_allowed(host: str) -> tuple[str, int | None]:

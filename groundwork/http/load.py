@@ -126,7 +126,7 @@ class LoadLimit:
         if scope["type"] != "http" or not self.counts(scope):
             await self.app(scope, receive, send)
             return
-        if _has_body(scope):
+        if has_body(scope):
             receive = await _arrived(receive)
         try:
             self.load.enter()
@@ -165,7 +165,8 @@ class _Turn:
         await self._send(message)
 
 
-def _has_body(scope: Scope) -> bool:
+def has_body(scope: Scope) -> bool:
+    """Return whether the request says that it has a body."""
     return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
 
 

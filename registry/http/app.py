@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from groundwork.http.asgi import BodyLimit, HeadAsGet, RequestId
+from groundwork.http.asgi import BodyLimit, BodyTotal, HeadAsGet, RequestId
 from groundwork.http.health import health_routes
-from groundwork.http.load import Load, LoadLimit
+from groundwork.http.load import Busy, Load, LoadLimit
 from groundwork.http.openapi import DocumentedApp
 from groundwork.telemetry.tracing import traced
 from registry.access import Role
@@ -40,6 +40,7 @@ from registry.http.event_shapes import Form
 from registry.http.execution_shapes import Decision
 from registry.http.heartbeats import HeartbeatDoor
 from registry.http.jamjet_prefix import JamJetPrefix
+from registry.http.token_first import TokenFirst
 from registry.metrics import RegistryMetrics
 from registry.runtime import Registry
 from registry.tenants.models import Status as TenantStatus
@@ -104,12 +105,15 @@ def create_app(registry: Registry) -> ASGIApp:
     limit = registry.settings.jamjet_max_body_bytes
 
     def limit_for(scope: Scope) -> int:
-        return max(limit, MAX_ARTIFACT_BYTES) if scope["path"].startswith("/artifacts") else limit
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        is_artifact = scope["method"] == "POST" and path == "/artifacts"
+        return max(limit, MAX_ARTIFACT_BYTES) if is_artifact else limit
 
     load = Load(registry.settings.max_requests, registry.pool)
     registry.metrics.watch_refusals(lambda: load.refused)
     limited = LoadLimit(HeartbeatDoor(app, registry), load, _is_work, respond_to)
-    counted = _Counted(BodyLimit(limited, limit_for, refuse_body), registry.metrics)
+    bounded = BodyLimit(limited, limit_for, refuse_body, BodyTotal(), lambda scope: respond_to(Busy()))
+    counted = _Counted(TokenFirst(bounded, registry), registry.metrics)
     return RequestId(HeadAsGet(JamJetPrefix(traced(counted))))
 
 

@@ -21,8 +21,12 @@ from registry.audit.models import RefusalKind
 from registry.checks import check_query, check_value, refuse_unstorable_text
 from registry.errors import Forbidden, InvalidRequest, RegistryError, Unauthenticated
 from registry.runtime import Registry
+from registry.tokens.service import Bearer
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_BEARER = "registry.bearer"
+"""Where it is kept whose request this is, so that it is looked up once."""
 
 _CHANGES_NOTHING = ("GET", "HEAD", "OPTIONS")
 
@@ -53,7 +57,8 @@ async def identify(request: Request, registry: Registry) -> Principal:
     token = bearer_token(request.scope)
     if token is None:
         raise Unauthenticated
-    bearer = await registry.tokens.identify(token)
+    bearer: Bearer = request.scope.get(_BEARER) or await registry.tokens.identify(token)
+    request.scope[_BEARER] = bearer
     request.state.principal = bearer.principal
     request.state.is_let_in = bearer.refusal is None
     if bearer.refusal is not None:

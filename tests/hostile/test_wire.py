@@ -10,9 +10,11 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Scope
 
 from groundwork.http import slow_clients
-from groundwork.http.asgi import BodyLimit, RequestId
+from groundwork.http.asgi import BodyLimit, BodyTotal, RequestId
 from registry.http.errors import refuse_body
 from tests.hostile.client import LONGEST_ANSWER
 from tests.servers import run_server
@@ -57,12 +59,17 @@ async def secret() -> str:
     return "reached"
 
 
+def refuse_for_now(scope: Scope) -> Response:
+    return Response(status_code=503)
+
+
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     app = FastAPI()
     app.add_api_route("/echo", echo, methods=["POST"])
     app.add_api_route("/secret", secret)
-    async with run_server(RequestId(BodyLimit(app, lambda _: LIMIT, refuse_body))) as url:
+    bounded = BodyLimit(app, lambda _: LIMIT, refuse_body, BodyTotal(2 * LIMIT), refuse_for_now)
+    async with run_server(RequestId(bounded)) as url:
         yield httpx.URL(url).port or 0
 
 
@@ -75,7 +82,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("how", SMUGGLED)
 async def test_no_request_is_smuggled_in_another(port: int, how: str) -> None:
     said = await say(port, SMUGGLED[how])
-    assert said.startswith(b"HTTP/1.1 400"), said
+    assert said.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501")), said
     assert said.count(b"HTTP/1.1") == 1
     assert b"reached" not in said
 
@@ -127,6 +134,44 @@ async def test_trailers_and_extensions_of_chunks_add_nothing(port: int) -> None:
 async def test_a_request_to_become_something_else_is_answered_as_it_is(port: int) -> None:
     upgrade = SECRET.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
     assert b"HTTP/1.1 200" in await say(port, upgrade, wait=0.5)
+
+
+async def test_a_head_in_one_piece_is_counted_too(port: int) -> None:
+    said = await say(port, b"GET /secret HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 431")
+    assert b"reached" not in said
+
+
+@pytest.mark.parametrize("beside", [b"0\r\nX: ", b"1;", b"0\r\n" + b"X: y\r\n" * 12_000 + b"X: "])
+async def test_what_comes_beside_a_body_is_counted(port: int, beside: bytes) -> None:
+    began = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + beside
+    assert (await say(port, began, *[b"y" * 20_000] * 200)).startswith(b"HTTP/1.1 431")
+
+
+async def test_a_packed_body_is_not_taken_for_what_is_in_it(port: int) -> None:
+    said = await say(port, HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" + SECRET)
+    assert said.startswith(b"HTTP/1.1 501")
+    assert b"reached" not in said
+
+
+async def test_idle_connections_give_way_to_new_ones(
+    port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(slow_clients, "CONNECTIONS", 5)
+    monkeypatch.setattr(slow_clients, "_told_at", -1e9)
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+    assert (await say(port, SECRET, wait=1)).endswith(b'"reached"')
+    assert await asyncio.wait_for(silent[0][0].read(), 2) == b""
+    assert [record.levelname for record in caplog.records if "too many are open" in record.message] == ["WARNING"]
+    for _, writer in silent:
+        writer.close()
+
+
+async def test_all_bodies_together_are_bounded(port: int) -> None:
+    half = HEAD + b"Content-Length: 100000\r\n\r\n" + b"x" * 99_000
+    said = await asyncio.gather(*(say(port, half, b"x" * 1000, pause=0.3, wait=1) for _ in range(4)))
+    assert sorted(each[9:12] for each in said) == [b"200", b"200", b"503", b"503"]
+    assert (await say(port, half + b"x" * 1000, wait=0.5)).endswith(b"100000")
 
 
 async def say(port: int, *pieces: bytes, pause: float = 0, wait: float = 10) -> bytes:

@@ -1,5 +1,6 @@
 """Every route of a registry and every kind of caller, as the table in `who.py` has it."""
 
+import asyncio
 import re
 
 import httpx
@@ -66,3 +67,13 @@ async def walk(client: httpx.AsyncClient) -> dict[str, int]:
         assert answer.status_code < 500, (route, answer.text)
         statuses[route] = answer.status_code
     return statuses
+
+
+async def test_no_body_is_waited_for_of_whom_the_registry_does_not_let_in(registry):
+    """Refused by the head alone: what is announced never comes, and is more than anybody may send."""
+    for authorization in ("", "Authorization: Bearer jj_made-up\r\n"):
+        head = f"POST /artifacts HTTP/1.1\r\nHost: a\r\n{authorization}Content-Length: 900000000\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(registry.url).port)
+        writer.write(head.encode())
+        assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 401")
+        writer.close()

@@ -263,3 +263,20 @@ async def test_a_crash_is_answered_without_its_text(fresh: Served, pool: Pool) -
         streamed = await http.post("/a2a/message:stream", json={"message": text_message("x")}, headers=headers())
     assert "hidden" not in streamed.text
     assert streamed.status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [("Host", "evil.example"), ("Origin", "http://evil.example"), ("Sec-Fetch-Site", "cross-site")],
+)
+async def test_without_tokens_no_page_of_another_site_reaches_conversations(agent: Served, header, value) -> None:
+    for method, path in (("GET", "/a2a/tasks"), ("POST", "/"), ("POST", "/a2a/message:send")):
+        answer = await agent.http.request(method, path, headers={**headers(), header: value})
+        assert (answer.status_code, answer.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
+
+
+async def test_the_cards_host_and_those_of_the_setting_are_the_agents_own(pool: Pool) -> None:
+    async with serving(pool, a2a_allowed_hosts="also.test:80") as agent:
+        for host, status in (("agent.test", 200), ("also.test:80", 200), ("also.test:81", 403)):
+            answer = await agent.http.get("/a2a/tasks", headers={**headers(), "Host": host})
+            assert answer.status_code == status

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Scope
 
-from groundwork.http.asgi import BodyLimit, RequestId
+from groundwork.http.asgi import BodyLimit, BodyTotal, RequestId
 from groundwork.telemetry.logs import request_id
 from tests.servers import run_server
 
@@ -69,7 +69,7 @@ def build_app() -> FastAPI:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    app = RequestId(BodyLimit(build_app(), limit_for, refuse))
+    app = RequestId(BodyLimit(build_app(), limit_for, refuse, BodyTotal(), lambda scope: refuse(scope, 0)))
     async with run_server(app) as url, httpx.AsyncClient(base_url=url, verify=False) as client:
         yield client
 
