@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import typer
 
-from registry.cli.output import AsJson, show, show_one
+from groundwork.output import AsJson, show, show_one
 
 if TYPE_CHECKING:
     from registry.cli.client import RegistryCalls

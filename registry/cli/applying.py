@@ -10,11 +10,11 @@ import typer
 from pydantic import ConfigDict, TypeAdapter
 
 from groundwork.command import CANNOT, complain
+from groundwork.output import escape
 from registry.checks import Body, check_value, is_id, refuse_unstorable_text
 from registry.cli.client import CallRefused, RegistryCalls, RegistryNotReached
 from registry.cli.common import PROGRAM
 from registry.cli.documents import STDIN, read_documents
-from registry.cli.output import escape
 from registry.cli.paths import component_path
 from registry.components.contents import read_content
 from registry.components.models import MAX_REFERENCES, StoredKind

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundwork.command import CANNOT, complain
+from groundwork.output import AsJson, print_json, show
 from registry.access import PLATFORM_TENANT
 from registry.cli.common import PROGRAM, open_own_database, run
-from registry.cli.output import AsJson, print_json, show
 
 if TYPE_CHECKING:
     from registry.audit.chain import ChainReport, Mark

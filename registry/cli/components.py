@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from groundwork.output import AsJson, escape, show, show_one
 from registry.cli.documents import read_document
-from registry.cli.output import AsJson, escape, show, show_one
 from registry.cli.paths import component_path
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from groundwork.command import CANNOT, complain
+from groundwork.output import AsJson, print_json, print_json_line, show_one
 from registry.cli.common import PROGRAM
-from registry.cli.output import AsJson, print_json, print_json_line, show_one
 from registry.cli.workflows import read_workflow_document
 
 if TYPE_CHECKING:

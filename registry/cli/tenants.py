@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from groundwork.output import AsJson, show, show_one
 from registry.access import COMMAND_LINE
 from registry.cli.common import open_own_database, run
-from registry.cli.output import AsJson, show, show_one
 from registry.errors import InvalidRequest
 
 if TYPE_CHECKING:

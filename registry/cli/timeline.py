@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from rich.text import Text
 
-from registry.cli.output import escape
+from groundwork.output import escape
 
 Tone = Literal["quiet", "plain", "good", "bad", "waiting"]
 

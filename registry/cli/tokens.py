@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from groundwork.output import AsJson, show, show_one
 from registry.access import COMMAND_LINE
 from registry.cli.common import open_own_database, run
-from registry.cli.output import AsJson, show, show_one
 
 if TYPE_CHECKING:
     from registry.tokens.models import CreatedToken

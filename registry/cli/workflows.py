@@ -8,9 +8,9 @@ from urllib.parse import quote
 import typer
 
 from groundwork.command import CANNOT, complain
+from groundwork.output import AsJson, escape, show, show_one
 from registry.cli.common import PROGRAM
 from registry.cli.documents import read_document
-from registry.cli.output import AsJson, escape, show, show_one
 
 if TYPE_CHECKING:
     from registry.cli.client import RegistryCalls

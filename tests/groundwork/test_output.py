@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from registry.cli.output import show, show_one
+from groundwork.output import show, show_one
 
 ROWS = [
     {"id": "a[red]b", "name": "한국", "alive": True, "skills": ["x", "y"], "last_heartbeat": None},
