@@ -15,6 +15,7 @@ from agent_runtime.live_settings.settings import LiveSettings
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.threads.ids import is_thread_id
 from agent_runtime.threads.service import Threads
+from agent_runtime.turn_records.service import TurnRecords
 
 
 class AdministeredAgent(Protocol):
@@ -38,6 +39,8 @@ class AdministeredAgent(Protocol):
         """Only asked for when there is an agent id and memory is enabled."""
         ...
 
+    @property
+    def turn_records(self) -> TurnRecords: ...
     @property
     def card_url(self) -> CardUrl: ...
     @property

@@ -22,6 +22,7 @@ from agent_runtime.errors import (
     ThreadNotFound,
     ThreadNotOurs,
     ThreadOfAnotherCaller,
+    TurnNotFound,
 )
 from groundwork.http.hosts import HeaderRefused
 from groundwork.http.load import Busy
@@ -93,6 +94,7 @@ ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     ImmutableField: (422, "IMMUTABLE_FIELD"),
     ThreadError: (409, "CONFLICT"),
     ThreadNotFound: (404, "THREAD_NOT_FOUND"),
+    TurnNotFound: (404, "TURN_NOT_FOUND"),
     ThreadNotOurs: (403, "FORBIDDEN"),
     ThreadOfAnotherCaller: (403, "FORBIDDEN"),
     MigrationConcernsOthers: (403, "FORBIDDEN"),
@@ -122,7 +124,7 @@ HTTP_CODES = {
 }
 
 # Told to the caller where the error has such an attribute.
-DETAILS = ("field", "fields", "thread_id", "limit")
+DETAILS = ("field", "fields", "thread_id", "task_id", "limit")
 
 
 def answer_for(error: type[Exception]) -> tuple[int, str]:

@@ -6,6 +6,7 @@ from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.live_settings.settings import OwnSettings
 from agent_runtime.memory.config import LiveMemoryConfig, MemoryConfig
 from agent_runtime.threads.service import Threads
+from agent_runtime.turn_records.service import TurnRecords
 from groundwork.postgres.dsn import mask_password
 from groundwork.postgres.pool import Pool
 
@@ -25,6 +26,7 @@ class MountedAgent:
     memory: LiveMemoryConfig = field(default_factory=lambda: LiveMemoryConfig(MemoryConfig()))
     card_url: CardUrl = field(default_factory=lambda: CardUrl("http://127.0.0.1:8000", None))
     threads: Threads = field(init=False)
+    turn_records: TurnRecords = field(init=False)
 
     memory_enabled = True
     memory_backend = "postgres"
@@ -34,6 +36,7 @@ class MountedAgent:
     def __post_init__(self) -> None:
         threads = Threads(self.pool, self.agent_id, forget=lambda thread_ids: None)
         object.__setattr__(self, "threads", threads)
+        object.__setattr__(self, "turn_records", TurnRecords(self.pool, self.agent_id))
 
     @property
     def live_settings(self) -> OwnSettings:

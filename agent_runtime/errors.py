@@ -123,6 +123,29 @@ class AgentBusy(AgentError):
         super().__init__("the agent has too much to do at the moment; send the message again in a second")
 
 
+class CallerBusy(AgentError):
+    """The caller has as many turns in hand as one caller may, whatever the others have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"you have {most} turns in hand, the most that one caller may; wait until one has ended")
+
+
+class BudgetSpent(AgentError):
+    """The turns of the day have used all that they may; more begin when the next day does."""
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(f"{message}; the next day begins in {retry_seconds} seconds")
+        self.retry_seconds = retry_seconds
+
+
+class TurnNotFound(AgentError):
+    """The agent has had no turn for the task, or its record is removed."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"no turn is known of task {task_id!r}")
+        self.task_id = task_id
+
+
 class TurnSuperseded(AgentError):
     """The turn is no longer this process's to write: it was cancelled, deleted, or taken over."""
 

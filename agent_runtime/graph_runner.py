@@ -1,7 +1,6 @@
 """Runs the project's graph for turns, with what the runtime adds to it."""
 
 import time
-from pathlib import Path
 
 from agent_runtime.components.opening import Components
 from agent_runtime.components.snapshot import Snapshot
@@ -12,12 +11,14 @@ from agent_runtime.graph.outputs import Completed, Rejected
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
+from agent_runtime.project.file import Project
 from agent_runtime.project.graph import GraphSource
 from agent_runtime.retention.service import Retention
 from agent_runtime.settings import AgentSettings
+from agent_runtime.turn_records.budget import Budget
 from agent_runtime.turns.conversation_cache import ConversationCache
 from agent_runtime.turns.graph_run import GraphRun, Put, RunResult
-from agent_runtime.turns.reports import report_end, reporting
+from agent_runtime.turns.reports import TurnReport, failure_of
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.state_types import serializer_for
 from agent_runtime.turns.types import Turn, TurnRequest
@@ -30,8 +31,7 @@ class _GraphRunner:
     def __init__(
         self,
         settings: AgentSettings,
-        agent_name: str,
-        directory: Path,
+        project: Project,
         graphs: GraphSource,
         pool: Pool,
         memory: LiveMemoryConfig,
@@ -40,9 +40,11 @@ class _GraphRunner:
         summaries: Summaries,
         retention: Retention | None,
         metrics: AgentMetrics,
+        budget: Budget,
     ) -> None:
         self._settings = settings
-        self._agent_name = agent_name
+        self._agent_name = project.card.name
+        self._prices = project.prices
         self._graphs = graphs
         self._pool = pool
         self._memory = memory
@@ -50,17 +52,22 @@ class _GraphRunner:
         self._summaries = summaries
         self._retention = retention
         self._metrics = metrics
-        self._directory = directory
+        self._budget = budget
+        self._directory = project.directory
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
         self._recent = recent
         self._serializer = serializer_for(graphs.graph)
 
-    async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
+    def report(self, turn: Turn) -> TurnReport:
+        return TurnReport(turn, self._prices, self._settings.model or "offline")
+
+    async def run(self, report: TurnReport, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
+        turn = report.turn
         with self._components.hold() as snapshot:
             turn_context = self._context(turn, request, summary, snapshot)
             durability = self._settings.checkpoint_durability
-            saver = self._saver(turn, request, durability) if self._remembers else None
+            saver = self._saver(report, request, durability) if self._remembers else None
             given = configurable(self._settings.agent_id, request.caller)
             started = time.monotonic()
             try:
@@ -69,7 +76,7 @@ class _GraphRunner:
                 return RunResult(Rejected(str(error)), [], [])
             try:
                 place = {"thread_id": turn.thread_id, **given}
-                with reporting(self._settings.model or "offline", self._directory):
+                with report.watching(self._directory):
                     async with self._graphs.opened(place, turn.caller, context) as graph:
                         run = GraphRun(
                             graph,
@@ -81,18 +88,22 @@ class _GraphRunner:
                             durability=durability,
                             put=put,
                         )
-                        return await run.run(request)
+                        result = await run.run(request)
+                    if result.error is not None:
+                        report.failure = failure_of(result.error, self._directory)
+                    return result
             finally:
                 self._metrics.turn_ran(time.monotonic() - started)
 
-    def _saver(self, turn: Turn, request: TurnRequest, durability: Durability) -> TurnSaver:
+    def _saver(self, report: TurnReport, request: TurnRequest, durability: Durability) -> TurnSaver:
         return TurnSaver(
             self._pool,
-            turn,
+            report.turn,
             serializer=self._serializer,
             answers=request.answers,
             durability=durability,
             recent=self._recent,
+            report=report,
         )
 
     def _context(self, turn: Turn, request: TurnRequest, summary: str | None, snapshot: Snapshot) -> TurnContext:
@@ -110,8 +121,14 @@ class _GraphRunner:
             memory=self._memory,
         )
 
-    def after(self, turn: Turn, result: RunResult) -> None:
-        report_end(turn, result.outcome, self._metrics.turn_ended(result.outcome))
+    def used(self, report: TurnReport) -> None:
+        self._metrics.turn_used(report)
+        self._budget.spend(report.turn.caller, report.tokens, report.cost)
+
+    def after(self, report: TurnReport, result: RunResult) -> None:
+        turn = report.turn
+        report.log(result.outcome)
+        self._metrics.turn_ended(result.outcome)
         if self._remembers and isinstance(result.outcome, Completed):
             self._summaries.consider(turn.thread_id, turn.owner_key, result.messages)
         if self._retention is not None:

@@ -7,21 +7,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from agent_runtime.graph.outputs import Completed, Failed, NeedsInput, Outcome, Rejected, Replied
+from agent_runtime.graph.outputs import Outcome
 from agent_runtime.turns.engine import Turns
+from agent_runtime.turns.reports import TurnReport, state_of
 from groundwork.postgres.pool import Pool
 from groundwork.postgres.pool_metrics import watch_pool
 from groundwork.process.loop_watch import LoopWatch
 from groundwork.telemetry.watched_metrics import WatchedCounter
-
-_OUTCOMES: dict[type[Outcome], str] = {
-    Completed: "completed",
-    Replied: "replied",
-    NeedsInput: "input_required",
-    Rejected: "rejected",
-    Failed: "failed",
-}
-
 
 States = Mapping[str, Mapping[str, Mapping[str, object]]]
 
@@ -39,6 +31,19 @@ class AgentMetrics:
             "agent_turn_seconds", "How long turns ran, their wait in a queue apart.", registry=self.registry
         )
 
+        self._model_calls = Counter(
+            "agent_model_calls", "Calls of models by turns.", ["model"], registry=self.registry
+        )
+        self._tokens = Counter(
+            "agent_tokens",
+            "Tokens of model calls, by direction: input, cached (input that the provider had cached), output.",
+            ["model", "direction"],
+            registry=self.registry,
+        )
+        self._cost = Counter(
+            "agent_cost", "What tokens have cost, by the prices in agent.toml.", ["model"], registry=self.registry
+        )
+        self._tool_calls = Counter("agent_tool_calls", "Calls of tools by turns.", registry=self.registry)
         self._refusals = WatchedCounter(
             "agent_refused", "What was refused because there was too much to do.", "what", registry=self.registry
         )
@@ -59,11 +64,19 @@ class AgentMetrics:
     def watch_refusals(self, what: str, count: Callable[[], float]) -> None:
         self._refusals.watch(what, count)
 
-    def turn_ended(self, outcome: Outcome) -> str:
-        """Count the end of a turn. Returns the outcome's name."""
-        name = _OUTCOMES[type(outcome)]
-        self._turns.labels(name).inc()
-        return name
+    def turn_ended(self, outcome: Outcome) -> None:
+        self._turns.labels(state_of(outcome)).inc()
+
+    def turn_used(self, report: TurnReport) -> None:
+        """Count what a run of a turn has used, whatever became of it."""
+        for model, use in report.models().items():
+            self._model_calls.labels(model).inc(use.model_calls)
+            self._tokens.labels(model, "input").inc(use.input_tokens - use.cached_tokens)
+            self._tokens.labels(model, "cached").inc(use.cached_tokens)
+            self._tokens.labels(model, "output").inc(use.output_tokens)
+            if (cost := report.cost_of(model, use)) is not None:
+                self._cost.labels(model).inc(float(cost))
+        self._tool_calls.inc(report.tool_calls)
 
     def turn_ran(self, seconds: float) -> None:
         """A turn ran for so long in this process, whether it has ended or goes on elsewhere."""
@@ -107,6 +120,7 @@ class AgentMetrics:
             lambda: turns.longest_wait,
         )
         self.watch_refusals("turn", lambda: turns.refused)
+        self.watch_refusals("turn_of_one_caller", lambda: turns.refused_to_one)
 
     def watch_loop(self, watch: LoopWatch) -> None:
         self._watch(

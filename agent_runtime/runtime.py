@@ -31,6 +31,8 @@ from agent_runtime.retention.service import Retention
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import open_connections
+from agent_runtime.turn_records.budget import open_budget
+from agent_runtime.turn_records.service import TurnRecords
 from agent_runtime.turns.containment import install_containment
 from agent_runtime.turns.conversation_cache import ConversationCache
 from agent_runtime.turns.engine import Turns
@@ -60,6 +62,7 @@ class AgentRuntime:
     card_url: CardUrl
     threads: Threads
     turns: Turns
+    turn_records: TurnRecords
     live_settings: LiveSettings
     components: Components
     recent: ConversationCache
@@ -188,10 +191,14 @@ async def open_runtime(
             await stack.enter_async_context(running("retention", retention.sweep))
             await stack.enter_async_context(running("retention-look", retention.look))
             stack.push_async_exit(_draining(retention, grace))
+        records = TurnRecords(pool, agent_id)
+        await stack.enter_async_context(
+            running("turn-records", partial(records.prune, settings.turn_history_days))
+        )
+        budget = await stack.enter_async_context(open_budget(pool, agent_id, project.budget))
         runner = _GraphRunner(
             settings,
-            project.card.name,
-            project.directory,
+            project,
             graphs,
             pool,
             memory,
@@ -200,15 +207,20 @@ async def open_runtime(
             summaries,
             retention,
             metrics,
+            budget,
         )
         turns = Turns(
             pool,
             lease,
             a2a.recorder,
             runner.run,
+            report=runner.report,
             after=runner.after,
+            used=runner.used,
+            check_budget=budget.check,
             lost=a2a.turn_lost,
             most=settings.max_turns,
+            most_of_one=settings.most_of_one_caller,
             longest_seconds=settings.max_turn_seconds,
         )
         a2a.serve(turns, graphs.inputs, graphs.contexts.check)
@@ -241,6 +253,7 @@ async def open_runtime(
             card_url,
             threads,
             turns,
+            records,
             live_settings,
             components,
             recent,

@@ -88,10 +88,12 @@ class AgentSettings(BaseSettings):
     a2a_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     a2a_max_body_bytes: Annotated[int, Field(ge=1024)] = 10 * 1024 * 1024
     max_turns: Annotated[int, Field(ge=1, le=100_000)] = 100
+    max_turns_per_caller: Annotated[int, Field(ge=1, le=100_000)] | None = None
     max_turn_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3600
     max_requests: Annotated[int, Field(ge=1, le=100_000)] = 200
     checkpoint_durability: Literal["sync", "async", "exit"] = "async"
     checkpoint_retention: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    turn_history_days: Annotated[int, Field(ge=1, le=3650)] = 30
     conversation_cache_mb: Annotated[int, Field(ge=0, le=65_536)] = 32
     turn_lease_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30
@@ -120,7 +122,7 @@ class AgentSettings(BaseSettings):
         is_plain = name not in prefixed() and prefixed.find(name) is not None
         return name.upper() if is_plain else f"AGENT_{name.upper()}"
 
-    @field_validator("agent_id", "admin_port", mode="before")
+    @field_validator("agent_id", "admin_port", "max_turns_per_caller", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
@@ -220,6 +222,11 @@ class AgentSettings(BaseSettings):
     @property
     def memory(self) -> MemoryConfig:
         return MemoryConfig(self.memory_summarize, self.memory_window_size, self.memory_summarize_threshold)
+
+    @property
+    def most_of_one_caller(self) -> int:
+        """How many turns one caller may have in hand: half of all, unless MAX_TURNS_PER_CALLER says otherwise."""
+        return self.max_turns_per_caller or max(1, self.max_turns // 2)
 
     @property
     def prepare_threshold(self) -> int | Literal["auto"] | None:

@@ -17,12 +17,14 @@ from a2a.utils.errors import (
 )
 
 from agent_runtime.a2a_server.feed import FeedClosed
-from agent_runtime.a2a_server.limits import Overloaded, Paused, Stopping
+from agent_runtime.a2a_server.limits import Overloaded, Paused, Stopping, TooMuchOfOne, note_refusal
 from agent_runtime.errors import (
     AgentBusy,
     AgentError,
     AgentPaused,
     AgentStopping,
+    BudgetSpent,
+    CallerBusy,
     InvalidValue,
     ThreadNotFound,
     ThreadNotOurs,
@@ -87,6 +89,10 @@ def answer_for(error: Exception) -> A2AError:
         return Paused(str(error))
     if isinstance(error, AgentStopping):
         return Stopping(str(error))
+    if isinstance(error, BudgetSpent):
+        return note_refusal(TooMuchOfOne(str(error), error.retry_seconds))
+    if isinstance(error, CallerBusy):
+        return note_refusal(TooMuchOfOne(str(error)))
     if isinstance(error, Busy | AgentBusy):
         return Overloaded(str(error))
     if isinstance(error, AgentError):

@@ -3,6 +3,8 @@
 import functools
 import json
 from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from a2a.server.jsonrpc_models import JSONRPCError
@@ -37,8 +39,9 @@ class Overloaded(A2AError):
 
     message = "The agent is busy"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, {"retryAfterSeconds": str(RETRY_SECONDS)})
+    def __init__(self, message: str, retry_seconds: int = RETRY_SECONDS) -> None:
+        super().__init__(message, {"retryAfterSeconds": str(retry_seconds)})
+        self.retry_seconds = retry_seconds
 
 
 class Stopping(Overloaded):
@@ -53,11 +56,22 @@ class Paused(Overloaded):
     message = "The agent is paused"
 
 
+class TooMuchOfOne(Overloaded):
+    """The caller takes more than its share; others are served."""
+
+    message = "The caller has too much in hand"
+
+
 # The SDK looks up here what an error is in each of the bindings.
-for _kind, _reason in ((Overloaded, "OVERLOADED"), (Stopping, "STOPPING"), (Paused, "PAUSED")):
+for _kind, _reason, _status, _name in (
+    (Overloaded, "OVERLOADED", 503, "UNAVAILABLE"),
+    (Stopping, "STOPPING", 503, "UNAVAILABLE"),
+    (Paused, "PAUSED", 503, "UNAVAILABLE"),
+    (TooMuchOfOne, "RESOURCE_EXHAUSTED", 429, "RESOURCE_EXHAUSTED"),
+):
     JSON_RPC_ERROR_CODE_MAP[_kind] = -32000
     EXCEPTION_MAP[_kind] = JSONRPCError
-    A2A_ERROR_MAPPING[_kind] = ErrorMapping(503, "UNAVAILABLE", _reason)
+    A2A_ERROR_MAPPING[_kind] = ErrorMapping(_status, _name, _reason)
     A2A_ERROR_REASONS[_kind] = _reason
 
 
@@ -79,16 +93,41 @@ def answer_for_now(*, rpc: bool) -> Response:
     return Response(json.dumps(payload), 503, media_type="application/json")
 
 
+@dataclass
+class _Refusal:
+    error: Overloaded | None = None
+
+
+# Set for each request; what the handler notes in it is seen here, whichever task of the SDK's it runs in.
+_refusal: ContextVar[_Refusal | None] = ContextVar("_refusal", default=None)
+
+
+def note_refusal(error: Overloaded) -> Overloaded:
+    """Return the error; the answer to the request that is refused with it has its status and header, too."""
+    if (refusal := _refusal.get()) is not None:
+        refusal.error = error
+    return error
+
+
 class RetryAfter:
-    """Says in the header, too, when to come again."""
+    """Says in the header, too, when to come again, and in the status that a caller has more than its share: in
+    JSON-RPC any error is 200 otherwise."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = _Refusal()
+        _refusal.set(refusal)
+
         async def send_with_header(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 503:
-                MutableHeaders(scope=message)["Retry-After"] = str(RETRY_SECONDS)
+            if message["type"] == "http.response.start":
+                error = refusal.error
+                if isinstance(error, TooMuchOfOne) and message["status"] == 200:
+                    message["status"] = 429
+                if message["status"] in (429, 503):
+                    seconds = error.retry_seconds if error else RETRY_SECONDS
+                    MutableHeaders(scope=message)["Retry-After"] = str(seconds)
             await send(message)
 
         await self.app(scope, receive, send_with_header)

@@ -29,7 +29,7 @@ SELECT append_turn_events(
 -- name: end_turn
 SELECT end_agent_turn(
        %(turn_id)s, %(attempt)s, %(rows)s, %(bytes)s, %(task_id)s, %(owner_key)s, %(version)s, %(events)s, %(count)s,
-       %(task)s, %(state)s, %(status_at)s) AS pushes;
+       %(task)s, %(state)s, %(status_at)s, %(caller)s, %(report)s) AS pushes;
 
 -- name: start_task
 -- A queued turn must not start while another task of its thread has a pause open, answered or not.

@@ -121,9 +121,10 @@ class TaskRecorder:
         outcome: Outcome,
         outputs: Sequence[Output],
         unsaved: CheckpointRows | None,
+        report: str,
     ) -> Announce:
         if isinstance(outcome, Replied) and not self._live_tasks.is_told(turn.task_id):
-            return await self._replied(conn, turn, outcome, unsaved)
+            return await self._replied(conn, turn, outcome, unsaved, report)
         now = datetime.now(UTC)
 
         async def write(live_task: LiveTask) -> Change:
@@ -132,7 +133,7 @@ class TaskRecorder:
             for event in events:
                 fold(task, event)
             events.append(_set_status(task, _final(task, outcome, now)))
-            pushes = await store.end_turn(conn, turn, unsaved, live_task.version, events, task, now)
+            pushes = await store.end_turn(conn, turn, unsaved, live_task.version, events, task, now, report)
             items = [TaskEvent(version, event) for version, event in enumerate(events[:-1], live_task.version + 1)]
             items.append(TaskEvent(live_task.version + len(events), events[-1], task))
             return Change(task, items, pushes)
@@ -208,10 +209,10 @@ class TaskRecorder:
         return Accepted(turn, queued, thread.summary, announce)
 
     async def _replied(
-        self, conn: Connection, turn: Turn, outcome: Replied, unsaved: CheckpointRows | None
+        self, conn: Connection, turn: Turn, outcome: Replied, unsaved: CheckpointRows | None, report: str
     ) -> Announce:
         try:
-            await store.end_turn_without_task(conn, turn, unsaved)
+            await store.end_turn_without_task(conn, turn, unsaved, report)
         except store.TaskAtAnotherVersion:
             raise _gone(turn) from None
         message = convert.agent_message(outcome.parts, context_id=turn.thread_id)

@@ -218,10 +218,11 @@ async def end_turn(
     events: Sequence[Event],
     task: Task,
     status_at: datetime,
+    report: str,
 ) -> bool:
-    """Takes the turn out of the queue, stores the rest of its checkpoints, and makes `task` the snapshot, to which
-    `events` have led from `version`. They are not kept when the task says as much. Returns whether anybody wants
-    to be notified of it.
+    """Takes the turn out of the queue, stores the rest of its checkpoints and its record, and makes `task` the
+    snapshot, to which `events` have led from `version`. They are not kept when the task says as much. Returns
+    whether anybody wants to be notified of it.
 
     It is a transaction by itself. Raises `TurnSuperseded`, and `TaskAtAnotherVersion`.
     """
@@ -232,14 +233,15 @@ async def end_turn(
         "task": task.SerializeToString(),
         "state": state_name(task.status.state),
         "status_at": status_at,
+        "report": report,
     }
     return await _end_turn(conn, turn, unsaved, ending)
 
 
-async def end_turn_without_task(conn: Connection, turn: Turn, unsaved: CheckpointRows | None) -> None:
+async def end_turn_without_task(conn: Connection, turn: Turn, unsaved: CheckpointRows | None, report: str) -> None:
     """Like `end_turn`, but the task goes: it was answered with a message, and nobody knows of it."""
     nothing = {"version": 0, "events": None, "count": 0, "task": None, "state": "", "status_at": None}
-    await _end_turn(conn, turn, unsaved, nothing)
+    await _end_turn(conn, turn, unsaved, {**nothing, "report": report})
 
 
 async def _end_turn(conn: Connection, turn: Turn, unsaved: CheckpointRows | None, ending: dict[str, Any]) -> bool:
@@ -251,6 +253,7 @@ async def _end_turn(conn: Connection, turn: Turn, unsaved: CheckpointRows | None
         "bytes": values,
         "task_id": turn.task_id,
         "owner_key": turn.owner_key,
+        "caller": turn.caller,
         **ending,
     }
     async with turn_fence(), _version_fence():

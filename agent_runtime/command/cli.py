@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent_runtime.errors import AgentError
+from agent_runtime.errors import AgentError, InvalidValue
 from groundwork.command import CANNOT, busy, complain, run, run_with
+from groundwork.output import AsJson, show
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from agent_runtime.settings import AgentSettings
     from agent_runtime.threads.service import Threads
+    from agent_runtime.turn_records.service import TurnRecords
 
 app = typer.Typer(
     help="Run a LangGraph agent and look after its threads.", no_args_is_help=True, add_completion=False
@@ -22,6 +26,21 @@ threads_app = typer.Typer(help="Threads in the agent's database.", no_args_is_he
 app.add_typer(threads_app, name="threads")
 
 PROGRAM = "agent-runtime"
+
+_TURN_COLUMNS = (
+    "task_id",
+    "thread_id",
+    "caller",
+    "state",
+    "accepted_at",
+    "duration_ms",
+    "model",
+    "input_tokens",
+    "output_tokens",
+    "cost",
+    "why",
+)
+_USAGE_COLUMNS = ("turns", "failed", "input_tokens", "cached_tokens", "output_tokens", "tool_calls", "cost")
 
 
 @app.command()
@@ -104,6 +123,58 @@ def sweep(
             _say(f"{table}: {count} orphaned rows {'found' if dry_run else 'removed'}.")
 
     _run(work())
+
+
+@app.command()
+def turns(
+    state: Annotated[str | None, typer.Option(help="Only turns in this state, such as failed.")] = None,
+    caller: Annotated[str | None, typer.Option(help="Only turns of this caller.")] = None,
+    thread: Annotated[str | None, typer.Option(help="Only turns of this thread.")] = None,
+    since: Annotated[str | None, typer.Option(help="A date or a time, such as 2026-12-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="A date or a time, not included.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the latest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show the agent's turns, and why they failed."""
+
+    async def work() -> list[dict[str, Any]]:
+        from agent_runtime.turn_records.describe import describe_turn
+        from agent_runtime.turn_records.models import TURN_STATES, RecordFilter
+
+        if state is not None and state not in TURN_STATES:
+            raise InvalidValue("state", f"--state must be one of {', '.join(TURN_STATES)}")
+        wanted = RecordFilter(state, caller, thread, _time("since", since), _time("until", until))
+        async with _records() as records:
+            page, _ = await records.list_turns(wanted, limit)
+        return [describe_turn(record) for record in page]
+
+    found = _run(work())
+    rows = [{**turn, "why": _why(turn["failure"])} for turn in found]
+    show({"turns": found}, rows, _TURN_COLUMNS, as_json=as_json)
+
+
+@app.command()
+def usage(
+    by: Annotated[str, typer.Option(help="day, model, caller or thread.")] = "day",
+    since: Annotated[str | None, typer.Option(help="A date or a time, such as 2026-12-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="A date or a time, not included.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many: the last days, or who used most.")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Show what turns have used, and what that costs."""
+
+    async def work() -> dict[str, Any]:
+        from agent_runtime.turn_records.describe import describe_usage
+        from agent_runtime.turn_records.models import RecordFilter, read_group
+
+        wanted = RecordFilter(since=_time("since", since), until=_time("until", until))
+        async with _records() as records:
+            total, groups = await records.sum_usage(read_group(by), wanted, limit)
+        return {"by": by, "total": describe_usage(total), "usage": [describe_usage(group) for group in groups]}
+
+    found = _run(work())
+    rows = [{by: group["key"] or "-", **group} for group in found["usage"]] + [{by: "total", **found["total"]}]
+    show(found, rows, (by, *_USAGE_COLUMNS), as_json=as_json)
 
 
 @app.command()
@@ -194,6 +265,31 @@ async def _threads() -> AsyncIterator["Threads"]:
     async with _pool(settings, makes_it=False) as pool:
         await check_database_ready(pool, settings)
         yield Threads(pool, settings.agent_id, forget=lambda thread_ids: None)
+
+
+@asynccontextmanager
+async def _records() -> AsyncIterator["TurnRecords"]:
+    from agent_runtime.database import check_database_ready
+    from agent_runtime.turn_records.service import TurnRecords
+
+    settings = _settings().named_after(Path.cwd())
+    async with _pool(settings, makes_it=False) as pool:
+        await check_database_ready(pool, settings)
+        yield TurnRecords(pool, settings.agent_id or "")
+
+
+def _time(name: str, text: str | None) -> "datetime | None":
+    from agent_runtime.turn_records.describe import read_time
+
+    try:
+        return None if text is None else read_time(text)
+    except ValueError:
+        accepted = "a date or a time in ISO 8601, such as 2026-12-01 or 2026-12-01T08:00:00Z"
+        raise InvalidValue(name, f"--{name} must be {accepted}") from None
+
+
+def _why(failure: dict[str, Any] | None) -> str:
+    return ": ".join(filter(None, (failure["at"], failure["error"], failure["message"]))) if failure else ""
 
 
 def _run(work: Coroutine[Any, Any, Any], *, serves: bool = False) -> Any:

@@ -9,10 +9,12 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from agent_runtime.errors import BadProject
+from agent_runtime.project.costs import read_budget, read_prices
 from agent_runtime.project.outbound import OutboundReader, Peer, check_source_name
 from agent_runtime.project.slots import Kind, Prompt, Slot
 from agent_runtime.project.template import BadTemplate, parse_template
 from agent_runtime.project.toml_tables import Table, read_table
+from agent_runtime.turn_records.prices import BudgetLimits, Prices
 from groundwork.outgoing.mcp_server import McpServer
 
 PROJECT_FILE = "agent.toml"
@@ -58,6 +60,8 @@ class Project:
     recursion_limit: int | None = None
     slots: tuple[Slot, ...] = (Slot("model", "model"),)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    prices: Prices = field(default_factory=Prices)
+    budget: BudgetLimits = field(default_factory=BudgetLimits)
 
     @property
     def mcp(self) -> dict[str, McpServer]:
@@ -97,9 +101,12 @@ def load_project(
         *(_mcp_server(name, table, reader) for name, table in root.named_tables("mcp").items()),
         *(_peer(name, table, reader) for name, table in root.named_tables("a2a").items()),
     )
+    prices = read_prices(root.table("prices"))
+    budget = read_budget(root.table("budget"), prices)
     root.done()
     _refuse_taken_twice(slots)
-    return Project(directory, chosen, card, recursion_limit, slots, tuple(dict.fromkeys(reader.secrets)))
+    secrets = tuple(dict.fromkeys(reader.secrets))
+    return Project(directory, chosen, card, recursion_limit, slots, secrets, prices, budget)
 
 
 def _environment(directory: Path) -> dict[str, str]:

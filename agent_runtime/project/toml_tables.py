@@ -105,8 +105,11 @@ class Table:
 
     def named_tables(self, name: str) -> dict[str, "Table"]:
         """The tables `[name.x]` by their x."""
-        outer = self.table(name)
-        return {key: outer.table(key) for key in list(outer._content)}
+        return self.table(name).each_table()
+
+    def each_table(self) -> dict[str, "Table"]:
+        """The tables in this one, which holds nothing else, by their names."""
+        return {key: self.table(key) for key in list(self._content)}
 
     def rest(self) -> dict[str, Any]:
         """Everything that was not read yet, as it is."""

@@ -86,6 +86,10 @@ SELECT t.thread_id FROM agent_threads t
 -- Waits for the transaction that a turn is writing in; every later one of that turn fails.
 DELETE FROM agent_turns WHERE thread_id = ANY(%(thread_ids)s);
 
+-- name: erase_agent_turn_records
+-- After the turns, whose ends add to them.
+DELETE FROM agent_turn_records WHERE thread_id = ANY(%(thread_ids)s);
+
 -- name: lock_a2a_tasks
 -- Before what hangs off them, so that nothing can be added to a task between its deletion and that of the rest.
 SELECT task_id FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s) ORDER BY task_id FOR UPDATE;
@@ -167,6 +171,9 @@ UPDATE persistent_memory SET owner_key = %(owner_key)s WHERE thread_id = ANY(%(t
 
 -- name: rekey_a2a_tasks
 UPDATE a2a_tasks SET owner_key = %(owner_key)s WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: rekey_agent_turn_records
+UPDATE agent_turn_records SET owner_key = %(owner_key)s WHERE thread_id = ANY(%(thread_ids)s);
 
 -- name: list_orphans
 -- Threads of which only the parts of checkpoints are left: no checkpoint refers to them and nobody owns them.

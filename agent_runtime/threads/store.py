@@ -187,6 +187,7 @@ async def rekey_threads(conn: Connection, owner_key: int, thread_ids: Sequence[s
     parameters = {"owner_key": owner_key, "thread_ids": list(thread_ids)}
     await conn.execute(sql.rekey_agent_threads, parameters)
     await conn.execute(sql.rekey_a2a_tasks, parameters)
+    await conn.execute(sql.rekey_agent_turn_records, parameters)
     await conn.execute(sql.rekey_persistent_memory, parameters)
 
 

@@ -3,20 +3,30 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from agent_runtime.errors import AgentBusy, AgentPaused, AgentStopping, ThreadWaitsForInput, TurnSuperseded
+from agent_runtime.errors import (
+    AgentBusy,
+    AgentPaused,
+    AgentStopping,
+    CallerBusy,
+    ThreadWaitsForInput,
+    TurnSuperseded,
+)
 from agent_runtime.graph.outputs import Failed, Outcome, Output, Rejected
 from agent_runtime.memory.store import find_summary
 from agent_runtime.turns import store
 from agent_runtime.turns.containment import contained
 from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
+from agent_runtime.turns.reports import TurnReport, failure_of
 from agent_runtime.turns.suspects import SUSPECT_RUNS, Suspects
 from agent_runtime.turns.types import Accepted, HeldTurn, Turn, TurnRecorder, TurnRequest
 from groundwork.http.load import ConnectionQueue
@@ -50,7 +60,7 @@ _SHORTEST_DRAIN_SECONDS = 1.0
 _COULD_NOT_FINISH = Failed("the agent could not finish this turn")
 _COULD_NOT_START = Failed(f"the agent could not start this turn in {MAX_TAKEOVERS} attempts")
 
-RunGraph = Callable[[Turn, TurnRequest, str | None, Put], Awaitable[RunResult]]
+RunGraph = Callable[[TurnReport, TurnRequest, str | None, Put], Awaitable[RunResult]]
 """Runs the user's graph for a turn, given the thread's long-term summary and where outputs go."""
 
 
@@ -69,27 +79,40 @@ class Turns:
         recorder: TurnRecorder,
         run_graph: RunGraph,
         *,
-        after: Callable[[Turn, RunResult], None] = lambda turn, result: None,
+        report: Callable[[Turn], TurnReport] = TurnReport,
+        after: Callable[[TurnReport, RunResult], None] = lambda report, result: None,
+        used: Callable[[TurnReport], None] = lambda report: None,
+        check_budget: Callable[[str], None] = lambda caller: None,
         lost: Callable[[str], None] = lambda task_id: None,
         most: int = 200,
+        most_of_one: int = 200,
         longest_seconds: float = 3600,
     ) -> None:
-        """`after` is told of each turn that has ended, `lost` the task id of each that this process let go.
+        """`report` begins the report of a run; `used` is told of each that is over, `after` of each turn that has
+        ended, and `lost` the task id of each that this process let go. `check_budget` refuses callers who have
+        used up theirs.
 
-        Of the turns that are submitted here `most` are taken at a time; what dead processes leave, in any case.
+        Of the turns that are submitted here `most` are taken at a time, and `most_of_one` of each caller who has a
+        name; what dead processes leave, in any case.
         One that runs for longer than `longest_seconds` is stopped, and fails."""
         self._pool = pool
         self._lease = lease
         self._recorder = recorder
         self._run_graph = run_graph
+        self._report = report
         self._after = after
+        self._used = used
+        self._check_budget = check_budget
         self._lost = lost
         self._most = most
+        self._most_of_one = most_of_one
+        self._accepting: Counter[str] = Counter()
         self._longest_seconds = longest_seconds
         self._line = ConnectionQueue(pool)
         self._starting = EachRow("starting queued turn", logger)
         self._resuming = EachRow("finding the summary of a resumed turn", logger)
         self.refused = 0
+        self.refused_to_one = 0
         self._queued: dict[int, HeldTurn] = {}
         self._running: dict[int, tuple[HeldTurn, asyncio.Task[None]]] = {}
         self._unfinished: set[asyncio.Task[Any]] = set()
@@ -130,8 +153,9 @@ class Turns:
         """Accepts a turn: once this returns, it will be run to an end, whatever becomes of the caller.
 
         Raises `ThreadNotOurs`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`, `AgentStopping`, `AgentPaused`,
-        `AgentBusy`, `DatabaseUnavailable`, and what the recorder raises; then nothing was accepted, unless the
-        database went away in the middle: nobody knows then, and if it was, the turn is run.
+        `AgentBusy`, `CallerBusy`, `BudgetSpent`, `DatabaseUnavailable`, and what the recorder raises; then nothing
+        was accepted, unless the database went away in the middle: nobody knows then, and if it was, the turn is
+        run.
         """
         if self._stopping:
             raise AgentStopping
@@ -140,7 +164,19 @@ class Turns:
         if self.is_full:
             self.refused += 1
             raise AgentBusy
+        self._check_share(request.caller)
+        self._check_budget(request.caller)
         return await self._finish_even_if_cancelled(self._accept(request))
+
+    def _check_share(self, caller: str) -> None:
+        """Raises `CallerBusy`. Callers without a name may be many, and have no share."""
+        if caller and self._in_hand_of(caller) >= self._most_of_one:
+            self.refused_to_one += 1
+            raise CallerBusy(self._most_of_one)
+
+    def _in_hand_of(self, caller: str) -> int:
+        held = (self._held(turn_id).turn.caller for turn_id in self._held_ids())
+        return self._accepting[caller] + sum(one == caller for one in held)
 
     async def cancel(self, task_id: str) -> bool:
         """Ends the task's turn, on whichever process it runs. Returns whether there was one.
@@ -200,11 +236,12 @@ class Turns:
         def accept(conn: Connection) -> Awaitable[Accepted]:
             return self._recorder.accept(conn, self._lease.agent_id, self._lease.process_id, request)
 
-        if request.answers:  # accepted twice, the second time would be told that nobody has asked
-            async with connection(self._pool) as conn:
-                accepted = await accept(conn)
-        else:
-            accepted = await run_repeatable(self._pool, accept)
+        with self._being_accepted(request.caller):
+            if request.answers:  # accepted twice, the second time would be told that nobody has asked
+                async with connection(self._pool) as conn:
+                    accepted = await accept(conn)
+            else:
+                accepted = await run_repeatable(self._pool, accept)
         accepted.announce()
         held = HeldTurn(accepted.turn, request)
         if accepted.queued:
@@ -212,6 +249,16 @@ class Turns:
         else:
             self._begin(held, accepted.summary)
         return accepted.turn
+
+    @contextmanager
+    def _being_accepted(self, caller: str) -> Iterator[None]:
+        self._accepting[caller] += 1
+        try:
+            yield
+        finally:
+            self._accepting[caller] -= 1
+            if not self._accepting[caller]:
+                del self._accepting[caller]
 
     async def _cancel(self, task_id: str) -> bool:
         async with transaction(self._pool) as conn:
@@ -255,12 +302,17 @@ class Turns:
 
     async def _run(self, held: HeldTurn, summary: str | None) -> None:
         turn = held.turn
+        report = self._report(turn)
         try:
-            result = await self._outcome(held, summary)
-            await self._end_somehow(turn, result)
+            result = await self._outcome(held, report, summary)
+            await self._end_somehow(report, result)
         except TurnSuperseded:
             logger.info("turn superseded turn_id=%s thread_id=%s", turn.turn_id, turn.thread_id)
             self._lost(turn.task_id)
+            await self._add_usage(report)
+        except asyncio.CancelledError:
+            await self._add_usage(report)
+            raise
         except DatabaseUnavailable as error:
             logger.warning(
                 "turn suspended, database unavailable turn_id=%s thread_id=%s: %s",
@@ -269,9 +321,26 @@ class Turns:
                 error,
             )
         else:
-            self._after(turn, result)
+            self._after(report, result)
+        finally:
+            self._used(report)
 
-    async def _outcome(self, held: HeldTurn, summary: str | None) -> RunResult:
+    async def _add_usage(self, report: TurnReport) -> None:
+        """Note what was used for a turn that somebody else has ended, or will."""
+        usage = report.usage()
+        if usage is None:
+            return
+
+        async def add() -> None:
+            async with connection(self._pool) as conn:
+                await store.add_usage(conn, report.turn, usage)
+
+        try:
+            await self._finish_even_if_cancelled(add())
+        except DatabaseUnavailable as error:
+            logger.warning("usage lost, database unavailable turn_id=%s: %s", report.turn.turn_id, error)
+
+    async def _outcome(self, held: HeldTurn, report: TurnReport, summary: str | None) -> RunResult:
         turn = held.turn
         if turn.runs >= MAX_RUNS:
             return RunResult(Failed(f"the agent died {MAX_RUNS} times while it worked on this"), [], [])
@@ -287,7 +356,7 @@ class Turns:
         try:
             with contained():
                 async with limit:
-                    return await self._run_graph(turn, held.request, summary, put)
+                    return await self._run_graph(report, held.request, summary, put)
         except (TurnSuperseded, DatabaseUnavailable):
             raise
         except BaseException as error:  # the user's graph may raise anything; its turn must still end
@@ -298,34 +367,40 @@ class Turns:
                 logger.warning(
                     "turn timed out turn_id=%s thread_id=%s after=%s", turn.turn_id, turn.thread_id, seconds
                 )
-                return RunResult(Failed(f"the agent did not finish this turn within {seconds}"), [], [])
+                reason = f"the agent did not finish this turn within {seconds}"
+                report.failure = report.failure and replace(report.failure, error="TimeoutError", message=reason)
+                return RunResult(Failed(reason), [], [])
             logger.exception(
                 "turn failed, uncaught exception turn_id=%s thread_id=%s", turn.turn_id, turn.thread_id
             )
             return RunResult(_failure(error), [], [])
 
-    async def _end_somehow(self, turn: Turn, result: RunResult) -> None:
+    async def _end_somehow(self, report: TurnReport, result: RunResult) -> None:
         """The end of a turn whose last checkpoints may be such that the database does not take them."""
+        turn = report.turn
         try:
-            await self._end(turn, result.outcome, result.outputs, result.unsaved)
-        except psycopg.Error:
+            await self._end(report, result.outcome, result.outputs, result.unsaved)
+        except psycopg.Error as error:
             if not result.unsaved:
                 raise
             logger.exception(
                 "turn failed, its end cannot be stored turn_id=%s thread_id=%s", turn.turn_id, turn.thread_id
             )
-            await self._end(turn, _COULD_NOT_FINISH, [])
+            report.failure = failure_of(error)
+            await self._end(report, _COULD_NOT_FINISH, [])
 
     async def _end(
         self,
-        turn: Turn,
+        report: TurnReport,
         outcome: Outcome,
         outputs: Sequence[Output],
         unsaved: CheckpointRows | None = None,
     ) -> None:
+        turn, ending = report.turn, report.ending(outcome)
+
         async def end() -> None:
             announce = await run_repeatable(
-                self._pool, lambda conn: self._recorder.ended(conn, turn, outcome, outputs, unsaved)
+                self._pool, lambda conn: self._recorder.ended(conn, turn, outcome, outputs, unsaved, ending)
             )
             announce()
 
@@ -362,7 +437,7 @@ class Turns:
         turn = held.turn
         try:
             if turn.attempt - turn.runs > MAX_TAKEOVERS:
-                await self._end(turn, _COULD_NOT_START, [])
+                await self._end(self._report(turn), _COULD_NOT_START, [])
                 self._wake.set()
                 return
             async with transaction(self._pool) as conn:
@@ -374,7 +449,7 @@ class Turns:
         except ThreadWaitsForInput as waiting:
             # The turn before this one left a question open; going on would discard it.
             with suppress(TurnSuperseded):
-                await self._end(turn, Rejected(str(waiting)), [])
+                await self._end(self._report(turn), Rejected(str(waiting)), [])
             self._wake.set()
         else:
             announce()

@@ -71,12 +71,13 @@ _INTERRUPT = "__interrupt__"
 @dataclass(frozen=True)
 class RunResult:
     """How the run ended, with the outputs not put out yet and the conversation as it stands. `unsaved` is what the
-    run has written to its checkpoints and what is to be stored with the turn's end."""
+    run has written to its checkpoints and what is to be stored with the turn's end; `error` is why it failed."""
 
     outcome: Outcome
     outputs: Sequence[Output]
     messages: Sequence[BaseMessage]
     unsaved: CheckpointRows | None = None
+    error: Exception | None = None
 
 
 class GraphRun:
@@ -151,17 +152,17 @@ class GraphRun:
             return self._asked_again(str(refusal))
         except TurnRejected as rejection:
             return self._broken_off(Rejected(str(rejection)))
-        except GraphRecursionError:
+        except GraphRecursionError as error:
             logger.warning("turn failed, recursion limit reached turn_id=%s", self._turn.turn_id)
             reason = "the agent gave up after too many steps without an answer"
-            return self._broken_off(Failed(reason))
+            return replace(self._broken_off(Failed(reason)), error=error)
         except NotStorable as error:
             logger.warning("turn failed, state cannot be stored turn_id=%s: %s", self._turn.turn_id, error)
-            return self._broken_off(Failed(str(error)))
+            return replace(self._broken_off(Failed(str(error))), error=error)
         except Exception as error:
             if isinstance(error, KeyError) and (missing := self._inputs.explain(error, self._state)):
                 logger.warning("turn failed, a field is missing turn_id=%s: %s", self._turn.turn_id, missing)
-                return self._broken_off(Failed(missing))
+                return replace(self._broken_off(Failed(missing)), error=error)
             if self._answering is None or not is_invalid_resume(error):
                 raise
             # Other questions that were answered with it may have been taken.

@@ -20,7 +20,7 @@ UPDATE agent_turns SET status = 'running'
 SELECT hold_agent_turn(%(turn_id)s, %(attempt)s);
 
 -- name: store_checkpoints
-SELECT store_turn_checkpoints(%(turn_id)s, %(attempt)s, %(takes_answer)s, %(rows)s, %(bytes)s);
+SELECT store_turn_checkpoints(%(turn_id)s, %(attempt)s, %(takes_answer)s, %(rows)s, %(bytes)s, %(usage)s);
 
 -- name: delete_namespace
 WITH blobs AS (
@@ -37,10 +37,25 @@ DELETE FROM checkpoints
    AND right('|' || checkpoint_ns, length(%(namespace)s)) = %(namespace)s;
 
 -- name: delete_turn_of_task
-DELETE FROM agent_turns AS t USING agent_threads AS h
- WHERE t.task_id = %(task_id)s AND h.thread_id = t.thread_id
-   AND h.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
-RETURNING t.turn_id, t.thread_id, t.task_id, t.attempt, h.owner_key, h.caller;
+WITH gone AS (
+    DELETE FROM agent_turns AS t USING agent_threads AS h
+     WHERE t.task_id = %(task_id)s AND h.thread_id = t.thread_id
+       AND h.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+    RETURNING t, h.owner_key, h.caller
+)
+SELECT (t).turn_id, (t).thread_id, (t).task_id, (t).attempt, owner_key, caller,
+       record_agent_turn(t, owner_key, caller, '{"state": "cancelled"}') AS recorded
+  FROM gone;
+
+-- name: add_usage
+UPDATE agent_turns SET usage = usage || %(usage)s::jsonb WHERE turn_id = %(turn_id)s;
+
+-- name: add_usage_to_record
+UPDATE agent_turn_records AS r
+   SET usage = r.usage || %(usage)s::jsonb,
+       (model, model_calls, tool_calls, input_tokens, cached_tokens, output_tokens, cost)
+           = (SELECT t.* FROM turn_usage_totals(r.usage || %(usage)s::jsonb) AS t)
+ WHERE r.turn_id = %(turn_id)s;
 
 -- name: list_held_turns
 -- is_new: its acceptance may still be on its way to the process that asked for it.

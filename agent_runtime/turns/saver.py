@@ -23,6 +23,7 @@ from psycopg.rows import DictRow, dict_row
 
 from agent_runtime.turns import store
 from agent_runtime.turns.conversation_cache import Channels, ConversationCache
+from agent_runtime.turns.reports import TurnReport
 from agent_runtime.turns.types import Turn, TurnRows
 from agent_runtime.turns.write_behind import WriteBehind
 from groundwork.postgres.checkpoint_rows import CheckpointRows, ValueEncoder, config_of, values_apart
@@ -69,10 +70,11 @@ class TurnSaver(AsyncPostgresSaver):
         answers: bool = False,
         durability: Durability = "async",
         recent: ConversationCache | None = None,
+        report: TurnReport | None = None,
     ) -> None:
         """`serializer` knows the classes that the graph's state may hold; by default there are none. `answers`
         says that the run answers an interrupt; the turn's row is told when the graph took it. `recent` is what
-        this process remembers of its conversations."""
+        this process remembers of its conversations. What `report` counts is stored with the checkpoints."""
         super().__init__(pool, serde=serializer or StateSerializer())
         self._pool = pool
         self._turn = turn
@@ -81,6 +83,7 @@ class TurnSaver(AsyncPostgresSaver):
         self._behind = WriteBehind(self._store, by_itself=durability == "async")
         self._encoder = ValueEncoder(self.serde)
         self._recent = recent
+        self._report = report
         self._latest_id = ""
         self._seen: CheckpointTuple | None = None
         self._has_seen = False
@@ -220,7 +223,8 @@ class TurnSaver(AsyncPostgresSaver):
             await self._behind.flush()
 
     async def _store(self, rows: TurnRows) -> None:
-        await run_repeatable(self._pool, lambda conn: store.store_checkpoints(conn, self._turn, rows))
+        usage = self._report.news() if self._report else None
+        await run_repeatable(self._pool, lambda conn: store.store_checkpoints(conn, self._turn, rows, usage))
 
     async def _load_checkpoint_tuple(self, value: DictRow) -> CheckpointTuple:
         channels: list[tuple[bytes, bytes, bytes | None]] = value["channel_values"] or []

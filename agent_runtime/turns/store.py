@@ -83,8 +83,9 @@ async def hold_turn(conn: Connection, turn: Turn) -> None:
         await conn.execute(sql.hold_turn, {"turn_id": turn.turn_id, "attempt": turn.attempt})
 
 
-async def store_checkpoints(conn: Connection, turn: Turn, rows: TurnRows) -> None:
-    """Adds the rows, while the turn is ours, and notes whether the graph has taken the turn's answer.
+async def store_checkpoints(conn: Connection, turn: Turn, rows: TurnRows, usage: str | None = None) -> None:
+    """Adds the rows, while the turn is ours, and notes whether the graph has taken the turn's answer, and what the
+    attempt has used so far, as JSON.
 
     It is a transaction by itself. Raises `TurnSuperseded` when the turn is not ours any more.
     """
@@ -95,6 +96,7 @@ async def store_checkpoints(conn: Connection, turn: Turn, rows: TurnRows) -> Non
         "takes_answer": rows.takes_answer,
         "rows": text,
         "bytes": values,
+        "usage": usage,
     }
     async with turn_fence():
         await conn.execute(sql.store_checkpoints, parameters)
@@ -110,10 +112,21 @@ async def delete_namespace(conn: Connection, turn: Turn, namespace: str) -> None
 
 
 async def delete_turn_of_task(conn: Connection, task_id: str, agent_id: str) -> Turn | None:
-    """Takes the task's turn out of the queue, waiting for a write that is under way for it."""
+    """Takes the task's turn out of the queue, waiting for a write that is under way for it, and keeps the record
+    of a cancelled one."""
     cursor = await conn.execute(sql.delete_turn_of_task, {"task_id": task_id, "agent_id": agent_id})
     row = await cursor.fetchone()
-    return None if row is None else Turn(**row)
+    if row is None:
+        return None
+    del row["recorded"]
+    return Turn(**row)
+
+
+async def add_usage(conn: Connection, turn: Turn, usage: str) -> None:
+    """Notes what the attempt has used, when it is no longer the one that ends the turn."""
+    parameters = {"turn_id": turn.turn_id, "usage": usage}
+    if (await conn.execute(sql.add_usage, parameters)).rowcount == 0:
+        await conn.execute(sql.add_usage_to_record, parameters)
 
 
 async def list_held_turns(conn: Connection, process_id: UUID) -> dict[int, bool]:

@@ -164,9 +164,10 @@ class TurnRecorder(Protocol):
         outcome: Outcome,
         outputs: Sequence[Output],
         unsaved: CheckpointRows | None,
+        report: str,
     ) -> Announce:
-        """The turn is over: it has produced the last outputs, its last checkpoints are stored, and it leaves the
-        queue. Raises `TurnSuperseded`."""
+        """The turn is over: it has produced the last outputs, its last checkpoints are stored, it leaves the
+        queue, and its record is kept, of which `report` says the rest, as JSON. Raises `TurnSuperseded`."""
         ...
 
     async def cancelled(self, conn: Connection, turn: Turn) -> Announce:

@@ -24,7 +24,7 @@ def build_chat_model(provider: str, name: str, base_url: str = "", **parameters:
     A server of one's own at `base_url` needs no API key. The first call takes a second or two, for imports. Raises
     `ModelUnusable` when there is no such provider, its package is not installed, or its key is not set.
     """
-    given = _connection(provider, base_url) | parameters
+    given = _counted(provider) | _connection(provider, base_url) | parameters
     # Here, because it takes a second that a process with the offline model need not spend at start.
     from langchain.chat_models import init_chat_model
 
@@ -35,6 +35,11 @@ def build_chat_model(provider: str, name: str, base_url: str = "", **parameters:
     except ValueError as error:
         raise ModelUnusable(_reason(error)) from error
     return model
+
+
+def _counted(provider: str) -> dict[str, Any]:
+    """Streams that say at their end what they have used; by default OpenAI's own server is asked for it alone."""
+    return {"stream_usage": True} if provider == "openai" else {}
 
 
 def _connection(provider: str, base_url: str) -> dict[str, Any]:

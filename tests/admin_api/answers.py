@@ -16,6 +16,7 @@ from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.live_settings.settings import OwnSettings
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.threads.service import Threads
+from agent_runtime.turn_records.service import TurnRecords
 from tests.servers import run_server
 
 
@@ -26,6 +27,7 @@ class AnyAgent:
     agent_id: str | None
     memory: LiveMemoryConfig
     threads: Threads
+    turn_records: TurnRecords
     card_url: CardUrl
     memory_enabled: bool = True
     memory_backend: str = "postgres"
@@ -46,7 +48,7 @@ class AnyAgent:
 
 def like(agent: AdministeredAgent, **changes: Any) -> AnyAgent:
     """The same agent, except for `changes`."""
-    same = {"memory": agent.memory, "threads": agent.threads, "card_url": agent.card_url}
+    same = {name: getattr(agent, name) for name in ("memory", "threads", "turn_records", "card_url")}
     return AnyAgent(**{"agent_id": agent.agent_id, **same, **changes})
 
 

@@ -34,7 +34,8 @@ from agent_runtime.settings import AgentSettings
 from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import open_lease
-from agent_runtime.turns.types import Turn, TurnRequest
+from agent_runtime.turns.reports import TurnReport
+from agent_runtime.turns.types import TurnRequest
 from groundwork.postgres.pool import Pool
 from groundwork.process.background import running
 from groundwork.process.loop_watch import LoopWatch
@@ -69,7 +70,7 @@ class Script:
             await asyncio.sleep(0.02)
         raise AssertionError(f"no turn for {text!r}")
 
-    async def run(self, turn: Turn, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
+    async def run(self, report: TurnReport, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
         self.requests.append(request)
         if request.answers:
             return finished(Completed(), answer(f"heard {request.message.text}"))

@@ -17,6 +17,7 @@ from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.tasks import A2ATurnRequest, StoredTask, TaskEvent
 from agent_runtime.errors import ThreadWaitsForInput, TurnSuperseded
 from agent_runtime.graph.outputs import Completed, NeedsInput, Outcome, Output, Rejected, Replied, Text, ToolCalled
+from agent_runtime.turns.reports import TurnReport
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres.pool import Pool
 from tests.agent_runtime.a2a_server.serving import chunk
@@ -70,7 +71,8 @@ class Desk:
 
     async def end(self, outcome: Outcome, outputs: Sequence[Output] = (), turn: Turn | None = None) -> None:
         async with self.pool.connection() as conn:
-            (await self.recorder.ended(conn, turn or self.turn, outcome, outputs, None))()
+            report = TurnReport(turn or self.turn).ending(outcome)
+            (await self.recorder.ended(conn, turn or self.turn, outcome, outputs, None, report))()
 
     async def start(self, turn: Turn) -> None:
         async with self.pool.connection() as conn, conn.transaction():

@@ -44,7 +44,13 @@ async def fill(conn, thread_id: str) -> int:
         " SELECT thread_id, owner_key, 's', 1, 'm' FROM agent_threads WHERE thread_id = %s",
         (thread_id,),
     )
-    return await add_turn(conn, thread_id)
+    turn_id = await add_turn(conn, thread_id)
+    await conn.execute(
+        "SELECT record_agent_turn(t, h.owner_key, '', '{\"state\": \"completed\"}')"
+        " FROM agent_turns AS t JOIN agent_threads AS h USING (thread_id) WHERE t.turn_id = %s",
+        (turn_id,),
+    )
+    return turn_id
 
 
 async def add_turn(conn, thread_id: str) -> int:

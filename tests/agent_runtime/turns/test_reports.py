@@ -35,7 +35,7 @@ async def test_every_turn_ends_with_a_line_that_says_what_it_was(
             for text in ("go", "fail"):
                 await agent.send(text, token="token-of-ada", contextId="c1")
     done, failed = (record.getMessage() for record in caplog.records if record.name.endswith(".reports"))
-    assert "thread_id=c1 caller=ada model=fake-1 input_tokens=7 output_tokens=3 duration_ms=" in done
+    assert "thread_id=c1 caller=ada model=fake-1 input_tokens=7 output_tokens=3 tool_calls=0 duration_ms=" in done
     assert done.endswith("outcome=completed")
     assert "outcome=failed error=LookupError" in failed
     assert ".py:12 ask" in failed

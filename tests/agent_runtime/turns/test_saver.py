@@ -23,6 +23,7 @@ from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.errors import TurnSuperseded
 from agent_runtime.graph.outputs import Completed
 from agent_runtime.turns import write_behind
+from agent_runtime.turns.reports import TurnReport
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres.pool import Pool, open_pool
@@ -73,7 +74,8 @@ class Engine:
     async def end(self, turn: Turn, saver: TurnSaver) -> None:
         unsaved = await saver.take()
         async with self._pool.connection() as conn:
-            (await self._recorder.ended(conn, turn, Completed(), [], unsaved))()
+            report = TurnReport(turn).ending(Completed())
+            (await self._recorder.ended(conn, turn, Completed(), [], unsaved, report))()
 
     async def run(
         self, text: str, node: Any = answer, state: type = MessagesState, *, durability: Durability = "async"

@@ -1,0 +1,1 @@
+"""What is kept of turns that have ended: whose they were, what they used, and why they failed."""
