@@ -130,3 +130,13 @@ BODIES_BYTES = _bound(
     beyond="503 with `Retry-After`",
     test=f"{_WIRE_TESTS}::test_all_bodies_together_are_bounded",
 )
+
+PAGE_BYTES = _bound(
+    4 * 1024**2,
+    "PAGE_BYTES",
+    "a page of tasks, or of events of an execution, as it is read",
+    who="callers, clients of the registry",
+    unit="bytes",
+    beyond="the page ends there, but has one item; the next page goes on",
+    test="tests/agent_runtime/a2a_server/test_tasks.py::test_a_page_ends_where_its_tasks_are_too_many_bytes",
+)

@@ -16,7 +16,7 @@ from registry.agents.probes import probing_agents
 from registry.agents.service import Agents
 from registry.artifacts.service import Artifacts
 from registry.audit.refusals import FLUSH_SECONDS
-from registry.audit.service import Audit
+from registry.audit.service import HEADS_SECONDS, Audit
 from registry.components.service import Components
 from registry.cron.service import CronJobs
 from registry.data import describe_database
@@ -107,6 +107,8 @@ async def open_registry(
         executions, audit = Executions(pool, jobs), Audit(pool)
         flushing = partial(repeat, audit.refusals.flush, FLUSH_SECONDS, "counting refused writes")
         await stack.enter_async_context(running("audit-refusals", flushing))
+        logging_heads = partial(repeat, audit.log_heads, HEADS_SECONDS, "logging audit heads")
+        await stack.enter_async_context(running("audit-heads", logging_heads))
         yield Registry(
             settings=settings,
             public_url=public_url or settings.public_url,

@@ -235,12 +235,11 @@ class A2AHandler(RequestHandler):
         validate_page_size(size)
         wanted, after = self._filter(params, context), _position(params.page_token)
         async with transaction(self._pool) as conn:
-            listed = await store.list_tasks(conn, wanted, size + 1, after)
+            page, more = await store.list_tasks(conn, wanted, size, after)
             total = await store.count_tasks(conn, wanted)
-        page = listed[:size]
         return ListTasksResponse(
             tasks=[self._listed(item.task, params) for item in page],
-            next_page_token=_token(page[-1].position) if len(listed) > size else "",
+            next_page_token=_token(page[-1].position) if more else "",
             page_size=size,
             total_size=total,
         )

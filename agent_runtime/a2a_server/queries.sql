@@ -71,9 +71,14 @@ SELECT EXISTS (SELECT 1 FROM a2a_push_configs AS p WHERE p.task_id = task.task_i
 
 -- name: list_tasks
 -- For each owner that the agent has been: so the index by caller gives a page in its order, and reads nothing else.
+-- The page ends where its tasks would be more bytes than it may have, but has one at least. The length of a value is
+-- known without reading it.
+WITH page AS (
 SELECT t.task_id, t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.status_at,
-       ARRAY(SELECT e.events FROM a2a_task_events AS e
-              WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
+       count(*) OVER () AS found, row_number() OVER in_order AS place,
+       sum(octet_length(t.task)
+           + (SELECT coalesce(sum(octet_length(e.events)), 0) FROM a2a_task_events AS e
+               WHERE e.task_id = t.task_id AND e.version > t.version)) OVER in_order AS bytes
   FROM agent_owners AS o
  CROSS JOIN LATERAL (
        SELECT * FROM a2a_tasks AS a
@@ -83,10 +88,18 @@ SELECT t.task_id, t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller
           AND (%(since)s::timestamptz IS NULL OR a.status_at >= %(since)s)
           AND (%(after_at)s::timestamptz IS NULL OR (a.status_at, a.task_id) < (%(after_at)s, %(after_id)s))
         ORDER BY a.status_at DESC, a.task_id DESC
-        LIMIT %(limit)s) AS t
+        LIMIT %(limit)s + 1) AS t
  WHERE o.agent_id = %(agent_id)s
+WINDOW in_order AS (ORDER BY t.status_at DESC, t.task_id DESC)
  ORDER BY t.status_at DESC, t.task_id DESC
- LIMIT %(limit)s;
+ LIMIT %(limit)s + 1
+)
+SELECT t.task_id, t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.status_at, t.found,
+       ARRAY(SELECT e.events FROM a2a_task_events AS e
+              WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
+  FROM page AS t
+ WHERE t.place <= %(limit)s AND (t.place = 1 OR t.bytes <= %(bytes)s)
+ ORDER BY t.status_at DESC, t.task_id DESC;
 
 -- name: count_tasks
 SELECT count(*) AS total FROM a2a_tasks AS t

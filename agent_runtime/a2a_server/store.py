@@ -35,7 +35,7 @@ from agent_runtime.errors import (
 )
 from agent_runtime.turns.store import turn_fence
 from agent_runtime.turns.types import LatestCheckpoint, Turn, TurnRequest
-from groundwork.bounds import PUSH_CONFIGS_PER_TASK
+from groundwork.bounds import PAGE_BYTES, PUSH_CONFIGS_PER_TASK
 from groundwork.postgres.checkpoint_rows import CheckpointRows
 from groundwork.postgres.pool import Connection, DatabaseUnavailable
 from groundwork.postgres.sql import Queries
@@ -315,16 +315,21 @@ async def store_task(
     return _written(await (await conn.execute(sql.store_task, parameters)).fetchone())
 
 
-async def list_tasks(conn: Connection, wanted: TaskFilter, limit: int, after: Position | None) -> list[ListedTask]:
+async def list_tasks(
+    conn: Connection, wanted: TaskFilter, limit: int, after: Position | None
+) -> tuple[list[ListedTask], bool]:
+    """Return a page of at most `limit` tasks and `PAGE_BYTES`, or one task, and whether there are more."""
     parameters = {
         **wanted.parameters(),
         "limit": limit,
+        "bytes": PAGE_BYTES,
         "after_at": after.status_at if after else None,
         "after_id": after.task_id if after else None,
     }
     # Planned for these filters each time: one plan for all of them would read every task of the caller.
     rows = await (await conn.execute(sql.list_tasks, parameters, prepare=False)).fetchall()
-    return [ListedTask(_folded(row)[0], Position(row["status_at"], row["task_id"])) for row in rows]
+    listed = [ListedTask(_folded(row)[0], Position(row["status_at"], row["task_id"])) for row in rows]
+    return listed, bool(rows) and rows[0]["found"] > len(rows)
 
 
 async def count_tasks(conn: Connection, wanted: TaskFilter) -> int:

@@ -17,6 +17,37 @@ from groundwork.outgoing.urls import split_url
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# Not of the public internet, whatever Python's own table says: it differs from release to release.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # shared by a provider's customers
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # Azure's host, which hands out certificates and settings
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",  # protocol assignments, Oracle's metadata among them
+        "192.0.2.0/24",
+        "192.88.99.0/24",  # relays of 6to4
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/3",  # multicast, and reserved
+        "100::/64",  # discard only
+        "2001::/23",  # protocol assignments, Teredo and ORCHID among them
+        "2001:db8::/32",
+        "3fff::/20",  # documentation
+        "5f00::/16",  # segment routing
+        "fc00::/7",
+        "fe80::/10",
+        "fec0::/10",  # site-local
+        "ff00::/8",
+    )
+)
+
 # Where another address is wrapped into an IPv6 one: the network, and how far from the right its 32 bits are.
 _WRAPPING = (
     (ipaddress.IPv6Network("::ffff:0:0/96"), 0),  # IPv4-mapped
@@ -28,8 +59,6 @@ _WRAPPING = (
 # Wrapping too, but with the address in disguise or in a place that the network's owner chooses.
 _NEVER = (
     ipaddress.IPv6Network("64:ff9b:1::/48"),  # NAT64 with a local prefix
-    ipaddress.IPv6Network("2001::/32"),  # Teredo
-    ipaddress.IPv6Network("fec0::/10"),  # site-local
 )
 
 # What may follow a redirect to another origin: nothing that a caller could have put a secret into.
@@ -269,6 +298,8 @@ def is_public(address: _Address) -> bool:
         for network, shift in _WRAPPING:
             if address in network:
                 return is_public(ipaddress.IPv4Address((int(address) >> shift) & 0xFFFFFFFF))
+    if any(address in network for network in _NOT_PUBLIC if network.version == address.version):
+        return False
     return address.is_global and not (
         address.is_private
         or address.is_loopback

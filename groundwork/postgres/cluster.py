@@ -129,7 +129,7 @@ class _Programs:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={key: value for key, value in os.environ.items() if key[:2] != "PG"} | {"LC_ALL": "C"},
+                env=_environment(),
                 user=self.user.pw_uid if self.user else None,
                 group=self.user.pw_gid if self.user else None,
                 extra_groups=[] if self.user else None,
@@ -143,6 +143,14 @@ class _Programs:
     def own(self, path: Path) -> None:
         if self.user:
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
+
+
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+def _environment() -> dict[str, str]:
+    """Return what the programs need of ours: the user they run as could read the rest, tokens and keys."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"LC_ALL": "C"}
 
 
 def _find_programs(directory: Path) -> _Programs:

@@ -51,7 +51,11 @@ def _is_cut_in_the_wrong_place(url: str, parts: Mapping[str, object]) -> bool:
     """Whether a character of a password was taken for the end of it."""
     address = url.partition("://")[2].partition("?")[0]
     ports = str(parts.get("port", "")).split(",")
-    if address.count("@") > 1 or ("@" in address and "user" not in parts):
+    if (
+        address.count("@") > 1
+        or ("@" in address and "@" in url.partition("?")[2])
+        or ("@" in address and "user" not in parts)
+    ):
         return True
     return any(port and not port.isdecimal() for port in ports)
 

@@ -132,8 +132,15 @@ def _explain(error: ValidationError, variable_of: Callable[[str], str]) -> str:
     # A value that may be of several kinds has an error for each.
     same = [_message(other["type"], other["msg"]) for other in errors if other["loc"][:1] == first["loc"][:1]]
     variable = variable_of(str(first["loc"][0]))
-    shown = "(hidden)" if any(word in variable for word in _SECRET_WORDS) else redact(repr(first["input"]))
+    shown = "(hidden)"
+    if not any(word in variable for word in _SECRET_WORDS):
+        shown = _without_query(redact(repr(first["input"])))
     return f"{variable}={shown}: {', or '.join(dict.fromkeys(same))}"
+
+
+def _without_query(shown: str) -> str:
+    """Return what is shown of a value, without what follows the path of a URL: tokens are put there."""
+    return re.sub(r"(://[^\s?#]*[?#])[^'\"]+", r"\1***", shown)
 
 
 def _message(kind: str, text: str) -> str:

@@ -8,9 +8,14 @@ for every number. So nothing is taken on trust but that the database hands out w
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Self
+
+Totals = Counter[tuple[str, str]]
+"""How many entries there are, by event type and actor."""
 
 _MARK = re.compile(r"([1-9]\d{0,18}):([0-9a-f]{64})", re.ASCII | re.IGNORECASE)
 
@@ -69,8 +74,20 @@ class ChainReport:
 class ChainCheck:
     """Follows a chain from its first entry to its end, and remembers the first thing that is wrong."""
 
-    def __init__(self, tenant_id: str, head: Mark | None, noted: Mark | None = None) -> None:
-        """`noted` is what the chain is known to have held at an earlier time."""
+    def __init__(
+        self,
+        tenant_id: str,
+        head: Mark | None,
+        noted: Mark | None = None,
+        totals: Totals | None = None,
+        *,
+        is_expected: bool = False,
+    ) -> None:
+        """`noted` is what the chain is known to have held at an earlier time, `totals` what is counted of it;
+        `is_expected` says that there has to be one."""
+        self._totals = totals or Counter()
+        self._counted: Totals = Counter()
+        self._is_expected = is_expected
         self._tenant_id = tenant_id
         self._head = head
         self._noted = noted
@@ -82,6 +99,7 @@ class ChainCheck:
         """The next entry, in the order of their numbers."""
         self._problem = self._problem or self._problem_at(entry)
         self._entries += 1
+        self._counted[entry.event_type, entry.actor_id] += 1
         self._last = Mark(entry.sequence, entry.hash)
 
     def report(self) -> ChainReport:
@@ -107,6 +125,8 @@ class ChainCheck:
 
     def _problem_at_end(self) -> tuple[int, str] | None:
         last, head, noted = self._last, self._head, self._noted
+        if head is None and not last.sequence and (self._is_expected or self._totals):
+            return 1, "the chain is missing, with its head"
         if head is None and last.sequence:
             return last.sequence, f"the head is missing, which should be at {last.sequence}"
         if head is not None and last.sequence < head.sequence:
@@ -115,15 +135,33 @@ class ChainCheck:
             return last.sequence, "head differs: its hash is not that of the last entry"
         if noted is not None and last.sequence < noted.sequence:
             return last.sequence + 1, f"the chain was cut: it went to entry {noted.sequence} at least"
+        return self._problem_of_totals()
+
+    def _problem_of_totals(self) -> tuple[int, str] | None:
+        for kind in sorted(self._counted.keys() | self._totals.keys()):
+            there, counted = self._counted[kind], self._totals[kind]
+            if there != counted:
+                event_type, actor_id = kind
+                return self._last.sequence, f"{event_type} of {actor_id}: {there} are there, {counted} are counted"
         return None
 
 
 class ChainChecks:
     """Follows the chains of any number of tenants, of which each comes as a whole or mixed with others."""
 
-    def __init__(self, heads: Mapping[str, Mark], noted: Mapping[str, Mark]) -> None:
-        """By tenant: where the chains end as far as the database says, and what they are known to have held."""
-        self._checks = {of: ChainCheck(of, heads.get(of), noted.get(of)) for of in heads.keys() | noted.keys()}
+    def __init__(
+        self,
+        heads: Mapping[str, Mark],
+        noted: Mapping[str, Mark],
+        totals: Mapping[str, Totals] = MappingProxyType({}),
+        expected: Collection[str] = (),
+    ) -> None:
+        """By tenant: where the chains end as far as the database says, what they are known to have held, and how
+        many entries are counted; `expected` are those of whom there has to be a chain."""
+        self._checks = {
+            of: ChainCheck(of, heads.get(of), noted.get(of), totals.get(of), is_expected=of in expected)
+            for of in {*heads, *noted, *totals, *expected}
+        }
 
     def see(self, entry: StoredEntry) -> None:
         """The next entry of a chain, in the order of their numbers."""

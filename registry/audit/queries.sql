@@ -79,6 +79,14 @@ SELECT tenant_id, sequence, hash FROM audit_chains
  WHERE %(tenant_id)s::text IS NULL OR tenant_id = %(tenant_id)s
  ORDER BY tenant_id;
 
+-- name: list_totals
+SELECT tenant_id, event_type, actor_id, entries FROM audit_totals
+ WHERE %(tenant_id)s::text IS NULL OR tenant_id = %(tenant_id)s;
+
+-- name: list_tenants_with_tokens
+-- That a token was made is an entry of its tenant's: where there are tokens, there has to be a chain.
+SELECT DISTINCT tenant_id FROM tokens WHERE %(tenant_id)s::text IS NULL OR tenant_id = %(tenant_id)s;
+
 -- name: stream_entries
 SELECT tenant_id, sequence, extract(epoch FROM created_at)::text AS created_at, event_type, actor_type, actor_id,
        role, subject, execution_id, detail::text AS detail, request_id, previous_hash, hash

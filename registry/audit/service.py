@@ -1,8 +1,10 @@
 """What can be asked of the audit log."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 from groundwork.postgres.pool import Pool, connection
+from groundwork.telemetry.logs import field_of
 from registry.access import PLATFORM_TENANT
 from registry.audit import store
 from registry.audit.chain import ChainChecks, ChainReport, Mark
@@ -10,7 +12,12 @@ from registry.audit.models import AuditQuery, Page
 from registry.audit.refusals import Refusals
 from registry.errors import NotFound
 
+logger = logging.getLogger(__name__)
+
 _PROGRESS_EVERY = 1000
+
+HEADS_SECONDS = 3600.0
+"""How often the heads of the chains are logged."""
 
 
 class Audit:
@@ -19,11 +26,24 @@ class Audit:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.refusals = Refusals(pool)
+        self._logged: dict[str, Mark] = {}
 
     async def list_entries(self, tenant_id: str, query: AuditQuery) -> Page:
         """A page of the tenant's entries, the newest first."""
         async with connection(self._pool) as conn:
             return await store.list_entries(conn, tenant_id, query)
+
+    async def log_heads(self) -> None:
+        """Log where the chains end that have grown since the last time, for `verify` to be given one.
+
+        Whoever may write to the database does not reach the log.
+        """
+        async with connection(self._pool) as conn:
+            heads = await store.list_heads(conn, None)
+        for tenant_id, head in heads.items():
+            if self._logged.get(tenant_id) != head:
+                logger.info("audit head %s head=%s", field_of("tenant_id", tenant_id), head)
+        self._logged = dict(heads)
 
     async def verify(
         self,
@@ -40,7 +60,12 @@ class Audit:
         async with connection(self._pool) as conn, store.one_snapshot(conn):
             heads = await store.list_heads(conn, tenant_id)
             total = sum(head.sequence for head in heads.values())
-            chains = ChainChecks(heads, {tenant_id or PLATFORM_TENANT: noted} if noted else {})
+            chains = ChainChecks(
+                heads,
+                {tenant_id or PLATFORM_TENANT: noted} if noted else {},
+                totals=await store.list_totals(conn, tenant_id),
+                expected=await store.list_tenants_with_tokens(conn, tenant_id),
+            )
             seen = 0
             async for entry in store.stream_entries(conn, tenant_id):
                 chains.see(entry)

@@ -1,5 +1,6 @@
 """The rows of the audit log: they are added and read, and nothing else."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from groundwork.postgres.pool import Connection
 from groundwork.postgres.sql import Queries
 from groundwork.telemetry.logs import request_id
 from registry.access import Principal
-from registry.audit.chain import Mark, StoredEntry
+from registry.audit.chain import Mark, StoredEntry, Totals
 from registry.audit.models import AuditQuery, Entry, Page, RefusalKey
 from registry.times import rfc3339
 
@@ -130,6 +131,19 @@ async def list_heads(conn: Connection, tenant_id: str | None) -> Mapping[str, Ma
     """The end of the tenant's chain, or of every tenant's."""
     rows = await (await conn.execute(sql.list_heads, {"tenant_id": tenant_id})).fetchall()
     return {row["tenant_id"]: Mark(row["sequence"], row["hash"]) for row in rows}
+
+
+async def list_totals(conn: Connection, tenant_id: str | None) -> Mapping[str, Totals]:
+    """Return how many entries are counted, by tenant."""
+    totals: dict[str, Totals] = {}
+    for row in await (await conn.execute(sql.list_totals, {"tenant_id": tenant_id})).fetchall():
+        totals.setdefault(row["tenant_id"], Counter())[row["event_type"], row["actor_id"]] = row["entries"]
+    return totals
+
+
+async def list_tenants_with_tokens(conn: Connection, tenant_id: str | None) -> set[str]:
+    rows = await (await conn.execute(sql.list_tenants_with_tokens, {"tenant_id": tenant_id})).fetchall()
+    return {row["tenant_id"] for row in rows}
 
 
 async def stream_entries(conn: Connection, tenant_id: str | None) -> AsyncIterator[StoredEntry]:

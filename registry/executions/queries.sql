@@ -254,9 +254,16 @@ SELECT execution_id, tenant_id, position, revision_id, workflow_id, workflow_ver
  ORDER BY position DESC;
 
 -- name: list_events
-SELECT execution_id, sequence, type, node_id, data, created_at FROM execution_events
- WHERE execution_id = %(execution_id)s AND sequence > %(after)s
- ORDER BY sequence LIMIT %(limit)s;
+-- No more bytes than a page may have, but one event at least. Small values are not unpacked to be measured.
+SELECT execution_id, sequence, type, node_id, data, created_at FROM (
+    SELECT *, row_number() OVER in_order AS place,
+           sum(CASE WHEN pg_column_size(data) < 2000 THEN pg_column_size(data) ELSE octet_length(data::text) END)
+               OVER in_order AS bytes
+      FROM (SELECT * FROM execution_events WHERE execution_id = %(execution_id)s AND sequence > %(after)s
+             ORDER BY sequence LIMIT %(limit)s) AS next_events
+    WINDOW in_order AS (ORDER BY sequence)) AS page
+ WHERE place = 1 OR %(bytes)s::bigint IS NULL OR bytes <= %(bytes)s
+ ORDER BY sequence;
 
 -- name: find_progress
 SELECT status, last_sequence FROM executions

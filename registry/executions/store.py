@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
+from groundwork.bounds import PAGE_BYTES
 from groundwork.postgres.checkpoint_rows import CheckpointRows
 from groundwork.postgres.pool import Connection
 from groundwork.postgres.sql import Queries
@@ -356,7 +357,8 @@ async def list_executions(
 async def list_events(
     conn: Connection, execution_id: UUID, after: int = 0, limit: int | None = None
 ) -> list[StoredEvent]:
-    given = {"execution_id": execution_id, "after": after, "limit": limit}
+    """Return the next events: with a limit, at most `PAGE_BYTES` of them or one."""
+    given = {"execution_id": execution_id, "after": after, "limit": limit, "bytes": limit and PAGE_BYTES}
     return [StoredEvent(**row) for row in await (await conn.execute(sql.list_events, given)).fetchall()]
 
 

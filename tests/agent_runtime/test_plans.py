@@ -55,7 +55,7 @@ async def test_tasks_that_are_looked_for_are_found_in_an_index(
     tasks_pool: Pool, wanted: dict[str, object]
 ) -> None:
     anything = dict.fromkeys(("thread_id", "states", "since", "after_at", "after_id"))
-    given = {"agent_id": "mine", "caller": "", "limit": 51, **anything, **wanted}
+    given = {"agent_id": "mine", "caller": "", "limit": 50, "bytes": 10**9, **anything, **wanted}
     if isinstance(ago := wanted.get("since"), timedelta):
         given["since"] = datetime.now(UTC) - ago
     for statement in (tasks.list_tasks, tasks.count_tasks):
@@ -68,7 +68,7 @@ async def test_tasks_that_are_looked_for_are_found_in_an_index(
 async def test_a_page_of_all_tasks_reads_no_more_than_it_shows(tasks_pool: Pool, passed: int) -> None:
     anything = dict.fromkeys(("thread_id", "states", "since", "after_at", "after_id"))
     place = {"after_at": datetime.now(UTC) - timedelta(seconds=2 * passed), "after_id": "z"} if passed else {}
-    given = {"agent_id": "mine", "caller": "", "limit": 51, **anything, **place}
+    given = {"agent_id": "mine", "caller": "", "limit": 50, "bytes": 10**9, **anything, **place}
     found = await scans(tasks_pool, tasks.list_tasks, "a2a_tasks", given)
     assert all(scan["Node Type"] != "Seq Scan" and scan["Actual Rows"] <= 51 for scan in found), found
 

@@ -31,6 +31,18 @@ async def test_tasks_are_listed_from_the_newest_on_page_by_page(fresh: Served) -
     assert seen == sent[::-1]
 
 
+async def test_a_page_ends_where_its_tasks_are_too_many_bytes(
+    fresh: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [(await fresh.send("x" * 3000))["task"]["id"] for _ in range(5)]
+    for most, first_page in ((14_000, 2), (10, 1)):
+        monkeypatch.setattr(store, "PAGE_BYTES", most)
+        page = await listed(fresh)
+        assert [task["id"] for task in page["tasks"]] == sent[: -first_page - 1 : -1]
+        rest = await listed(fresh, pageToken=page["nextPageToken"])
+        assert rest["tasks"][0]["id"] == sent[-first_page - 1]
+
+
 async def test_the_listing_can_be_narrowed_down(fresh: Served) -> None:
     first = (await fresh.send("first", contextId="a"))["task"]
     between = datetime.now(UTC).isoformat()

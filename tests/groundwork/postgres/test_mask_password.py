@@ -23,6 +23,7 @@ from groundwork.postgres.dsn import mask_password
         (r"host=host password='ca\' nary'", "password=*** host=host"),
         ("host=host sslpassword=canary", "host=host sslpassword=***"),
         ("this is no DSN", "***"),
+        ("postgresql://u:can@ary?sslmode=x@host/db", "***"),
     ],
 )
 def test_only_the_password_of_a_dsn_is_hidden(dsn: str, shown: str) -> None:

@@ -28,6 +28,12 @@ def test_a_wrong_secret_is_named_without_its_value(monkeypatch: pytest.MonkeyPat
     assert "swordfish" not in str(refused.value)
 
 
+def test_what_follows_the_path_of_a_url_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", "https://a.test/b?token=swordfish#x")
+    with pytest.raises(BadSetting, match=r"^WORKERS='https://a\.test/b\?\*\*\*': "):
+        load_settings(Settings)
+
+
 def test_a_mistyped_name_is_told_with_what_it_looks_like(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("WORKRES=2\nOPENAI_API_KEY=x\nAPI_TOKEN=3\n")
     monkeypatch.setenv("API_TOKEN_FIEL", "x")

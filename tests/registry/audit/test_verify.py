@@ -16,6 +16,8 @@ from tests.registry.audit.logs import tamper, write_entries
 
 LENGTH = 5
 
+GONE = "DELETE FROM audit_entries; DELETE FROM audit_chains"
+
 HASHED_ANEW = (
     "UPDATE audit_entries e SET subject = 'agent:9', hash = audit_entry_hash(ROW(changed.*)::audit_entries)"
     ' FROM (SELECT (jsonb_populate_record(e, \'{"subject": "agent:9"}\')).* FROM audit_entries e) changed'
@@ -54,6 +56,8 @@ CHANGES = {
     "an entry that is gone": ("DELETE FROM audit_entries WHERE sequence = 3", 3, "gap: entries 3 to 3 are"),
     "the first entries gone": ("DELETE FROM audit_entries WHERE sequence < 3", 1, "gap: entries 1 to 2 are"),
     "the last entries gone": ("DELETE FROM audit_entries WHERE sequence > 3", 4, "gap: entries 4 to 5, the last"),
+    "a total that is another": ("UPDATE audit_totals SET entries = 0", 5, "5 are there, 0 are counted"),
+    "the chain and its head gone": (GONE, 1, "chain is missing"),
     "all entries gone": ("DELETE FROM audit_entries", 1, "gap: entries 1 to 5, the last"),
     "two entries exchanged": (
         # One at a time: a number is taken as soon as a row has it, in whichever order rows are come to.
@@ -132,7 +136,7 @@ async def test_a_chain_that_goes_on_agrees_with_what_was_noted(log: Audit, regis
 
 async def test_a_chain_written_anew_does_not(log: Audit, registry_pool: Pool) -> None:
     noted = await head_of(log)
-    await tamper(registry_pool, "DELETE FROM audit_entries; DELETE FROM audit_chains")
+    await tamper(registry_pool, f"{GONE}; DELETE FROM audit_totals")
     await write_entries(registry_pool, LENGTH)
     assert (await verify(log)).problem is None
     report = await verify(log, noted)
@@ -145,7 +149,9 @@ async def test_a_chain_written_anew_does_not(log: Audit, registry_pool: Pool) ->
 async def test_nor_does_one_that_was_cut(log: Audit, registry_pool: Pool) -> None:
     noted = await head_of(log)
     cut = "UPDATE audit_chains c SET sequence = 4, hash = e.hash FROM audit_entries e WHERE e.sequence = 4"
-    await tamper(registry_pool, f"{cut}; DELETE FROM audit_entries WHERE sequence = 5")
+    await tamper(
+        registry_pool, f"{cut}; DELETE FROM audit_entries WHERE sequence = 5; UPDATE audit_totals SET entries = 4"
+    )
     assert (await verify(log)).problem is None
     report = await verify(log, noted)
     assert (report.broken_at, report.problem) == (5, "the chain was cut: it went to entry 5 at least")
@@ -153,7 +159,7 @@ async def test_nor_does_one_that_was_cut(log: Audit, registry_pool: Pool) -> Non
 
 async def test_nor_one_that_is_not_there_at_all(log: Audit, registry_pool: Pool) -> None:
     noted = await head_of(log)
-    await tamper(registry_pool, "DELETE FROM audit_entries; DELETE FROM audit_chains")
+    await tamper(registry_pool, f"{GONE}; DELETE FROM audit_totals")
     assert await log.verify() == []
     assert (await verify(log, noted)).problem == "the chain was cut: it went to entry 5 at least"
 
