@@ -13,10 +13,11 @@ from admin_api.deps import OwnedThreads, OwnThreads, ThreadId
 from admin_api.envelope import NO_STORE, answer_of, ok
 from admin_api.errors import MissingThreadId
 from admin_api.openapi import THREAD_ID, failures, parameters
-from admin_api.parameters import DECIMAL, STRICT, NoQuery, query_of
+from admin_api.parameters import DECIMAL, STRICT, query_of
 from admin_api.routes import AdminRoute
 from agent_runtime.errors import (
     AgentIdRequired,
+    InvalidValue,
     MemoryDisabled,
     ThreadNotFound,
     ThreadNotOurs,
@@ -50,10 +51,24 @@ class MessagesQuery(TypedDict, total=False):
     before: Annotated[int, Field(ge=0, le=2**31 - 1, description="the next_before of the page after"), DECIMAL]
 
 
-class EraseAllQuery(TypedDict):
+DryRun = Annotated[str, Field(description="true or false", pattern="^(true|false)$")]
+"""With `true` nothing is erased: the answer counts what would be."""
+
+
+class EraseQuery(TypedDict, total=False):
+    __pydantic_config__ = STRICT  # type: ignore[misc]  # how pydantic configures a TypedDict
+
+    dry_run: DryRun
+
+
+class EraseManyQuery(TypedDict, total=False):
     __pydantic_config__ = STRICT  # type: ignore[misc]  # how pydantic configures a TypedDict
 
     all: Annotated[str, Field(description="true", pattern="^true$")]
+    caller: Annotated[
+        str, Field(description="the name of a caller, 1 to 255 characters", min_length=1, max_length=255)
+    ]
+    dry_run: DryRun
 
 
 class ThreadsData(TypedDict):
@@ -88,12 +103,15 @@ class ThreadErasureData(TypedDict):
     thread_id: str
     deleted: DeletedRows
     also_deleted: Annotated[dict[str, int], Field(description="The rows of every other table, by table.")]
+    dry_run: NotRequired[Annotated[bool, Field(description="Nothing was erased; only with dry_run=true.")]]
 
 
 class AgentErasureData(TypedDict):
     agent_id: str
+    caller: NotRequired[Annotated[str, Field(description="Whose threads; only with caller.")]]
     deleted: DeletedRows
     also_deleted: dict[str, int]
+    dry_run: NotRequired[bool]
 
 
 @router.get(
@@ -144,17 +162,24 @@ async def get_thread_messages(
     "/{thread_id}",
     response_model=answer_of(ThreadErasureData),
     responses=failures(MemoryDisabled, AgentIdRequired, MissingThreadId, ThreadNotFound, ThreadNotOurs),
-    openapi_extra=parameters(THREAD_ID),
+    openapi_extra=parameters(THREAD_ID, query=EraseQuery),
 )
-async def delete_thread(own: OwnThreads, thread: ThreadId, _: NoQuery) -> Response:
-    """Erases the thread and everything that is stored of it; a turn running on it can write no more."""
-    return ok({"thread_id": thread, **_receipt(await own.service.delete_thread(thread))})
+async def delete_thread(
+    own: OwnThreads, thread: ThreadId, query: Annotated[EraseQuery, query_of(EraseQuery)]
+) -> Response:
+    """Erases the thread and everything that is stored of it; a turn running on it can write no more. With
+    `dry_run=true` it counts what it would erase."""
+    dry_run = query.get("dry_run") == "true"
+    erasure = await own.service.delete_thread(thread, dry_run=dry_run)
+    return ok({"thread_id": thread, **_receipt(erasure, dry_run)})
 
 
-async def require_all(request: Request) -> None:
-    if "true" not in request.query_params.getlist("all"):
+async def require_some(request: Request) -> None:
+    given = request.query_params
+    if "true" not in given.getlist("all") and "caller" not in given:
         raise MissingThreadId(
-            "name a thread, as in /memory/threads/{thread_id}, or say ?all=true to delete them all"
+            "name a thread, as in /memory/threads/{thread_id}, or say ?all=true to delete them all, or"
+            " ?caller=NAME to delete those of one caller"
         )
 
 
@@ -162,19 +187,28 @@ async def require_all(request: Request) -> None:
     "",
     response_model=answer_of(AgentErasureData),
     responses=failures(MemoryDisabled, AgentIdRequired, MissingThreadId),
-    openapi_extra=parameters(query=EraseAllQuery),
+    openapi_extra=parameters(query=EraseManyQuery),
 )
-async def delete_all_threads(
+async def delete_threads(
     own: OwnThreads,
-    _: Annotated[None, Depends(require_all)],
-    __: Annotated[EraseAllQuery, query_of(EraseAllQuery)],
+    _: Annotated[None, Depends(require_some)],
+    query: Annotated[EraseManyQuery, query_of(EraseManyQuery)],
 ) -> Response:
-    """Erases every thread of this agent, and none of any other."""
-    return ok({"agent_id": own.agent_id, **_receipt(await own.service.delete_all())})
+    """Erases every thread of this agent with `all=true`, or with `caller` those that one caller has opened, and
+    none of any other agent. With `dry_run=true` it counts what it would erase."""
+    dry_run, caller = query.get("dry_run") == "true", query.get("caller")
+    if caller is None:
+        erasure = await own.service.delete_all(dry_run=dry_run)
+        return ok({"agent_id": own.agent_id, **_receipt(erasure, dry_run)})
+    if "all" in query:
+        raise InvalidValue("all", "say all=true or caller=NAME, not both")
+    erasure = await own.service.delete_of_caller(caller, dry_run=dry_run)
+    return ok({"agent_id": own.agent_id, "caller": caller, **_receipt(erasure, dry_run)})
 
 
-def _receipt(erasure: Erasure) -> dict[str, Any]:
-    return {"deleted": erasure.deleted, "also_deleted": erasure.also_deleted}
+def _receipt(erasure: Erasure, dry_run: bool) -> dict[str, Any]:
+    counts = {"deleted": erasure.deleted, "also_deleted": erasure.also_deleted}
+    return counts | {"dry_run": True} if dry_run else counts
 
 
 async def _stream_all(own: OwnedThreads) -> Response:

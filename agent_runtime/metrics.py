@@ -61,6 +61,12 @@ class AgentMetrics:
             registry=self.registry,
         )
 
+        self._ended_threads = Counter(
+            "agent_idle_threads_ended",
+            "Threads that were erased because nobody had used them for THREAD_TTL_DAYS.",
+            registry=self.registry,
+        )
+
     def watch_refusals(self, what: str, count: Callable[[], float]) -> None:
         self._refusals.watch(what, count)
 
@@ -85,6 +91,9 @@ class AgentMetrics:
     def pruned(self, rows: Mapping[str, int]) -> None:
         for table, count in rows.items():
             self._pruned.labels(table).inc(count)
+
+    def idle_threads_ended(self, threads: int) -> None:
+        self._ended_threads.inc(threads)
 
     def heartbeat_sent(self, outcome: str) -> None:
         self._heartbeats.labels(outcome).inc()

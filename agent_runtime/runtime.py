@@ -27,6 +27,7 @@ from agent_runtime.project.graph import open_graph
 from agent_runtime.project.outbound import REGISTRY_NAME
 from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
+from agent_runtime.retention.idle import IdleThreads
 from agent_runtime.retention.service import Retention
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
@@ -231,7 +232,17 @@ async def open_runtime(
         await stack.enter_async_context(running("turn-dispatch", turns.dispatch))
         await stack.enter_async_context(running("turn-sweep", turns.sweep))
         stack.push_async_exit(_draining(turns, grace))
-        threads = Threads(pool, agent_id, forget=partial(_forget, turns, recent), process_id=lease.process_id)
+        forget = partial(_forget, turns, recent)
+        threads = Threads(pool, agent_id, forget=forget, process_id=lease.process_id)
+        if settings.thread_ttl_days and settings.memory_enabled and settings.agent_id is not None:
+            idle = IdleThreads(
+                pool,
+                settings.agent_id,
+                settings.thread_ttl_days * 86_400,
+                forget=forget,
+                ended=lambda erasure: metrics.idle_threads_ended(erasure.threads),
+            )
+            await stack.enter_async_context(running("idle-threads", idle.sweep))
         registry = await stack.enter_async_context(
             open_registry_link(
                 settings,

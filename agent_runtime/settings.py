@@ -94,6 +94,7 @@ class AgentSettings(BaseSettings):
     checkpoint_durability: Literal["sync", "async", "exit"] = "async"
     checkpoint_retention: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     turn_history_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    thread_ttl_days: Annotated[float, Field(ge=0, le=36_500)] = 0
     conversation_cache_mb: Annotated[int, Field(ge=0, le=65_536)] = 32
     turn_lease_seconds: Annotated[float, Field(ge=0.5, le=600)] = 10
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30

@@ -119,3 +119,53 @@ SELECT (SELECT count(*) FROM pruned) AS checkpoints, (SELECT count(*) FROM empti
 UPDATE checkpoints c SET parent_checkpoint_id = NULL
   FROM unnest(%(thread_ids)s::text[], %(namespaces)s::text[], %(checkpoint_ids)s::text[]) AS past (thread_id, ns, id)
  WHERE c.thread_id = past.thread_id AND c.checkpoint_ns = past.ns AND c.parent_checkpoint_id = past.id;
+
+-- name: open_sweep
+INSERT INTO agent_sweeps (agent_id, kind) VALUES (%(agent_id)s, %(kind)s) ON CONFLICT DO NOTHING;
+
+-- name: take_sweep
+-- Held until the transaction ends: another process that comes meanwhile goes away again.
+SELECT position FROM agent_sweeps
+ WHERE agent_id = %(agent_id)s AND kind = %(kind)s AND next_at <= now()
+   FOR UPDATE SKIP LOCKED;
+
+-- name: move_sweep
+UPDATE agent_sweeps SET position = %(position)s, next_at = now() + make_interval(secs => %(pause_seconds)s)
+ WHERE agent_id = %(agent_id)s AND kind = %(kind)s;
+
+-- name: list_idle
+-- Neither a turn is there, nor a task that has not ended, nor a question that the latest checkpoint waits with. The
+-- time of a checkpoint is in its id, a UUID of version 6: so no other row says when a thread was used last, and a
+-- turn has nothing to write for it. The indexes of each table begin with the thread.
+WITH bound AS (
+    SELECT now() - make_interval(secs => %(idle_seconds)s) AS at
+), hex AS (
+    SELECT at, lpad(to_hex((extract(epoch FROM at) * 10000000)::bigint + 122192928000000000), 15, '0') AS time
+      FROM bound
+)
+SELECT t.thread_id
+  FROM hex
+  JOIN agent_threads t ON t.thread_id = ANY(%(thread_ids)s) AND t.created_at <= hex.at
+  LEFT JOIN LATERAL (
+       SELECT c.checkpoint_id FROM checkpoints c
+        WHERE c.thread_id = t.thread_id AND c.checkpoint_ns = ''
+        ORDER BY c.checkpoint_id DESC LIMIT 1
+       ) AS latest ON true
+ WHERE (latest.checkpoint_id IS NULL
+        OR latest.checkpoint_id COLLATE "C"
+           < concat(left(hex.time, 8), '-', substr(hex.time, 9, 4), '-6', substr(hex.time, 13, 3)))
+   AND NOT EXISTS (SELECT FROM agent_turns r WHERE r.thread_id = t.thread_id)
+   AND NOT EXISTS (SELECT FROM a2a_tasks a
+                    WHERE a.thread_id = t.thread_id
+                      AND (a.status_at > hex.at OR a.state NOT IN ('COMPLETED', 'FAILED', 'CANCELED', 'REJECTED')))
+   AND NOT EXISTS (SELECT FROM checkpoint_writes w
+                    WHERE w.thread_id = t.thread_id AND w.checkpoint_ns = ''
+                      AND w.checkpoint_id = latest.checkpoint_id AND w.channel = '__interrupt__')
+ ORDER BY t.position;
+
+-- name: lock_idle
+-- Whoever works on one of them is not waited for: it is not idle then.
+SELECT thread_id FROM agent_threads
+ WHERE thread_id = ANY(%(thread_ids)s)
+   AND owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+ ORDER BY thread_id FOR UPDATE SKIP LOCKED;

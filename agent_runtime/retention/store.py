@@ -91,3 +91,34 @@ async def prune_checkpoints(conn: Connection, past: Sequence[PastCheckpoint]) ->
     assert pruned is not None
     await conn.execute(sql.forget_parents, parameters)
     return Counter(checkpoint_writes=writes.rowcount, **pruned)
+
+
+async def open_sweep(conn: Connection, agent_id: str, kind: str) -> None:
+    """Makes the row that `take_sweep` holds, unless it is there."""
+    await conn.execute(sql.open_sweep, {"agent_id": agent_id, "kind": kind})
+
+
+async def take_sweep(conn: Connection, agent_id: str, kind: str) -> int | None:
+    """Where to go on, held until the transaction ends; `None` while another process has it or none is due."""
+    row = await (await conn.execute(sql.take_sweep, {"agent_id": agent_id, "kind": kind})).fetchone()
+    return None if row is None else int(row["position"])
+
+
+async def move_sweep(conn: Connection, agent_id: str, kind: str, position: int, pause_seconds: float = 0) -> None:
+    """Goes on from there, not before the pause is over."""
+    parameters = {"agent_id": agent_id, "kind": kind, "position": position, "pause_seconds": pause_seconds}
+    await conn.execute(sql.move_sweep, parameters)
+
+
+async def list_idle(conn: Connection, thread_ids: Sequence[str], idle_seconds: float) -> list[str]:
+    """Those of the threads that nobody has used for so long, and that wait for nothing. Needs no lock."""
+    parameters = {"thread_ids": list(thread_ids), "idle_seconds": idle_seconds}
+    return [row["thread_id"] for row in await (await conn.execute(sql.list_idle, parameters)).fetchall()]
+
+
+async def lock_idle(conn: Connection, agent_id: str, thread_ids: Sequence[str], idle_seconds: float) -> list[str]:
+    """Locks those of the agent's threads that nobody else holds and that are idle then, until the transaction
+    ends: a turn that came before the lock was there is seen by the second look."""
+    parameters = {"agent_id": agent_id, "thread_ids": list(thread_ids)}
+    locked = await (await conn.execute(sql.lock_idle, parameters)).fetchall()
+    return await list_idle(conn, [row["thread_id"] for row in locked], idle_seconds)

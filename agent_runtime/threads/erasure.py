@@ -25,9 +25,14 @@ REPORTED_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "pers
 
 @dataclass(frozen=True)
 class Erasure:
-    """How many rows a deletion removed, by table."""
+    """How many rows a deletion removed, or a dry run found, by table."""
 
     rows: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def threads(self) -> int:
+        """How many threads it was."""
+        return self.rows.get("agent_threads", 0)
 
     @property
     def deleted(self) -> dict[str, int]:

@@ -20,6 +20,17 @@ SELECT page.position, page.thread_id
  WHERE o.agent_id = %(agent_id)s
  ORDER BY page.position LIMIT %(limit)s;
 
+-- name: list_threads_of_caller
+SELECT page.position, page.thread_id
+  FROM agent_owners o
+ CROSS JOIN LATERAL (
+       SELECT t.position, t.thread_id FROM agent_threads t
+        WHERE t.caller = %(caller)s AND t.caller <> '' AND t.owner_key = o.owner_key AND t.position > %(after)s
+        ORDER BY t.position LIMIT %(limit)s
+       ) AS page
+ WHERE o.agent_id = %(agent_id)s
+ ORDER BY page.position LIMIT %(limit)s;
+
 -- name: list_states
 -- A turn of a process whose lease has run out does not make its thread busy. The newest task is looked for only where
 -- one has failed at all: a thread may have many.
@@ -119,6 +130,41 @@ DELETE FROM checkpoints WHERE thread_id = ANY(%(thread_ids)s);
 
 -- name: erase_agent_threads
 DELETE FROM agent_threads
+ WHERE thread_id = ANY(%(thread_ids)s)
+   AND owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s);
+
+-- name: count_agent_turns
+-- Each count_… says what its erase_… would remove; a test compares them.
+SELECT count(*) AS rows FROM agent_turns WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: count_agent_turn_records
+SELECT count(*) AS rows FROM agent_turn_records WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: count_a2a_push_configs
+SELECT count(*) AS rows FROM a2a_push_configs
+ WHERE task_id IN (SELECT task_id FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s));
+
+-- name: count_a2a_task_events
+SELECT count(*) AS rows FROM a2a_task_events
+ WHERE task_id IN (SELECT task_id FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s));
+
+-- name: count_a2a_tasks
+SELECT count(*) AS rows FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: count_persistent_memory
+SELECT count(*) AS rows FROM persistent_memory WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: count_checkpoint_writes
+SELECT count(*) AS rows FROM checkpoint_writes WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: count_checkpoint_blobs
+SELECT count(*) AS rows FROM checkpoint_blobs WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: count_checkpoints
+SELECT count(*) AS rows FROM checkpoints WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: count_agent_threads
+SELECT count(*) AS rows FROM agent_threads
  WHERE thread_id = ANY(%(thread_ids)s)
    AND owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s);
 

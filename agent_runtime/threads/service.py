@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 import anyio
@@ -25,6 +27,10 @@ ADOPT_BATCH = 500
 SWEEP_BATCH = 500
 
 _CURSOR_FORMAT = b"\x01"
+
+
+class _ListPage(Protocol):
+    async def __call__(self, conn: Connection, *, after: int, limit: int) -> list[store.ListedThread]: ...
 
 
 @dataclass(frozen=True)
@@ -109,35 +115,60 @@ class Threads:
         start = 0 if limit is None else max(0, end - limit)
         return MessagePage(messages[start:end], start or None)
 
-    async def delete_thread(self, thread_id: str) -> Erasure:
-        """Removes everything that is stored of the thread; a turn that is running for it can write no more.
+    async def delete_thread(self, thread_id: str, *, dry_run: bool = False) -> Erasure:
+        """Removes everything that is stored of the thread; a turn that is running for it can write no more. With
+        `dry_run`, says what that would be.
 
         Raises `ThreadNotFound` and `ThreadNotOurs`.
         """
         _check_thread_id(thread_id)
         async with self._connection() as conn, conn.transaction():
+            if dry_run:
+                await store.read_one_snapshot(conn)
+                if not await store.is_owned(conn, self._agent_id, thread_id):
+                    raise await store.why_not_ours(conn, thread_id)
+                return await store.count_rows(conn, self._agent_id, [thread_id])
             if not await store.lock_threads(conn, self._agent_id, [thread_id]):
                 raise await store.why_not_ours(conn, thread_id)
             erasure = await store.erase_threads(conn, self._agent_id, [thread_id])
         self._forget([thread_id])
         return erasure
 
-    async def delete_all(self) -> Erasure:
+    async def delete_all(self, *, dry_run: bool = False) -> Erasure:
         """Removes every thread that the agent had when this was called, some at a time.
 
         When it breaks off, what is left is whole, and another call goes on with it.
         """
+        return await self._erase(partial(store.list_threads, agent_id=self._agent_id), dry_run)
+
+    async def delete_of_caller(self, caller: str, *, dry_run: bool = False) -> Erasure:
+        """Removes every thread that the caller has opened up to now, some at a time, as `delete_all` does.
+
+        Raises `InvalidValue` for the anonymous caller, who may be anybody.
+        """
+        if not caller:
+            raise InvalidValue(
+                "caller", "caller must be the name of a caller; threads of anonymous ones have none"
+            )
+        pages = partial(store.list_threads_of_caller, agent_id=self._agent_id, caller=caller)
+        return await self._erase(pages, dry_run)
+
+    async def _erase(self, list_page: _ListPage, dry_run: bool) -> Erasure:
         erasure = Erasure()
         async with self._connection() as conn:
             last = await store.find_last_position(conn, self._agent_id)
         after = 0
         while last is not None and after < last:
             async with self._connection() as conn, conn.transaction():
-                batch = await store.list_threads(conn, self._agent_id, after, ERASE_BATCH)
+                batch = await list_page(conn, after=after, limit=ERASE_BATCH)
                 thread_ids = [thread.thread_id for thread in batch if thread.position <= last]
-                locked = await store.lock_threads(conn, self._agent_id, thread_ids)
-                erasure += await store.erase_threads(conn, self._agent_id, locked)
-            self._forget(locked)
+                if dry_run:
+                    erasure += await store.count_rows(conn, self._agent_id, thread_ids)
+                else:
+                    thread_ids = await store.lock_threads(conn, self._agent_id, thread_ids)
+                    erasure += await store.erase_threads(conn, self._agent_id, thread_ids)
+            if not dry_run:
+                self._forget(thread_ids)
             after = batch[-1].position if batch else last
         return erasure
 

@@ -90,6 +90,15 @@ async def list_threads(conn: Connection, agent_id: str, after: int, limit: int) 
     return [ListedThread(**row) for row in await cursor.fetchall()]
 
 
+async def list_threads_of_caller(
+    conn: Connection, agent_id: str, caller: str, after: int, limit: int
+) -> list[ListedThread]:
+    """The next `limit` of the agent's threads that the caller has opened; none for the anonymous one."""
+    parameters = {"agent_id": agent_id, "caller": caller, "after": after, "limit": limit}
+    cursor = await conn.execute(sql.list_threads_of_caller, parameters)
+    return [ListedThread(**row) for row in await cursor.fetchall()]
+
+
 async def list_states(conn: Connection, thread_ids: Sequence[str]) -> dict[str, ThreadState]:
     """What each of the threads is doing now; those that are gone meanwhile are not in it."""
     cursor = await conn.execute(sql.list_states, {"thread_ids": list(thread_ids)})
@@ -108,6 +117,12 @@ async def get_latest_messages(conn: Connection, agent_id: str, thread_id: str) -
     if row is None:
         raise await why_not_ours(conn, thread_id)
     return LatestMessages(**row)
+
+
+async def is_owned(conn: Connection, agent_id: str, thread_id: str) -> bool:
+    """Whether the thread is the agent's. Needs no lock."""
+    row = await (await conn.execute(sql.find_owner, {"thread_id": thread_id})).fetchone()
+    return row is not None and row["agent_id"] == agent_id
 
 
 async def why_not_ours(conn: Connection, thread_id: str) -> ThreadNotFound | ThreadNotOurs:
@@ -137,6 +152,17 @@ async def erase_threads(conn: Connection, agent_id: str, thread_ids: Sequence[st
             await conn.execute(sql.lock_a2a_tasks, parameters)
         cursor = await conn.execute(getattr(sql, f"erase_{table}"), parameters)
         rows[table] = cursor.rowcount
+    return Erasure(rows)
+
+
+async def count_rows(conn: Connection, agent_id: str, thread_ids: Sequence[str]) -> Erasure:
+    """What `erase_threads` would remove of the threads, all of which are the agent's. Needs no lock."""
+    parameters = {"agent_id": agent_id, "thread_ids": list(thread_ids)}
+    rows = {}
+    for table in ERASED_TABLES:
+        row = await (await conn.execute(getattr(sql, f"count_{table}"), parameters)).fetchone()
+        assert row is not None
+        rows[table] = int(row["rows"])
     return Erasure(rows)
 
 

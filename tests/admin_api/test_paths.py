@@ -142,7 +142,7 @@ async def test_a_missing_thread_id_is_said_to_be_missing(client: httpx.AsyncClie
         assert outcome(await request_path(client, "GET", path)) == (400, "MISSING_THREAD_ID")
     for end in ("", "/", "/%20", "?all", "?all=false", "?all=yes", "?all=True", "?thread_id=kept"):
         assert outcome(await request_path(client, "DELETE", THREADS + end)) == (400, "MISSING_THREAD_ID")
-    for end in ("?all=true&x=1", "?all=true&all=true", "?all=true&all=false"):
+    for end in ("?all=true&x=1", "?all=true&all=true", "?all=true&all=false", "?caller=", "?all=true&caller=a"):
         assert outcome(await request_path(client, "DELETE", THREADS + end)) == (400, "INVALID_PARAM")
     assert data_of(await client.get(THREADS))["threads"] == ["kept"]
 
