@@ -140,3 +140,58 @@ PAGE_BYTES = _bound(
     beyond="the page ends there, but has one item; the next page goes on",
     test="tests/agent_runtime/a2a_server/test_tasks.py::test_a_page_ends_where_its_tasks_are_too_many_bytes",
 )
+
+_WORK_TESTS = "tests/registry/engine/test_bounded_work.py"
+_DEVELOPERS = "developers of a tenant"
+
+NODE_SECONDS = _bound(
+    3600.0,
+    "NODE_SECONDS",
+    "time of one node that works outside, and of one call that it makes, whatever its timeout says",
+    who=_WORKFLOW,
+    unit="s",
+    beyond="the node fails, and is tried again as its retries say",
+    test=f"{_WORK_TESTS}::test_a_node_has_no_longer_than_the_ceiling",
+)
+STATE_BYTES = _bound(
+    16 * 1024**2,
+    "STATE_BYTES",
+    "state of an execution after a step",
+    who=_WORKFLOW,
+    unit="bytes",
+    beyond="the execution ends as `limit_exceeded`",
+    test=f"{_WORK_TESTS}::test_an_execution_is_ended_that_holds_or_writes_too_much",
+)
+WRITTEN_BYTES = _bound(
+    512 * 1024**2,
+    "WRITTEN_BYTES",
+    "state that an execution writes in its whole life, with those that it begins",
+    who=_WORKFLOW,
+    unit="bytes",
+    beyond="the execution ends as `limit_exceeded`",
+    test=f"{_WORK_TESTS}::test_an_execution_is_ended_that_holds_or_writes_too_much",
+)
+LIFETIME_STEPS = _bound(
+    100_000,
+    "LIFETIME_STEPS",
+    "steps of an execution in its whole life; 10,000 without a wait",
+    who=_WORKFLOW,
+    beyond="the execution ends as `limit_exceeded`",
+    test=f"{_WORK_TESTS}::test_an_execution_is_ended_that_holds_or_writes_too_much",
+)
+OWNERS_SHARE = _bound(
+    0.75,
+    "OWNERS_SHARE",
+    "share of `MAX_REQUESTS` of one tenant of a registry",
+    who=_DEVELOPERS,
+    beyond="503 with `Retry-After`",
+    test="tests/groundwork/http/test_load.py::test_one_owner_leaves_room_for_others",
+)
+DISCOVERIES_AT_ONCE = _bound(
+    8,
+    "DISCOVERIES_AT_ONCE",
+    "`discover` calls of a tenant under way at a process",
+    who=_DEVELOPERS,
+    beyond="429 with `Retry-After`",
+    test="tests/registry/agents/test_discover_route.py::test_a_tenant_discovers_few_agents_at_a_time",
+)

@@ -1,13 +1,16 @@
 """How much is done at once: what comes beyond that is refused at once, so that what was let in is done in time."""
 
 import asyncio
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from groundwork.bounds import OWNERS_SHARE
 from groundwork.postgres.pool import Pool
 
 RETRY_SECONDS = 1
@@ -79,16 +82,23 @@ class Load:
         self._line = None if pool is None else ConnectionQueue(pool)
         self.now = 0
         self.refused = 0
+        self._by_owner: Counter[str] = Counter()
 
-    def enter(self) -> None:
-        """Raises `Busy`; else `leave` has to follow, once."""
-        if self.now >= self.most or (self._line is not None and self._line.is_too_long):
+    def enter(self, owner: str | None = None) -> None:
+        """Raises `Busy`, also when the `owner` has its share; else `leave` has to follow, once."""
+        is_beyond_share = owner is not None and self._by_owner[owner] >= math.ceil(self.most * OWNERS_SHARE)
+        if self.now >= self.most or is_beyond_share or (self._line is not None and self._line.is_too_long):
             self.refused += 1
             raise Busy
         self.now += 1
+        if owner is not None:
+            self._by_owner[owner] += 1
 
-    def leave(self) -> None:
+    def leave(self, owner: str | None = None) -> None:
         self.now -= 1
+        if owner is not None:
+            self._by_owner[owner] -= 1
+            self._by_owner += Counter()  # forgets those of whom nothing is left
 
     @contextmanager
     def one_more(self) -> Iterator[None]:
@@ -106,6 +116,7 @@ class LoadLimit:
     One counts from when it is there as a whole until its answer begins: neither a body that is slow to come nor an
     answer that is slow to be read, such as a stream, keeps others out.
 
+    `owner_of` says whose request it is, of those who have a share.
     `counts` says which requests this holds for, `answer_to` what is answered to `Busy`, and to the `TimeoutError`
     of one that was not answered within five minutes.
     """
@@ -116,8 +127,10 @@ class LoadLimit:
         load: Load,
         counts: Callable[[Scope], bool],
         answer_to: Callable[[Exception], Response],
+        owner_of: Callable[[Scope], str | None] = lambda scope: None,
     ) -> None:
         self.app = app
+        self.owner_of = owner_of
         self.load = load
         self.counts = counts
         self.answer_to = answer_to
@@ -128,18 +141,20 @@ class LoadLimit:
             return
         if has_body(scope):
             receive = await _arrived(receive)
+        owner = self.owner_of(scope)
         try:
-            self.load.enter()
+            self.load.enter(owner)
         except Busy as busy:
             await self.answer_to(busy)(scope, receive, send)
             return
-        await _Turn(self, send).run(scope, receive)
+        await _Turn(self, send, owner).run(scope, receive)
 
 
 class _Turn:
     """One request that was let in."""
 
-    def __init__(self, limit: LoadLimit, send: Send) -> None:
+    def __init__(self, limit: LoadLimit, send: Send, owner: str | None) -> None:
+        self._owner = owner
         self._limit = limit
         self._send = send
         self._timeout = asyncio.timeout(ANSWER_SECONDS)
@@ -155,13 +170,13 @@ class _Turn:
             await self._limit.answer_to(error)(scope, receive, self._send)
         finally:
             if not self._answering:
-                self._limit.load.leave()
+                self._limit.load.leave(self._owner)
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._answering = True
             self._timeout.reschedule(None)
-            self._limit.load.leave()
+            self._limit.load.leave(self._owner)
         await self._send(message)
 
 

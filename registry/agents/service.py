@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
 
+from groundwork.bounds import DISCOVERIES_AT_ONCE
 from groundwork.postgres.pool import Connection, Pool, connection, run_repeatable, transaction
 from registry.access import Principal
 from registry.agents import entries, store
@@ -31,7 +33,7 @@ from registry.agents.store import AgentKey
 from registry.audit.store import append_entry
 from registry.batches import Batches
 from registry.checks import is_id
-from registry.errors import Gone, InvalidRequest, NotFound
+from registry.errors import Gone, InvalidRequest, LimitReached, NotFound
 from registry.generations.store import get_generation, note_agent_changed
 from registry.metrics import RegistryMetrics
 from registry.settings import RegistrySettings
@@ -60,6 +62,7 @@ class Agents:
         self._pool = pool
         self._settings = settings
         self._discovery = discovery
+        self._discoveries: Counter[str] = Counter()
         self._metrics = metrics
         self._beats = Batches(self._beat, pause=PAUSE_SECONDS)
 
@@ -98,8 +101,21 @@ class Agents:
 
         Raises `InvalidRequest`, `AgentUnreachable`, `Conflict` and `LimitReached`.
         """
-        card = await self._discovery.find_card(url)
+        async with self._discovering(principal.tenant_id):
+            card = await self._discovery.find_card(url)
         return await self.register_discovered(principal, card, url)
+
+    @asynccontextmanager
+    async def _discovering(self, tenant_id: str) -> AsyncIterator[None]:
+        """Raises `LimitReached` while the tenant looks for as many cards as it may: hosts take time to fail."""
+        if self._discoveries[tenant_id] >= DISCOVERIES_AT_ONCE:
+            raise LimitReached(f"{DISCOVERIES_AT_ONCE} agents are being discovered for the tenant; wait for one")
+        self._discoveries[tenant_id] += 1
+        try:
+            yield
+        finally:
+            self._discoveries[tenant_id] -= 1
+            self._discoveries += Counter()
 
     async def register_discovered(
         self, principal: Principal, card: Card, url: str

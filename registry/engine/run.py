@@ -13,11 +13,13 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph.errors import GraphRecursionError
 from langgraph.types import Command
 
+from groundwork.bounds import NODE_SECONDS
 from groundwork.postgres.checkpoint_rows import CheckpointRows
 from groundwork.postgres.pool import DatabaseUnavailable, connection, transaction
 from groundwork.telemetry.tracing import span
 from registry.engine.budgets import budget_patch
 from registry.engine.graph import SETTLE, RunContext, RunState, graph_name
+from registry.engine.lifetime import Lifetime, TooMuchWritten
 from registry.engine.parking import park
 from registry.engine.plan import Decision
 from registry.engine.policy_gate import guard
@@ -85,6 +87,7 @@ class Run:
         self._records: dict[str, Record] = {}
         self._consumed: list[int] = []
         self._finalized = False
+        self._lifetime = Lifetime(taken)
         self._budget = EvaluationBudget()
         self._cost_usd = taken.cost_usd
         self._tokens = taken.tokens_used
@@ -111,7 +114,7 @@ class Run:
         """Runs the finalizers that are meant for failures, once; what becomes of them changes nothing more."""
         if self._finalized:
             return
-        self._finalized = True
+        self._finalized = self._lifetime.is_ending = True
         if left := await self._not_run_yet(sorted(self.finalizers)):
             await self._go(Command(update={"ended": dict(ended)}, goto=[graph_name(name) for name in left]))
 
@@ -136,6 +139,8 @@ class Run:
     async def _go(self, entry: Any) -> RunState:
         try:
             state = await self._graph.ainvoke(entry, self._config, context=RunContext(self), durability="sync")
+        except TooMuchWritten as error:
+            return {"ended": {"status": "limit_exceeded", "error": str(error)}}
         except GraphRecursionError:
             return {"ended": {"status": "limit_exceeded", "error": f"more than {MAX_STEPS} steps without a pause"}}
         return cast("RunState", state)
@@ -220,7 +225,8 @@ class Run:
 
         Raises `DatabaseUnavailable` and `ExecutionNotOurs`: then it is not this worker's to say.
         """
-        seconds = visit.node.timeout_seconds or visit.execution.workflow.timeouts.node_timeout
+        asked = visit.node.timeout_seconds or visit.execution.workflow.timeouts.node_timeout
+        seconds: float | None = min(asked or NODE_SECONDS, NODE_SECONDS)
         executor = self._context.executors[type(visit.node.kind)]
         if not self._works_outside(visit.node):
             seconds = None
@@ -274,6 +280,7 @@ class Run:
         self._tokens += tokens
         change = visit.approved | Change(outcome.patch, outcome.removed)
         change |= Change(budget_patch(self._plan.workflow, self._cost_usd, self._tokens))
+        self._lifetime.steps += 1
         record = Record(
             [*self._begun(visit), *outcome.events],
             change=change,
@@ -358,6 +365,7 @@ class Run:
             for one in written:
                 one.result()
         self._budget = EvaluationBudget()
+        self._lifetime.check(rows)
         await self._store(Step(rows, state=checkpoint["channel_values"].get("values")), takes_signals=True)
 
     async def _store(
@@ -366,6 +374,7 @@ class Run:
         """`takes_signals`: what signals have brought is in these rows, and the signals are needed no longer."""
         if takes_signals:
             step = replace(step, signals=self._consumed)
+        self._lifetime.bytes_written += step.rows.size
         async with connection(self._context.pool) as conn:
             if parked is None:
                 await store.record_step(conn, self._taken.execution_id, self._taken.fence, step)

@@ -33,6 +33,8 @@ class TakenUp:
     overdue: bool | None
     parent_execution_id: UUID | None = None
     lost_workers: int = 0
+    steps_executed: int = 0
+    bytes_written: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ UPDATE executions
  WHERE execution_id = %(execution_id)s AND status IN ('pending', 'running', 'paused')
 RETURNING tenant_id, revision_id, fence, state, initial_input, before.previous_driver, before.previous_status,
           cost_usd, tokens_used, deadline_at <= now() AS overdue, workflow_id, workflow_version, parent_execution_id,
-          lost_workers;
+          lost_workers, steps_executed, bytes_written;
 
 -- name: lock_above
 -- Those that it was begun by, from the outermost on: everybody locks an execution before those that it has begun.
@@ -41,6 +41,12 @@ UPDATE executions SET state = state - %(removed)s::text[] WHERE execution_id = %
 
 -- name: append_events
 SELECT append_execution_events(%(execution_id)s, %(events)s) AS last_sequence;
+
+-- name: charge_parent
+-- What an execution has written counts for the one that began it, too: a loop through others is no way around.
+UPDATE executions AS parent SET bytes_written = parent.bytes_written + child.bytes_written
+  FROM executions AS child
+ WHERE child.execution_id = %(execution_id)s AND parent.execution_id = child.parent_execution_id;
 
 -- name: list_signals
 SELECT signal_id, node_id, payload FROM execution_signals WHERE execution_id = %(execution_id)s ORDER BY signal_id;

@@ -125,6 +125,11 @@ async def append_events(conn: Connection, execution_id: UUID, events: Sequence[E
     return int(row["last_sequence"])
 
 
+async def charge_parent(conn: Connection, child_id: UUID) -> None:
+    """Add what the child has written to what its parent, which the caller has locked, is held to."""
+    await conn.execute(sql.charge_parent, {"execution_id": child_id})
+
+
 def _dump(events: Sequence[Event]) -> Jsonb:
     return Jsonb([{"type": event.type, "node_id": event.node_id, "data": dict(event.data)} for event in events])
 

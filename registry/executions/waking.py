@@ -74,5 +74,6 @@ async def report_to_parent(conn: Connection, jobs: Jobs, child_id: UUID) -> None
     if wait is None or wait.detail.get("child_id") != str(child.execution_id):
         return  # the parent has ended, or waits for another one
     if await store.end_wait(conn, wait.wait_id) is not None:
+        await store.charge_parent(conn, child_id)
         payload = {"kind": "child", "status": child.status, "state": child.state, "error": child.error}
         await wake(conn, jobs, wait, payload)

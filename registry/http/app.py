@@ -40,7 +40,7 @@ from registry.http.event_shapes import Form
 from registry.http.execution_shapes import Decision
 from registry.http.heartbeats import HeartbeatDoor
 from registry.http.jamjet_prefix import JamJetPrefix
-from registry.http.token_first import TokenFirst
+from registry.http.token_first import TokenFirst, tenant_of
 from registry.metrics import RegistryMetrics
 from registry.runtime import Registry
 from registry.tenants.models import Status as TenantStatus
@@ -111,7 +111,7 @@ def create_app(registry: Registry) -> ASGIApp:
 
     load = Load(registry.settings.max_requests, registry.pool)
     registry.metrics.watch_refusals(lambda: load.refused)
-    limited = LoadLimit(HeartbeatDoor(app, registry), load, _is_work, respond_to)
+    limited = LoadLimit(HeartbeatDoor(app, registry), load, _is_work, respond_to, tenant_of)
     bounded = BodyLimit(limited, limit_for, refuse_body, BodyTotal(), lambda scope: respond_to(Busy()))
     counted = _Counted(TokenFirst(bounded, registry), registry.metrics)
     return RequestId(HeadAsGet(JamJetPrefix(traced(counted))))

@@ -25,7 +25,7 @@ from registry.tokens.service import Bearer
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_BEARER = "registry.bearer"
+BEARER = "registry.bearer"
 """Where it is kept whose request this is, so that it is looked up once."""
 
 _CHANGES_NOTHING = ("GET", "HEAD", "OPTIONS")
@@ -57,8 +57,8 @@ async def identify(request: Request, registry: Registry) -> Principal:
     token = bearer_token(request.scope)
     if token is None:
         raise Unauthenticated
-    bearer: Bearer = request.scope.get(_BEARER) or await registry.tokens.identify(token)
-    request.scope[_BEARER] = bearer
+    bearer: Bearer = request.scope.get(BEARER) or await registry.tokens.identify(token)
+    request.scope[BEARER] = bearer
     request.state.principal = bearer.principal
     request.state.is_let_in = bearer.refusal is None
     if bearer.refusal is not None:

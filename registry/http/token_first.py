@@ -8,8 +8,9 @@ from groundwork.http.hosts import HeaderRefused
 from groundwork.http.load import has_body
 from groundwork.postgres.pool import DatabaseUnavailable
 from registry.errors import Forbidden, Unauthenticated
-from registry.http.deps import identify
+from registry.http.deps import BEARER, identify
 from registry.runtime import Registry
+from registry.tokens.service import Bearer
 
 _OF_A_BODY = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -23,7 +24,7 @@ class TokenFirst:
         self.registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not has_body(scope) or await self._is_let_in(scope):
+        if scope["type"] != "http" or await self._is_let_in(scope) or not has_body(scope):
             await self.app(scope, receive, send)
             return
         headers = [(name, value) for name, value in scope["headers"] if name not in _OF_A_BODY]
@@ -37,6 +38,12 @@ class TokenFirst:
         except (Forbidden, Unauthenticated, HeaderRefused, DatabaseUnavailable):
             return False  # the app finds the same, and says so
         return True
+
+
+def tenant_of(scope: Scope) -> str | None:
+    """Return whose request it is, as far as it is known by its token."""
+    bearer: Bearer | None = scope.get(BEARER)
+    return None if bearer is None else bearer.principal.tenant_id
 
 
 def _no_body() -> Receive:

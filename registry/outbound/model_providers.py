@@ -15,6 +15,7 @@ from langchain_core.messages import (
 )
 from langchain_core.messages import ToolCall as LangChainToolCall
 
+from groundwork.bounds import NODE_SECONDS
 from groundwork.models.chat_models import API_KEYS
 from groundwork.telemetry.logs import redact
 from registry.outbound.model_calls import (
@@ -84,7 +85,7 @@ def split_model_id(model_id: str) -> tuple[str, str] | None:
 async def call_model(model: BaseChatModel, request: ModelRequest) -> ModelAnswer:
     """Raises `ModelCallFailed`; anything that no provider explains is raised as it is."""
     runnable = model.bind_tools([dict(tool) for tool in request.tools]) if request.tools else model
-    seconds = request.timeout_seconds or _MODEL_SECONDS
+    seconds = min(request.timeout_seconds or _MODEL_SECONDS, NODE_SECONDS)
     try:
         async with asyncio.timeout(seconds):
             answer = await runnable.ainvoke([_message(each) for each in request.messages])

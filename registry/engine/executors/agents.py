@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid5
 
+from groundwork.bounds import NODE_SECONDS
 from groundwork.postgres.pool import Pool, connection
 from registry.agents.models import Selection
 from registry.engine.executors.outputs import patch_of, seconds_for
@@ -40,7 +41,7 @@ async def a2a_task(visit: Visit, pool: Pool, outbound: OutboundClients) -> Outco
     its question does, and the run goes on where `on_input_required` says; coming back to the node then answers it.
     """
     kind = kind_of(visit, A2ATask)
-    seconds = kind.timeout_secs or seconds_for(visit, _LONGEST_SECONDS)
+    seconds = min(kind.timeout_secs or seconds_for(visit, _LONGEST_SECONDS), 0.95 * NODE_SECONDS)
     try:
         place = await _remote_agent(visit, pool, outbound, kind.remote_agent)
         turn = _Turn(task_id=await _open_task(visit, pool))
@@ -81,7 +82,8 @@ async def agent_tool(visit: Visit, pool: Pool, outbound: OutboundClients) -> Out
     seen before it is done. Agents do not tell what they cost, so a `budget` bounds nothing here.
     """
     kind = kind_of(visit, AgentTool)
-    seconds = kind.timeout_ms / 1000 if kind.timeout_ms else seconds_for(visit, _LONGEST_SECONDS)
+    asked = kind.timeout_ms / 1000 if kind.timeout_ms else seconds_for(visit, _LONGEST_SECONDS)
+    seconds = min(asked, 0.95 * NODE_SECONDS)
     try:
         turn = await _next_turn(visit, pool)
         place = await find_place(visit, pool, outbound, await _chosen(visit, pool, kind))

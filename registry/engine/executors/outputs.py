@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from groundwork.bounds import NODE_SECONDS
 from registry.engine.visits import Visit
 
 
@@ -14,4 +15,4 @@ def patch_of(value: Any, output_schema: str, otherwise: str) -> dict[str, Any]:
 def seconds_for(visit: Visit, longest: float) -> float:
     """A little less than the node has, so that what became of a call is told rather than cut off."""
     limit = visit.node.timeout_seconds or visit.execution.workflow.timeouts.node_timeout
-    return longest if limit is None else 0.95 * limit
+    return longest if limit is None else 0.95 * min(limit, NODE_SECONDS)

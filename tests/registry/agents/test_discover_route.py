@@ -1,9 +1,11 @@
 """`POST /agents/discover` with real agents, and with servers that only look like some."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
+from groundwork.bounds import DISCOVERIES_AT_ONCE
 from tests.agents import running_agent, write_project
 from tests.registry.agents.strangers import Strangers, running_strangers
 from tests.registry.agents.test_cards import A2A_0_3
@@ -24,6 +26,19 @@ async def test_a_discovered_agent_is_answered_as_a_whole(registry, strangers):
     assert agent["card"] == strangers.cards["one"]
     assert (agent["uri"], agent["description"]) == (url, "Does things")
     assert [skill["id"] for skill in agent["capabilities"]["skills"]] == ["do"]
+
+
+async def test_a_tenant_discovers_few_agents_at_a_time(registry, strangers):
+    agents = registry.registry.agents
+    acme = await registry.client_of("developer", "acme")
+    url = strangers.put("one", capabilities={"skills": [{"name": "do"}]})
+    async with AsyncExitStack() as under_way:
+        for _ in range(DISCOVERIES_AT_ONCE):
+            await under_way.enter_async_context(agents._discovering("default"))
+        answer = await registry.http.post("/agents/discover", json={"url": url})
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+        assert (await acme.post("/agents/discover", json={"url": url})).status_code == 201
+    assert (await registry.http.post("/agents/discover", json={"url": url})).status_code == 201
 
 
 async def test_an_agent_of_a2a_is_called_by_its_name(registry, strangers):

@@ -1,5 +1,6 @@
 """Workflows that cost more than the others may bear end themselves, and not the workers."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from groundwork.bounds import EVALUATION_STEPS, LOST_WORKERS, RENDERED_BYTES
 from groundwork.postgres.pool import connection
+from registry.engine import lifetime, run
+from registry.engine.executors import outputs
 from registry.engine.mapping import render, resolve
 from registry.executions.models import read_execution_id
 from registry.runtime import Registry
@@ -82,6 +85,48 @@ def test_references_count_with_what_they_put_in():
     with pytest.raises(EvaluationTooLarge):
         resolve(document, {"state": {"large": {"text": ["x" * 1000] * 500}}}, EvaluationBudget())
     assert time.thread_time() - started < 0.05
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "said"),
+    [
+        ("STATE_BYTES", 1000, "bytes; at most 1000 are kept"),
+        ("WRITTEN_BYTES", 10_000, "more than 10000 bytes were written"),
+        ("LIFETIME_STEPS", 20, "more than 20 steps were taken"),
+    ],
+)
+async def test_an_execution_is_ended_that_holds_or_writes_too_much(
+    engine: Registry, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, said: str
+):
+    monkeypatch.setattr(lifetime, bound, most)
+    endless = document({"a": STEP, "b": STEP}, [("a", "b"), ("b", "a")])
+    row = await until(engine, await start(engine, endless, text="x" * 2000))
+    assert row.status == "limit_exceeded"
+    assert row.error is not None
+    assert said in row.error
+
+
+async def test_what_a_subgraph_writes_counts_for_whoever_began_it(
+    engine: Registry, monkeypatch: pytest.MonkeyPatch
+):
+    await start(engine, document({"a": STEP}, [], workflow_id="child"))
+    monkeypatch.setattr(lifetime, "WRITTEN_BYTES", 100_000)
+    nodes: dict[str, Any] = {"call": {"type": "subgraph", "workflow_ref": "child"}, "again": STEP}
+    loop = document(nodes, [("call", "again"), ("again", "call")])
+    row = await until(engine, await start(engine, loop, text="x" * 10_000), timeout=30)
+    assert (row.status, row.error) == ("limit_exceeded", "more than 100000 bytes were written")
+
+
+async def test_a_node_has_no_longer_than_the_ceiling(engine: Registry, monkeypatch: pytest.MonkeyPatch):
+    for module in (run, outputs):
+        monkeypatch.setattr(module, "NODE_SECONDS", 0.3)
+    async with asyncio.timeout(20), await asyncio.start_server(lambda reader, writer: None, "127.0.0.1") as silent:
+        url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/"
+        tools = {"slow": {"kind": "http", "reference": url}}
+        nodes: dict[str, Any] = {"ask": {"type": "tool", "tool_ref": "slow"}}
+        slow = document(nodes, [], tools=tools, timeouts={"node_timeout": 3_000_000})
+        row = await until(engine, await start(engine, slow))
+    assert row.status == "failed"
 
 
 async def test_an_execution_over_which_three_workers_ended_is_failed(registry_dsn):
