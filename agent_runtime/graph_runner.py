@@ -9,6 +9,7 @@ from agent_runtime.graph.context import TurnContext
 from agent_runtime.graph.contexts import configurable
 from agent_runtime.graph.outputs import Completed, Rejected
 from agent_runtime.memory.config import LiveMemoryConfig
+from agent_runtime.memory.graph_store import AgentStore
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
 from agent_runtime.project.file import Project
@@ -41,6 +42,7 @@ class _GraphRunner:
         retention: Retention | None,
         metrics: AgentMetrics,
         budget: Budget,
+        store: AgentStore | None,
     ) -> None:
         self._settings = settings
         self._agent_name = project.card.name
@@ -54,6 +56,7 @@ class _GraphRunner:
         self._metrics = metrics
         self._budget = budget
         self._directory = project.directory
+        self._store = store
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
         self._recent = recent
@@ -77,7 +80,7 @@ class _GraphRunner:
             try:
                 place = {"thread_id": turn.thread_id, **given}
                 with report.watching(self._directory):
-                    async with self._graphs.opened(place, turn.caller, context) as graph:
+                    async with self._graphs.opened(place, turn.caller, context, self._store) as graph:
                         run = GraphRun(
                             graph,
                             turn,
@@ -85,6 +88,7 @@ class _GraphRunner:
                             inputs=self._graphs.inputs,
                             configurable=given,
                             saver=saver,
+                            store=self._store,
                             durability=durability,
                             put=put,
                         )
