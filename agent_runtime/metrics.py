@@ -137,6 +137,11 @@ class AgentMetrics:
             "How often code of a graph, most likely, has blocked the event loop for a second or more.",
             lambda: watch.stalls,
         )
+        self._watch(
+            "agent_event_loop_holds",
+            "How often something has used the processor for 50 ms or more without letting others run.",
+            lambda: watch.holds,
+        )
         self._watch("agent_event_loop_stalled_seconds", "For how long altogether.", lambda: watch.stalled_seconds)
 
     def watch_connections(self, status: Callable[[], States]) -> None:

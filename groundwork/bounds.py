@@ -195,3 +195,13 @@ DISCOVERIES_AT_ONCE = _bound(
     beyond="429 with `Retry-After`",
     test="tests/registry/agents/test_discover_route.py::test_a_tenant_discovers_few_agents_at_a_time",
 )
+
+HELD_SECONDS = _bound(
+    0.05,
+    "HELD_SECONDS",
+    "processor time for which anything holds an event loop",
+    who="whatever of the above, and a graph",
+    unit="s",
+    beyond="logged with the stack, counted in `/metrics`",
+    test="tests/groundwork/process/test_loop_watch.py::test_what_holds_the_loop_is_counted_and_told_with_its_stack",
+)

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from groundwork.postgres.pool import Pool
 from groundwork.postgres.pool_metrics import watch_pool
+from groundwork.process.loop_watch import LoopWatch
 from groundwork.telemetry.watched_metrics import WatchedCounter
 
 
@@ -79,6 +80,13 @@ class RegistryMetrics:
 
     def watch_refusals(self, count: Callable[[], float]) -> None:
         self._refusals.watch("request", count)
+
+    def watch_loop(self, watch: LoopWatch) -> None:
+        Gauge(
+            "registry_event_loop_holds",
+            "How often something has used the processor for 50 ms or more without letting others run.",
+            registry=self.registry,
+        ).set_function(lambda: watch.holds)
 
     def watch_pool(self, pool: Pool) -> None:
         watch_pool(pool, "registry", self.registry)

@@ -8,6 +8,7 @@ from functools import partial
 from groundwork.http.hosts import OwnHosts
 from groundwork.postgres.pool import Pool, check_database
 from groundwork.process.background import running
+from groundwork.process.loop_watch import LoopWatch
 from groundwork.process.repeating import repeat
 from groundwork.process.shutdown import ShutdownPeriod
 from registry.agents.discovery import open_discovery
@@ -103,7 +104,9 @@ async def open_registry(
         await stack.enter_async_context(watching_backlog(pool, metrics))
         await stack.enter_async_context(probing_agents(pool, discovery, settings))
         if worker:
-            await stack.enter_async_context(open_worker(settings, pool, jobs, grace, agent_tokens))
+            watch = LoopWatch()
+            metrics.watch_loop(watch)
+            await stack.enter_async_context(open_worker(settings, pool, jobs, grace, agent_tokens, watch))
         executions, audit = Executions(pool, jobs), Audit(pool)
         flushing = partial(repeat, audit.refusals.flush, FLUSH_SECONDS, "counting refused writes")
         await stack.enter_async_context(running("audit-refusals", flushing))

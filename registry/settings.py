@@ -34,6 +34,12 @@ _RUST_LEVELS: dict[str, LogLevel] = {
 }
 
 
+SECRET_RULE = re.compile(
+    r"(?:(?P<tenant>[^/@\s]+)/)?(?P<name>[A-Za-z0-9_*?]+)@(?P<origin>https?://[^/@\s?#]+)/?", re.IGNORECASE
+)
+"""Whose workflows may have which variables sent where: `tenant/NAME@origin`."""
+
+
 class RegistrySettings(BaseSettings):
     """The settings of one registry process, from the environment and then from `.env`.
 
@@ -132,6 +138,20 @@ class RegistrySettings(BaseSettings):
     @classmethod
     def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("jamjet_secret_env")
+    @classmethod
+    def _secrets_have_their_places(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
+        for rule in rules:
+            match = SECRET_RULE.fullmatch(rule)
+            origin = split_url(match["origin"]) if match else None
+            if origin is None or not (origin.scheme == "https" or is_loopback(origin.hostname or "")):
+                raise ValueError(
+                    f"{rule!r} does not say where the secret may go; accepted: NAME@https://host, or"
+                    " tenant/NAME@https://host, with http:// for this machine only; * in a name is any text, and"
+                    " as a tenant every one"
+                )
+        return rules
 
     @field_validator("database_url")
     @classmethod

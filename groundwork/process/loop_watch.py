@@ -8,12 +8,16 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from groundwork.bounds import HELD_SECONDS
+
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 """How often the loop is asked for a sign of life, and how long it may take for it."""
 
 _WAIT_SECONDS = 0.1
+_TELL_SECONDS = 60.0
+_FRAMES_SHOWN = 8
 _NOT_THE_USERS = ("site-packages", "dist-packages")
 
 
@@ -30,6 +34,9 @@ class LoopWatch:
         self._code = code
         self._asked_at: float | None = None
         self._is_stalled = False
+        self._is_called_back = True
+        self._told: dict[str, float] = {}
+        self.holds = 0
         self.stalls = 0
         self.stalled_seconds = 0.0
 
@@ -40,7 +47,44 @@ class LoopWatch:
         return 0.0 if asked_at is None else time.monotonic() - asked_at
 
     async def look(self) -> None:
-        """The loop that watches, to be run elsewhere."""
+        """The loops that watch, to be run elsewhere."""
+        await asyncio.gather(self._look_for_stalls(), self._look_for_holds())
+
+    async def _look_for_holds(self) -> None:
+        """Count and tell what uses the processor for so long that nothing else on the loop moves.
+
+        A thread that only has to wait for its turn, on a busy machine, holds nothing: processor time counts.
+        """
+        if not hasattr(time, "pthread_getcpuclockid"):
+            return
+        clock = time.pthread_getcpuclockid(self._thread)
+        while True:
+            self._is_called_back, began = False, time.clock_gettime(clock)
+            self._loop.call_soon_threadsafe(self._call_back)
+            await asyncio.sleep(HELD_SECONDS)
+            is_told = False
+            while not self._is_called_back:
+                held = time.clock_gettime(clock) - began
+                if held >= HELD_SECONDS and not is_told:
+                    is_told = True
+                    self.holds += 1
+                    self._tell_of_hold(held)
+                await asyncio.sleep(HELD_SECONDS / 5)
+
+    def _call_back(self) -> None:
+        self._is_called_back = True
+
+    def _tell_of_hold(self, seconds: float) -> None:
+        """Log where, the innermost frame first; the same place once a minute."""
+        frames = _frames(sys._current_frames().get(self._thread))[:_FRAMES_SHOWN]
+        places = [f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}" for frame in frames]
+        place, now = " < ".join(places[:1]) or "unknown", time.monotonic()
+        if now - self._told.get(place, -_TELL_SECONDS) < _TELL_SECONDS:
+            return
+        self._told = {known: at for known, at in self._told.items() if now - at < _TELL_SECONDS} | {place: now}
+        logger.warning("event loop held processor_seconds=%.3f at %s", seconds, " < ".join(places) or place)
+
+    async def _look_for_stalls(self) -> None:
         while True:
             self._asked_at = time.monotonic()
             self._loop.call_soon_threadsafe(self._answer)

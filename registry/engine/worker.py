@@ -15,6 +15,7 @@ from procrastinate.worker import Worker
 
 from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection
 from groundwork.process.background import running
+from groundwork.process.loop_watch import LoopWatch
 from groundwork.process.shutdown import ShutdownPeriod
 from registry.engine.drive import Driver
 from registry.engine.executors import build_executors
@@ -54,6 +55,7 @@ async def open_worker(
     jobs: Jobs,
     grace: ShutdownPeriod,
     agent_tokens: AgentTokens | None = None,
+    watch: LoopWatch | None = None,
 ) -> AsyncIterator[None]:
     """Works while the block runs, with the tokens for agents that are given, or else those of the settings. At its
     end no new job is taken; the running ones get the time that is left to reach the end of what they do, and what
@@ -62,7 +64,9 @@ async def open_worker(
     async with (
         open_models(settings) as models,
         open_outbound(settings, agent_tokens) as outbound,
-        open_worker_lease(pool, worker_id=worker_id, queue_types=QUEUE_TYPES, seconds=lease_seconds) as lease,
+        open_worker_lease(
+            pool, worker_id=worker_id, queue_types=QUEUE_TYPES, seconds=lease_seconds, watch=watch
+        ) as lease,
     ):
         executors = build_executors(pool, models, outbound)
         worker_context = WorkerContext(settings, pool, jobs, executors, worker_id)

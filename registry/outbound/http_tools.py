@@ -54,14 +54,21 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """The seconds that a server asks its callers to wait; None when it does not, or in no way that can be read."""
     given = headers.get("retry-after", "").strip()
     try:
-        seconds = float(given) if given.isdecimal() else _seconds_until(parsedate_to_datetime(given))
+        seconds = float(given) if given.isdecimal() else _seconds_until(given, headers.get("date"))
     except ValueError:
         return None
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
-def _seconds_until(moment: datetime) -> float:
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+def _seconds_until(moment: str, sent_at: str | None) -> float:
+    """Count from when the answer was sent by the clock that the moment is meant by; ours may be another one."""
+    now = datetime.now(UTC) if sent_at is None else _read_date(sent_at)
+    return (_read_date(moment) - now).total_seconds()
+
+
+def _read_date(text: str) -> datetime:
+    date = parsedate_to_datetime(text)
+    return date.replace(tzinfo=date.tzinfo or UTC)
 
 
 def _refused(answer: Fetched) -> OutboundFailed:

@@ -61,7 +61,13 @@ class WorkerLease:
 
 @asynccontextmanager
 async def open_worker_lease(
-    pool: Pool, worker_id: str, queue_types: Sequence[str], seconds: float, *, tenant_id: str | None = None
+    pool: Pool,
+    worker_id: str,
+    queue_types: Sequence[str],
+    seconds: float,
+    *,
+    tenant_id: str | None = None,
+    watch: LoopWatch | None = None,
 ) -> AsyncIterator[WorkerLease]:
     """Announces a worker, keeps it announced, and takes it off the list with the block.
 
@@ -76,7 +82,7 @@ async def open_worker_lease(
         pool,
         lease.renew,
         seconds=seconds,
-        watch=LoopWatch(),
+        watch=watch or LoopWatch(),
         longest_seconds=_LONGEST_BLOCKED_SECONDS,
     ):
         yield lease

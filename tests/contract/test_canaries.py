@@ -159,7 +159,7 @@ async def test_no_secret_of_a_registry_is_shown_anywhere(
         settings: dict[str, Any] = {
             "database_url": make_conninfo(registry_dsn, password=PASSWORD),
             "jamjet_agent_tokens": f"{echo}={canary('token-agent')}",
-            "jamjet_secret_env": "WIKI_*",
+            "jamjet_secret_env": f"WIKI_*@{echo}",
             "wiki_name": canary("wiki"),
             "openai_api_key": canary("openai"),
             "jamjet_token": canary("token-jamjet"),

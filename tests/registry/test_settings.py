@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from groundwork.process.settings import BadSetting, load_settings
 from registry.settings import RegistrySettings
@@ -181,3 +182,11 @@ def test_the_secrets_are_known_and_not_shown(monkeypatch: pytest.MonkeyPatch) ->
     )
     assert set(settings.secrets) == {"canary-1", "canary-2", "canary-3", "canary=4"}
     assert "canary" not in repr(settings)
+
+
+@pytest.mark.parametrize("rule", ["NAME", "NAME@http://far.test", "NAME@https://a.test/path", "@https://a.test"])
+def test_a_secret_without_a_place_that_keeps_it_is_refused(rule: str) -> None:
+    with pytest.raises(ValidationError, match="does not say where the secret may go"):
+        RegistrySettings(_env_file=None, jamjet_secret_env=rule)
+    for good in ("NAME@https://a.test", "acme/N_*@http://127.0.0.1:80", "*/N@https://a.test:8443/"):
+        RegistrySettings(_env_file=None, jamjet_secret_env=good)

@@ -133,7 +133,7 @@ async def _remote_agent(visit: Visit, pool: Pool, outbound: OutboundClients, nam
     spec = visit.execution.workflow.remote_agents.get(name)
     if spec is None:
         return await find_place(visit, pool, outbound, name)
-    credentials = await outbound.secrets.credentials(spec.auth, spec.url)
+    credentials = await outbound.secrets.credentials(spec.auth, spec.url, visit.execution.tenant_id)
     return AgentPlace(name, spec.url, card_urls(spec.url, spec.agent_card_path), credentials)
 
 

@@ -56,5 +56,5 @@ async def _server(visit: Visit, outbound: OutboundClients, name: str) -> tuple[M
             )
         return McpServer(name, command=spec.command, args=spec.args), Mask()
     assert spec.url is not None
-    credentials = await outbound.secrets.credentials(spec.auth, spec.url)
+    credentials = await outbound.secrets.credentials(spec.auth, spec.url, visit.execution.tenant_id)
     return McpServer(name, url=spec.url, headers=credentials.headers), credentials.mask

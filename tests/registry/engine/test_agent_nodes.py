@@ -229,8 +229,8 @@ async def test_an_agent_in_a_private_network_is_not_called_where_that_is_denied(
 async def test_a_secret_of_the_workflow_goes_to_its_agent(registry_dsn, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PEER_TOKEN", "very-secret")
     async with (
-        running_registry(registry_dsn, worker=True, jamjet_secret_env=("PEER_TOKEN",)) as served,
         running_peer(token="very-secret") as (peer, url),
+        running_registry(registry_dsn, worker=True, jamjet_secret_env=(f"PEER_TOKEN@{url}",)) as served,
     ):
         ir = through_a2a(url, "hello")
         refused = await until(served.registry, await start(served.registry, ir))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -26,9 +27,14 @@ from tests.strange_mcp import Strange
 
 
 @pytest.fixture
-async def served(registry_dsn):
-    async with running_registry(registry_dsn, worker=True, jamjet_secret_env=("WIKI_*",)) as served:
+async def served(registry_dsn, server_of_this_module: McpProcess):
+    rules = (f"WIKI_*@{origin(server_of_this_module.url)}",)
+    async with running_registry(registry_dsn, worker=True, jamjet_secret_env=rules) as served:
         yield served
+
+
+def origin(url: str) -> str:
+    return url.removesuffix(httpx.URL(url).path)
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +198,26 @@ async def test_a_server_in_a_private_network_is_not_called_where_that_is_denied(
         assert "private or reserved network" in (row.error or "")
 
 
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("WIKI_*@https://elsewhere.test", "WIKI_TOKEN is not for"),
+        ("acme/WIKI_*@{origin}", "workflows may not read"),
+    ],
+)
+async def test_a_secret_goes_to_no_other_server_and_for_no_other_tenant(
+    registry_dsn, server: McpProcess, monkeypatch: pytest.MonkeyPatch, rule: str, reason: str
+):
+    monkeypatch.setenv("WIKI_TOKEN", "very-secret")
+    rules = (rule.format(origin=origin(server.url)),)
+    ir = calling(over_http(server, auth={"type": "bearer", "token_env": "WIKI_TOKEN"}), "reveal", {"name": "host"})
+    async with running_registry(registry_dsn, worker=True, jamjet_secret_env=rules) as served:
+        row = await until(served.registry, await start(served.registry, ir))
+    assert reason in (row.error or "")
+
+
 async def test_a_token_is_asked_for_once_and_sent_with_each_call(
-    served: Served, server: McpProcess, monkeypatch: pytest.MonkeyPatch
+    registry_dsn, server: McpProcess, monkeypatch: pytest.MonkeyPatch
 ):
     asked: list[str] = []
 
@@ -203,7 +227,12 @@ async def test_a_token_is_asked_for_once_and_sent_with_each_call(
 
     monkeypatch.setenv("WIKI_ID", "me")
     monkeypatch.setenv("WIKI_SECRET", "very-secret")
-    async with run_server(Starlette(routes=[Route("/token", token, methods=["POST"])])) as url:
+    async with (
+        run_server(Starlette(routes=[Route("/token", token, methods=["POST"])])) as url,
+        running_registry(
+            registry_dsn, worker=True, jamjet_secret_env=(f"WIKI_*@{origin(server.url)}", f"WIKI_*@{url}")
+        ) as served,
+    ):
         names = {"client_id_env": "WIKI_ID", "client_secret_env": "WIKI_SECRET"}
         auth = {"type": "oauth2", "token_url": f"{url}/token", **names}
         ir = calling(over_http(server, auth=auth), "reveal", {"name": "authorization"})
