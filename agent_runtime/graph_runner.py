@@ -69,9 +69,14 @@ class _GraphRunner:
         turn = report.turn
         with self._components.hold() as snapshot:
             turn_context = self._context(turn, request, summary, snapshot)
-            durability = self._settings.checkpoint_durability
+            call = request.call
+            durability = (call and call.durability) or self._settings.checkpoint_durability
             saver = self._saver(report, request, durability) if self._remembers else None
-            given = configurable(self._settings.agent_id, request.caller)
+            # What says who calls is ours to say, and comes last.
+            given = {
+                **(call.configurable if call else {}),
+                **configurable(self._settings.agent_id, request.caller),
+            }
             started = time.monotonic()
             try:
                 context = self._graphs.contexts.build(turn_context, request.metadata)
@@ -87,6 +92,7 @@ class _GraphRunner:
                             context,
                             inputs=self._graphs.inputs,
                             configurable=given,
+                            call=call,
                             saver=saver,
                             store=self._store,
                             durability=durability,
@@ -104,7 +110,7 @@ class _GraphRunner:
             self._pool,
             report.turn,
             serializer=self._serializer,
-            answers=request.answers,
+            answers=request.answers or bool(request.call and request.call.answers),
             durability=durability,
             recent=self._recent,
             report=report,

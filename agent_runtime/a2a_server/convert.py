@@ -129,7 +129,7 @@ def output_events(
     for output in outputs:
         if isinstance(output, out.Artifact):
             events.append(_artifact_event(task, output, chunks))
-        else:
+        elif not isinstance(output, out.StreamFrame):
             working = status(TaskState.TASK_STATE_WORKING, at, _event_message(task, output))
             events.append(status_event(task, working))
     return events

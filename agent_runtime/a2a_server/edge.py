@@ -16,7 +16,6 @@ from a2a.utils.errors import (
     UnsupportedOperationError,
 )
 
-from agent_runtime.a2a_server.feed import FeedClosed
 from agent_runtime.a2a_server.limits import Overloaded, Paused, Stopping, TooMuchOfOne, note_refusal
 from agent_runtime.errors import (
     AgentBusy,
@@ -32,6 +31,7 @@ from agent_runtime.errors import (
     ThreadWaitsForInput,
     TurnSuperseded,
 )
+from agent_runtime.turns.feed import FeedClosed
 from groundwork.http.load import Busy
 from groundwork.postgres.pool import DatabaseUnavailable
 

@@ -46,7 +46,7 @@ from a2a.utils.task import (
 from agent_runtime.a2a_server import convert, store
 from agent_runtime.a2a_server.checks import check_id, check_message, is_storable
 from agent_runtime.a2a_server.edge import guarded
-from agent_runtime.a2a_server.feed import Feed, Follower
+from agent_runtime.a2a_server.feed import TaskFeed
 from agent_runtime.a2a_server.limits import brief
 from agent_runtime.a2a_server.live_tasks import LiveTasks
 from agent_runtime.a2a_server.push import PushPolicy
@@ -61,6 +61,7 @@ from agent_runtime.a2a_server.tasks import (
 )
 from agent_runtime.graph.incoming import human_message
 from agent_runtime.graph.inputs import GraphInput, Values
+from agent_runtime.turns.feed import Follower
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.http.load import Load
 from groundwork.postgres.pool import Pool, connection, transaction
@@ -92,7 +93,7 @@ class A2AHandler(RequestHandler):
         engine: TurnEngine,
         recorder: TaskRecorder,
         live_tasks: LiveTasks,
-        feed: Feed,
+        feed: TaskFeed,
         push_policy: PushPolicy,
         load: Load,
         inputs: GraphInput,
@@ -200,7 +201,7 @@ class A2AHandler(RequestHandler):
         return config
 
     async def _stream(
-        self, follower: Follower, request: A2ATurnRequest, configuration: SendMessageConfiguration
+        self, follower: Follower[TaskEvent], request: A2ATurnRequest, configuration: SendMessageConfiguration
     ) -> AsyncGenerator[Event, None]:
         first, held = await _next(follower), None
         if not (request.answers or request.push):
@@ -381,7 +382,7 @@ class A2AHandler(RequestHandler):
         return apply_history_length(task, params)
 
 
-async def _next(follower: Follower) -> TaskEvent:
+async def _next(follower: Follower[TaskEvent]) -> TaskEvent:
     item = await follower.next()
     assert item is not None, "without a timeout there is always an event"
     return item

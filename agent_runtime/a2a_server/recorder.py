@@ -10,7 +10,7 @@ from a2a.types import Message, Task, TaskState, TaskStatus, TaskStatusUpdateEven
 from a2a.utils.errors import InvalidParamsError, TaskNotFoundError, UnsupportedOperationError
 
 from agent_runtime.a2a_server import convert, store
-from agent_runtime.a2a_server.feed import Feed
+from agent_runtime.a2a_server.feed import TaskFeed
 from agent_runtime.a2a_server.live_tasks import LiveTask, LiveTasks
 from agent_runtime.a2a_server.tasks import (
     ANSWERED,
@@ -67,7 +67,7 @@ class TaskRecorder:
     made once more.
     """
 
-    def __init__(self, live_tasks: LiveTasks, feed: Feed, notifier: Notifier) -> None:
+    def __init__(self, live_tasks: LiveTasks, feed: TaskFeed, notifier: Notifier) -> None:
         self._live_tasks = live_tasks
         self._feed = feed
         self._notifier = notifier

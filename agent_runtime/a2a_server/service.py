@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.card import build_card
-from agent_runtime.a2a_server.feed import Feed
+from agent_runtime.a2a_server.feed import task_feed
 from agent_runtime.a2a_server.handler import A2AHandler, TurnEngine
 from agent_runtime.a2a_server.live_tasks import LiveTasks
 from agent_runtime.a2a_server.push import PushPolicy, PushSender, open_push_sender
@@ -54,7 +54,7 @@ class A2AServer:
         self._live_tasks = LiveTasks()
         self._handler: A2AHandler | None = None
         self.load = Load(settings.max_requests, pool)
-        self.feed = Feed(pool, self._live_tasks.runs_here)
+        self.feed = task_feed(pool, self._live_tasks.runs_here)
         self.recorder = TaskRecorder(self._live_tasks, self.feed, pushes)
 
     def serve(

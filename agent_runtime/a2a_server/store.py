@@ -33,6 +33,7 @@ from agent_runtime.errors import (
     ThreadUnclaimed,
     ThreadWaitsForInput,
 )
+from agent_runtime.turns.feed import News
 from agent_runtime.turns.store import turn_fence
 from agent_runtime.turns.types import LatestCheckpoint, Turn, TurnRequest
 from groundwork.bounds import PAGE_BYTES, PUSH_CONFIGS_PER_TASK
@@ -338,15 +339,7 @@ async def count_tasks(conn: Connection, wanted: TaskFilter) -> int:
     return int(row["total"])
 
 
-@dataclass(frozen=True)
-class News:
-    """What a follower has missed of a task that is stored at `stored_version`."""
-
-    stored_version: int
-    events: tuple[TaskEvent, ...]
-
-
-async def read_events(conn: Connection, seen: Mapping[str, int]) -> dict[str, News]:
+async def read_events(conn: Connection, seen: Mapping[str, int]) -> dict[str, News[TaskEvent]]:
     """What happened to tasks after the versions in `seen`; tasks that are gone are not in the answer."""
     parameters = {"task_ids": list(seen), "versions": list(seen.values())}
     rows = await (await conn.execute(sql.read_events, parameters)).fetchall()

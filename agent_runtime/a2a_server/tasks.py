@@ -63,6 +63,11 @@ class TaskEvent:
     snapshot: Task | None = None
 
     @property
+    def is_all(self) -> bool:
+        """A bare message: its task was deleted with it."""
+        return isinstance(self.event, Message)
+
+    @property
     def ends(self) -> bool:
         """Whether nothing follows until somebody sends another message."""
         if isinstance(self.event, Message):

@@ -71,7 +71,15 @@ class CustomEvent:
     value: Any
 
 
-Output = Artifact | ToolCalled | ToolAnswered | CustomEvent
+@dataclass(frozen=True)
+class StreamFrame:
+    """What LangGraph's clients are streamed: an event's name, and its data as JSON in one line."""
+
+    event: str
+    data: str
+
+
+Output = Artifact | ToolCalled | ToolAnswered | CustomEvent | StreamFrame
 
 
 @dataclass(frozen=True)
@@ -102,9 +110,11 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Failed:
-    """The turn could not be finished; `reason` may be shown to the caller."""
+    """The turn could not be finished; `reason` may be shown to the caller, and so may `kind`, the class of the
+    error that ended it, where there was one."""
 
     reason: str
+    kind: str = ""
 
 
 Outcome = Completed | Replied | NeedsInput | Rejected | Failed

@@ -185,6 +185,11 @@ class Turns:
         """
         return await self._finish_even_if_cancelled(self._cancel(task_id))
 
+    def let_go(self, turn_id: int) -> None:
+        """Stops what this process does for a turn whose row somebody here has removed."""
+        if self._knows(turn_id):
+            self._drop(turn_id)
+
     def forget(self, thread_ids: Iterable[str]) -> None:
         """Stops what this process does for threads that were deleted; their rows are gone already."""
         gone = set(thread_ids)
@@ -559,8 +564,9 @@ def _failure(error: BaseException) -> Failed:
     work, but an attempt to end the process or the task, explains it."""
     for raised in (error, error.__cause__):
         if raised is not None and not isinstance(raised, Exception):
-            return Failed(f"{_COULD_NOT_FINISH.reason}: its code raised {type(raised).__name__}")
-    return _COULD_NOT_FINISH
+            kind = type(raised).__name__
+            return Failed(f"{_COULD_NOT_FINISH.reason}: its code raised {kind}", kind)
+    return Failed(_COULD_NOT_FINISH.reason, type(error).__name__)
 
 
 async def _summary_of(conn: Connection, turn: Turn) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphRecursionError
+from langgraph.graph import END
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
 from langgraph.types import StateSnapshot
@@ -39,9 +40,11 @@ from agent_runtime.turns.final import (
     last_words,
     output_fields,
 )
+from agent_runtime.turns.graph_call import GraphCall
 from agent_runtime.turns.open_calls import close_open_calls
 from agent_runtime.turns.questions import AnswerRefused, Pause, is_invalid_resume, pause_of, reached_breakpoint
 from agent_runtime.turns.saver import Durability, TurnSaver
+from agent_runtime.turns.stream_frames import StreamFrames
 from agent_runtime.turns.traced_calls import call_handlers
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres.checkpoint_rows import CheckpointRows
@@ -67,6 +70,7 @@ CANNOT_WAIT = (
 )
 
 _INTERRUPT = "__interrupt__"
+_MODES = ("values", "messages", "custom", "updates")
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class RunResult:
 
 class GraphRun:
     """One turn's run of a graph. `context` is what nodes find in their runtime, `configurable` in their config;
-    `inputs` makes the graph's input of the message. `saver` is `None` when the agent keeps no memory."""
+    `inputs` makes the graph's input of the message, unless a `call` says it all. `saver` is `None` when the agent
+    keeps no memory."""
 
     def __init__(
         self,
@@ -93,13 +98,16 @@ class GraphRun:
         *,
         inputs: GraphInput = MESSAGES_ONLY,
         configurable: Mapping[str, Any] | None = None,
+        call: GraphCall | None = None,
         saver: TurnSaver | None,
         store: BaseStore | None = None,
         durability: Durability,
         put: Put,
     ) -> None:
-        changes: dict[str, Any] = {"checkpointer": saver}
+        changes: dict[str, Any] = {"checkpointer": saver, **_breakpoints(call)}
         self._graph = graph.copy(update=changes if store is None else {**changes, "store": store})
+        self._call = call
+        self._frames = None if call is None else StreamFrames(call)
         self._turn = turn
         self._inputs = inputs
         self._context = context
@@ -111,6 +119,7 @@ class GraphRun:
         self._state: Any = {}
         self._first_state: Any = None
         self._answers = False
+        self._has_begun = False
         self._events: list[Output] = []
         self._has_sent_artifacts = False
         self._stopped = False
@@ -128,6 +137,11 @@ class GraphRun:
             "metadata": {"turn_id": turn.turn_id},
             "callbacks": call_handlers(turn.thread_id),
         }
+        if call is not None:
+            self._config["metadata"] = {**call.metadata, "run_id": turn.task_id, "turn_id": turn.turn_id}
+            self._config["tags"] = list(call.tags)
+            if call.recursion_limit is not None:
+                self._config["recursion_limit"] = call.recursion_limit
 
     async def run(self, request: TurnRequest) -> RunResult:
         """Runs to the end, to an interrupt, or to a failure, which becomes an outcome.
@@ -167,6 +181,8 @@ class GraphRun:
                 logger.warning("turn failed, a field is missing turn_id=%s: %s", self._turn.turn_id, missing)
                 return replace(self._broken_off(Failed(missing)), error=error)
             if self._answering is None or not is_invalid_resume(error):
+                if self._frames is not None:  # what was shown so far is told before the failure
+                    await self._flush([])
                 raise
             # Other questions that were answered with it may have been taken.
             self._answering = await self._where_it_waits() or self._answering
@@ -180,6 +196,8 @@ class GraphRun:
         if self._stopped:
             # Questions are raised in any order, and are answered in the order in which the graph's state has them.
             self._pause = await self._where_it_waits()
+        if self._frames is not None:
+            self._events.extend(self._frames.result())
         return self._result()
 
     async def _save(self) -> None:
@@ -206,6 +224,7 @@ class GraphRun:
         state = await self._graph.aget_state(self._config, subgraphs=True)
         self._state = state.values
         if (state.metadata or {}).get("turn_id") == self._turn.turn_id:
+            self._has_begun = True
             if state.interrupts or await self._stands(state):
                 self._pause = pause_of(state)
             return None
@@ -221,6 +240,8 @@ class GraphRun:
 
     def _fresh(self, request: TurnRequest, state: StateSnapshot | None = None) -> Any:
         """What the graph is given for a message, if it has all that it needs. Raises `TurnRejected`."""
+        if self._call is not None:
+            return self._call.entry(state)
         known = state.values if state is not None and isinstance(state.values, Mapping) else {}
         try:
             self._inputs.check(request.values, known)
@@ -238,22 +259,52 @@ class GraphRun:
         return await reached_breakpoint(self._graph, state, self._turn.turn_id)
 
     async def _stream(self, entry: Any) -> None:
-        options: dict[str, Any] = {} if self._saver is None else {"durability": self._durability}
-        stream = self._graph.astream(
-            entry,
-            self._config,
-            context=self._context,
-            stream_mode=["values", "messages", "custom", "updates"],
-            subgraphs=True,
-            **options,
-        )
+        if self._call is not None and self._call.ends_pause and self._saver is not None:
+            await self._graph.aupdate_state(self._config, self._call.entry(None).update, as_node=END)
+            entry = None
+        stream = self._chunks(entry)
         async with aclosing(stream):  # type: ignore[type-var]  # annotated as an iterator, is a generator
             async for namespace, mode, chunk in stream:
                 await self._read(namespace, mode, chunk)
 
+    def _chunks(self, entry: Any) -> AsyncIterator[tuple[tuple[str, ...], str, Any]]:
+        """What the graph streams; with events, if somebody wants these."""
+        options: dict[str, Any] = {
+            "context": self._context,
+            "stream_mode": [*_MODES, *(self._frames.modes if self._frames else ())],
+            "subgraphs": True,
+        }
+        if self._saver is not None:
+            options["durability"] = self._durability
+        config = self._entry_config()
+        if self._frames is not None and self._frames.has_events:
+            return self._chunks_among_events(entry, config, options)
+        return self._graph.astream(entry, config, **options)
+
+    async def _chunks_among_events(
+        self, entry: Any, config: RunnableConfig, options: Mapping[str, Any]
+    ) -> AsyncIterator[tuple[tuple[str, ...], str, Any]]:
+        assert self._frames is not None
+        events = self._graph.astream_events(entry, config, version="v2", **options)
+        async with aclosing(events):  # type: ignore[type-var]  # annotated as an iterator, is a generator
+            async for event in events:
+                if event["event"] == "on_chain_stream" and not event["parent_ids"]:
+                    yield event["data"]["chunk"]
+                else:
+                    await self._show(list(self._frames.read_event(event)))
+
+    def _entry_config(self) -> RunnableConfig:
+        """Where the graph begins: at the checkpoint that the call names, unless an attempt has come further."""
+        if self._call is None or self._call.checkpoint is None or self._has_begun:
+            return self._config
+        place = {**self._config["configurable"], **self._call.checkpoint}
+        return {**self._config, "configurable": place}
+
     async def _read(self, namespace: tuple[str, ...], mode: str, chunk: Any) -> None:
         if self._lost is not None:
             raise self._lost
+        if self._frames is not None:
+            await self._show(list(self._frames.read(namespace, mode, chunk)))
         if mode == "messages":
             message, metadata = chunk
             self._hear(message, metadata)
@@ -282,11 +333,16 @@ class GraphRun:
             self._has_sent_artifacts = True
             await self._flush([chunk])
         else:
-            self._events.append(CustomEvent(chunk))
-            if len(self._events) < MOST_WAITING_EVENTS:
-                self._gather()
-            else:
-                await self._flush([])
+            await self._show([CustomEvent(chunk)])
+
+    async def _show(self, outputs: Sequence[Output]) -> None:
+        if not outputs:
+            return
+        self._events.extend(outputs)
+        if len(self._events) < MOST_WAITING_EVENTS:
+            self._gather()
+        else:
+            await self._flush([])
 
     def _gather(self) -> None:
         if not self._gathering:
@@ -377,6 +433,14 @@ class GraphRun:
 
     def _data_artifact(self, name: str, value: Any) -> Artifact:
         return Artifact(f"{name}-{self._turn.turn_id}", name, (Data(value),))
+
+
+def _breakpoints(call: GraphCall | None) -> dict[str, Any]:
+    """Where a call wants its graph to stop, beside what the graph was compiled with: that is left alone."""
+    if call is None:
+        return {}
+    asked = {"interrupt_before_nodes": call.interrupt_before, "interrupt_after_nodes": call.interrupt_after}
+    return {name: nodes for name, nodes in asked.items() if nodes}
 
 
 def delta_channels(graph: Graph) -> list[str]:

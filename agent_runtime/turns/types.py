@@ -13,6 +13,7 @@ from langchain_core.messages.utils import messages_from_dict
 from psycopg.rows import DictRow
 
 from agent_runtime.graph.outputs import Outcome, Output
+from agent_runtime.turns.graph_call import GraphCall
 from groundwork.postgres.checkpoint_rows import CheckpointRows
 from groundwork.postgres.pool import Connection
 from groundwork.telemetry.tracing import Origin, origin
@@ -73,6 +74,8 @@ class TurnRequest:
     """The request that it began with."""
     values: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    call: GraphCall | None = None
+    """What the graph is called with in place of the message, which then only says so to readers of the task."""
 
     def as_turn(self, turn_id: int, owner_key: int, attempt: int, latest: LatestCheckpoint | None = None) -> Turn:
         """The turn that this has become."""
@@ -88,6 +91,7 @@ class TurnRequest:
             "origin": dict(self.origin),
             "values": self.values,
             "metadata": self.metadata,
+            "call": self.call and self.call.to_json(),
         }
         return json.dumps(content).encode()
 
@@ -107,6 +111,7 @@ class TurnRequest:
             origin=content.get("origin", {}),
             values=content.get("values", {}),
             metadata=content.get("metadata", {}),
+            call=GraphCall(**call) if (call := content.get("call")) else None,
         )
 
 

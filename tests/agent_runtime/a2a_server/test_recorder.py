@@ -11,7 +11,7 @@ from a2a.types import Task, TaskState
 from langchain_core.messages import HumanMessage
 
 from agent_runtime.a2a_server import store
-from agent_runtime.a2a_server.feed import Feed
+from agent_runtime.a2a_server.feed import task_feed
 from agent_runtime.a2a_server.live_tasks import LiveTasks
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.tasks import A2ATurnRequest, StoredTask, TaskEvent
@@ -45,7 +45,7 @@ class Desk:
     def __init__(self, pool: Pool) -> None:
         live_tasks = LiveTasks()
         self.pool = pool
-        self.feed = Feed(pool, live_tasks.runs_here)
+        self.feed = task_feed(pool, live_tasks.runs_here)
         self.recorder = TaskRecorder(live_tasks, self.feed, Notifications())
 
     async def accept(self, request: TurnRequest | None = None) -> Turn:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from a2a.types import Artifact, Part, Task, TaskArtifactUpdateEvent, TaskState, TaskStatusUpdateEvent
 
-from agent_runtime.a2a_server import feed
 from agent_runtime.a2a_server.tasks import retold
+from agent_runtime.turns import feed
 from groundwork.postgres.pool import Pool
 from tests.agent_runtime.a2a_server.serving import Json, Served, serving, state_of, text_message, text_of
 

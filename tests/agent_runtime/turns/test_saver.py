@@ -17,7 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import interrupt
 from psycopg.errors import UntranslatableCharacter
 
-from agent_runtime.a2a_server.feed import Feed
+from agent_runtime.a2a_server.feed import task_feed
 from agent_runtime.a2a_server.live_tasks import LiveTasks
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.errors import TurnSuperseded
@@ -62,7 +62,7 @@ class Engine:
     def __init__(self, pool: Pool) -> None:
         live_tasks = LiveTasks()
         self._pool = pool
-        self._recorder = TaskRecorder(live_tasks, Feed(pool, live_tasks.runs_here), Notifications())
+        self._recorder = TaskRecorder(live_tasks, task_feed(pool, live_tasks.runs_here), Notifications())
 
     async def begin(self, thread_id: str = "t") -> Turn:
         request = TurnRequest(thread_id, uuid4().hex, "", "m", HumanMessage("hello"))
