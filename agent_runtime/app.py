@@ -10,6 +10,7 @@ from agent_runtime.a2a_server.limits import Shedding
 from agent_runtime.runtime import AgentRuntime
 from agent_runtime.threads.store import ThreadState
 from groundwork.http.asgi import HeadAsGet, RequestId
+from groundwork.http.cross_origin import CrossOrigin
 from groundwork.http.health import health_routes
 from groundwork.http.openapi import DocumentedApp
 from groundwork.telemetry.tracing import traced
@@ -18,9 +19,14 @@ from groundwork.telemetry.tracing import traced
 def create_app(runtime: AgentRuntime, routers: Sequence[APIRouter] = ()) -> ASGIApp:
     """The app that callers of the agent reach. `routers` are included before the A2A routes."""
     app = _app_with(runtime, routers, f"{runtime.project.card.name}: agent")
+    if runtime.langgraph is not None:
+        runtime.langgraph.add_routes(app)
     runtime.a2a.add_routes(app)
     turns = runtime.turns
-    return RequestId(HeadAsGet(traced(Shedding(app, lambda: turns.is_full, turns.refuse))))
+    served: ASGIApp = Shedding(app, lambda: turns.is_full, turns.refuse)
+    if runtime.settings.cors_origins:
+        served = CrossOrigin(served, runtime.settings.cors_origins)
+    return RequestId(HeadAsGet(traced(served)))
 
 
 def create_admin_app(runtime: AgentRuntime, routers: Sequence[APIRouter]) -> ASGIApp:

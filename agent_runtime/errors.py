@@ -1,4 +1,6 @@
-"""What can go wrong in an agent, in our words. Only the edges (`admin_api`, `a2a_server`) know codes."""
+"""What can go wrong in an agent, in our words. Only the edges know codes."""
+
+from collections.abc import Sequence
 
 
 class AgentError(Exception):
@@ -97,6 +99,38 @@ class ThreadWaitsForInput(ThreadError):
             " or cancel the task first",
         )
         self.task_id = task_id
+
+
+class ThreadExists(ThreadError):
+    """A thread was to be made under an id that is taken."""
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(thread_id, f"Thread with ID {thread_id} already exists")
+
+
+class ThreadBusy(ThreadError):
+    """Something runs, or waits to, in a thread in which nothing was to."""
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(
+            thread_id,
+            "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.",
+        )
+
+
+class RunNotFound(AgentError):
+    """The caller has no such run in that thread."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"Run with ID {run_id} not found")
+
+
+class GraphNotFound(AgentError):
+    """The agent has no graph of that name, and no assistant of that id."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        names = ", ".join(known)
+        super().__init__(f"Invalid assistant: {name!r}. Must be either an assistant's ID, or one of: {names}")
 
 
 class AgentStopping(AgentError):

@@ -16,6 +16,7 @@ from agent_runtime.components.opening import Components, open_components
 from agent_runtime.data import describe_database, open_database
 from agent_runtime.database import check_database_ready, prepare_database
 from agent_runtime.graph_runner import _GraphRunner
+from agent_runtime.langgraph_server.opening import LangGraphServer, open_langgraph_server
 from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.live_settings.secrets import LiveSecrets
 from agent_runtime.live_settings.settings import LiveSettings, open_settings
@@ -70,6 +71,8 @@ class AgentRuntime:
     recent: ConversationCache
     summaries: Summaries
     a2a: A2AServer
+    langgraph: LangGraphServer | None
+    """LangGraph's API; `None` when it is turned off."""
     metrics: AgentMetrics
     registry: RegistryLink | None
     """Whether the agent is registered, and where; `None` when it has no registry."""
@@ -112,7 +115,12 @@ class AgentRuntime:
         if self.registry is not None:
             self.registry.leave()
         self.turns.stop_accepting()
-        asyncio.get_running_loop().call_later(0.9 * self.grace.seconds, self.a2a.feed.close)
+        asyncio.get_running_loop().call_later(0.9 * self.grace.seconds, self._close_feeds)
+
+    def _close_feeds(self) -> None:
+        self.a2a.feed.close()
+        if self.langgraph is not None:
+            self.langgraph.feed.close()
 
     async def check_ready(self) -> None:
         """Raises `DatabaseUnavailable` when the agent could not take a turn now."""
@@ -189,6 +197,11 @@ async def open_runtime(
         summaries = Summaries(pool, lambda: components.live.current.model, memory)
         stack.push_async_exit(_draining(summaries, grace))
         a2a = await stack.enter_async_context(open_a2a_server(settings, project, pool, card_url, secrets.callers))
+        langgraph: LangGraphServer | None = None
+        if settings.langgraph_api:
+            langgraph = await stack.enter_async_context(
+                open_langgraph_server(settings, pool, a2a.recorder, graphs, secrets.callers)
+            )
         recent = ConversationCache(settings.conversation_cache_mb * 1024 * 1024)
         retention = _retention(settings, graph, pool, metrics)
         if retention is not None:
@@ -220,13 +233,13 @@ async def open_runtime(
         turns = Turns(
             pool,
             lease,
-            a2a.recorder,
+            a2a.recorder if langgraph is None else langgraph.recorder,
             runner.run,
             report=runner.report,
             after=runner.after,
             used=runner.used,
             check_budget=budget.check,
-            lost=a2a.turn_lost,
+            lost=partial(_lose, a2a, langgraph),
             most=settings.max_turns,
             most_of_one=settings.most_of_one_caller,
             longest_seconds=settings.max_turn_seconds,
@@ -235,6 +248,9 @@ async def open_runtime(
         metrics.watch_turns(turns)
         metrics.watch_connections(components.status)
         metrics.watch_refusals("a2a", lambda: a2a.load.refused)
+        if langgraph is not None:
+            lg_load = langgraph.load
+            metrics.watch_refusals("langgraph", lambda: lg_load.refused)
         metrics.watch_pool(pool)
         await stack.enter_async_context(running("turn-dispatch", turns.dispatch))
         await stack.enter_async_context(running("turn-sweep", turns.sweep))
@@ -250,6 +266,9 @@ async def open_runtime(
                 ended=lambda erasure: metrics.idle_threads_ended(erasure.threads),
             )
             await stack.enter_async_context(running("idle-threads", idle.sweep))
+        if langgraph is not None:
+            langgraph.serve(turns, threads)
+            await stack.enter_async_context(running("langgraph-tidy", partial(langgraph.tidy, threads)))
         registry = await stack.enter_async_context(
             open_registry_link(
                 settings,
@@ -277,6 +296,7 @@ async def open_runtime(
             recent,
             summaries,
             a2a,
+            langgraph,
             metrics,
             registry,
             grace,
@@ -296,6 +316,13 @@ def _draining(work: _Drainable, grace: ShutdownPeriod) -> Callable[..., Awaitabl
         await work.drain(0 if kind is asyncio.CancelledError else grace.left())
 
     return drain
+
+
+def _lose(a2a: A2AServer, langgraph: LangGraphServer | None, task_id: str) -> None:
+    """Those who follow a turn in this process look elsewhere."""
+    a2a.turn_lost(task_id)
+    if langgraph is not None:
+        langgraph.recorder.lost(task_id)
 
 
 def _forget(turns: Turns, recent: ConversationCache, thread_ids: Sequence[str]) -> None:

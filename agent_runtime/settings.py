@@ -20,6 +20,7 @@ from groundwork.outgoing.urls import has_credentials, split_url
 from groundwork.postgres.dsn import check_dsn, passwords_in
 
 _HOST = re.compile(r"\[[0-9a-fA-F:.]+\](:\d{1,5})?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|[^:\[\]/@?#\\\s]+(:\d{1,5})?")
+_ORIGIN = re.compile(r"https?://[^/\s@?#]+")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -87,6 +88,8 @@ class AgentSettings(BaseSettings):
     a2a_tokens: SecretStr = SecretStr("")
     a2a_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     a2a_max_body_bytes: Annotated[int, Field(ge=1024)] = 10 * 1024 * 1024
+    langgraph_api: bool = True
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     max_turns: Annotated[int, Field(ge=1, le=100_000)] = 100
     max_turns_per_caller: Annotated[int, Field(ge=1, le=100_000)] | None = None
     max_turn_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] = 3600
@@ -135,7 +138,7 @@ class AgentSettings(BaseSettings):
             raise ValueError("1 to 255 printable characters without blanks or slashes")
         return value
 
-    @field_validator("admin_allowed_hosts", "a2a_allowed_hosts", mode="before")
+    @field_validator("admin_allowed_hosts", "a2a_allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split_hosts(cls, value: object) -> object:
         return (
@@ -151,6 +154,14 @@ class AgentSettings(BaseSettings):
                     f"{host!r} is not a host; accepted: names or addresses, each with or without :port"
                 )
         return hosts
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_whole(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin; accepted: scheme://host[:port], or *")
+        return origins
 
     @field_validator("log_level", "log_format", "checkpoint_durability", "memory_backend", mode="before")
     @classmethod

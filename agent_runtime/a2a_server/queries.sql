@@ -69,6 +69,13 @@ WITH task AS (
 )
 SELECT EXISTS (SELECT 1 FROM a2a_push_configs AS p WHERE p.task_id = task.task_id) AS pushes FROM task;
 
+-- name: list_waiting_tasks
+SELECT task_id FROM a2a_tasks
+ WHERE thread_id = %(thread_id)s AND state IN ('INPUT_REQUIRED', 'AUTH_REQUIRED') ORDER BY task_id;
+
+-- name: delete_task
+DELETE FROM a2a_tasks WHERE task_id = %(task_id)s AND owner_key = %(owner_key)s;
+
 -- name: list_tasks
 -- For each owner that the agent has been: so the index by caller gives a page in its order, and reads nothing else.
 -- The page ends where its tasks would be more bytes than it may have, but has one at least. The length of a value is

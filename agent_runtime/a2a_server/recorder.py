@@ -154,14 +154,37 @@ class TaskRecorder:
         return self._closing(turn, Change(live_task.task, items, written.pushes))
 
     async def cancel_waiting(self, conn: Connection, stored: StoredTask) -> Announce:
-        """Ends a locked task that no turn is working on."""
+        """Cancels a locked task that no turn is working on."""
+        return await self._set_ended(conn, stored, TaskState.TASK_STATE_CANCELED)
+
+    async def _set_ended(self, conn: Connection, stored: StoredTask, ended: TaskState) -> Announce:
         now = datetime.now(UTC)
-        task, event = stored.task, _set_status(stored.task, convert.status(TaskState.TASK_STATE_CANCELED, now))
-        state = state_name(TaskState.TASK_STATE_CANCELED)
+        task, event = stored.task, _set_status(stored.task, convert.status(ended, now))
+        state = state_name(ended)
         written = await store.store_task(conn, stored.owner_key, task, stored.version, event, state, now)
         assert written is not None, "a locked task cannot change"
         items = [TaskEvent(stored.version + 1, event, task)]
         return self._announcing(Change(task, items, written.pushes), stored.caller)
+
+    async def close_waiting(self, conn: Connection, owner_key: int, thread_id: str) -> Announce:
+        """In a transaction that holds the thread: a task of it that waits for an answer waits no longer, because
+        the thread goes on without one that names it."""
+        told = []
+        for task_id in await store.list_waiting_tasks(conn, thread_id):
+            stored = await store.lock_task(conn, owner_key, task_id)
+            if stored is not None and stored.is_waiting:
+                told.append(await self._set_ended(conn, stored, TaskState.TASK_STATE_COMPLETED))
+
+        def announce() -> None:
+            for tell in told:
+                tell()
+
+        return announce
+
+    async def removed(self, conn: Connection, owner_key: int, task_id: str) -> Announce:
+        """In a transaction that holds the task's thread, where no turn works on it: the task goes."""
+        await store.delete_task(conn, owner_key, task_id)
+        return lambda: self.lost(task_id)
 
     def lost(self, task_id: str) -> None:
         """The task's turn is no longer run here."""

@@ -182,6 +182,17 @@ async def read_task(conn: Connection, task_id: str) -> StoredTask | None:
     return _stored(await (await conn.execute(sql.read_task, {"task_id": task_id})).fetchone())
 
 
+async def list_waiting_tasks(conn: Connection, thread_id: str) -> list[str]:
+    """The tasks of the thread that wait for an answer."""
+    cursor = await conn.execute(sql.list_waiting_tasks, {"thread_id": thread_id})
+    return [row["task_id"] for row in await cursor.fetchall()]
+
+
+async def delete_task(conn: Connection, owner_key: int, task_id: str) -> None:
+    """Removes the task with its events and push configs."""
+    await conn.execute(sql.delete_task, {"owner_key": owner_key, "task_id": task_id})
+
+
 async def has_turn(conn: Connection, task_id: str) -> bool:
     row = await (await conn.execute(sql.has_turn, {"task_id": task_id})).fetchone()
     assert row is not None

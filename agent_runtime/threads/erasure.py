@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 ERASED_TABLES = (
     "agent_turns",
     "agent_turn_records",
+    "agent_runs",
     "a2a_push_configs",
     "a2a_task_events",
     "a2a_tasks",
     "persistent_memory",
+    "agent_thread_metadata",
     "checkpoint_writes",
     "checkpoint_blobs",
     "checkpoints",

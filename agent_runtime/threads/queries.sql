@@ -32,20 +32,8 @@ SELECT page.position, page.thread_id
  ORDER BY page.position LIMIT %(limit)s;
 
 -- name: list_states
--- A turn of a process whose lease has run out does not make its thread busy. The newest task is looked for only where
--- one has failed at all: a thread may have many.
 SELECT t.thread_id,
-       CASE WHEN EXISTS (SELECT FROM agent_turns r JOIN agent_processes p ON p.process_id = r.process_id
-                          WHERE r.thread_id = t.thread_id AND p.lease_until > now()) THEN 'busy'
-            WHEN EXISTS (SELECT FROM agent_turns r WHERE r.thread_id = t.thread_id) THEN 'error'
-            WHEN EXISTS (SELECT FROM a2a_tasks a
-                          WHERE a.thread_id = t.thread_id AND a.state IN ('INPUT_REQUIRED', 'AUTH_REQUIRED'))
-            THEN 'interrupted'
-            WHEN EXISTS (SELECT FROM a2a_tasks a WHERE a.thread_id = t.thread_id AND a.state = 'FAILED')
-             AND (SELECT a.state FROM a2a_tasks a WHERE a.thread_id = t.thread_id
-                   ORDER BY a.status_at DESC LIMIT 1) = 'FAILED'
-            THEN 'error'
-            ELSE 'idle' END AS state
+       agent_thread_status(t.thread_id) AS state
   FROM unnest(%(thread_ids)s::text[]) WITH ORDINALITY AS given (thread_id, place)
   JOIN agent_threads t ON t.thread_id = given.thread_id
  ORDER BY given.place;
@@ -105,6 +93,10 @@ DELETE FROM agent_turn_records WHERE thread_id = ANY(%(thread_ids)s);
 -- Before what hangs off them, so that nothing can be added to a task between its deletion and that of the rest.
 SELECT task_id FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s) ORDER BY task_id FOR UPDATE;
 
+-- name: erase_agent_runs
+-- And their frames, which refer to them.
+DELETE FROM agent_runs WHERE thread_id = ANY(%(thread_ids)s);
+
 -- name: erase_a2a_push_configs
 DELETE FROM a2a_push_configs
  WHERE task_id IN (SELECT task_id FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s));
@@ -118,6 +110,9 @@ DELETE FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s);
 
 -- name: erase_persistent_memory
 DELETE FROM persistent_memory WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: erase_agent_thread_metadata
+DELETE FROM agent_thread_metadata WHERE thread_id = ANY(%(thread_ids)s);
 
 -- name: erase_checkpoint_writes
 DELETE FROM checkpoint_writes WHERE thread_id = ANY(%(thread_ids)s);
@@ -139,6 +134,16 @@ SELECT count(*) AS rows FROM agent_turns WHERE thread_id = ANY(%(thread_ids)s);
 
 -- name: count_agent_turn_records
 SELECT count(*) AS rows FROM agent_turn_records WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: count_agent_run_frames
+SELECT count(*) AS rows FROM agent_run_frames f JOIN agent_runs r ON r.run_id = f.run_id
+ WHERE r.thread_id = ANY(%(thread_ids)s);
+
+-- name: count_agent_runs
+SELECT count(*) AS rows FROM agent_runs WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: count_agent_thread_metadata
+SELECT count(*) AS rows FROM agent_thread_metadata WHERE thread_id = ANY(%(thread_ids)s);
 
 -- name: count_a2a_push_configs
 SELECT count(*) AS rows FROM a2a_push_configs
@@ -245,3 +250,96 @@ DELETE FROM checkpoint_writes w
  WHERE w.thread_id = ANY(%(thread_ids)s)
    AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.thread_id = w.thread_id)
    AND NOT EXISTS (SELECT FROM agent_threads t WHERE t.thread_id = w.thread_id COLLATE "C");
+
+-- name: find_callers_thread
+SELECT t.thread_id, t.owner_key, t.created_at, t.updated_at, coalesce(m.metadata, '{}') AS metadata
+  FROM agent_threads t LEFT JOIN agent_thread_metadata m ON m.thread_id = t.thread_id
+ WHERE t.thread_id = %(thread_id)s AND t.caller = %(caller)s
+   AND t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s);
+
+-- name: lock_callers_thread
+-- Until the transaction ends no turn of the thread is accepted, and none is deleted with it.
+SELECT t.owner_key FROM agent_threads t
+ WHERE t.thread_id = %(thread_id)s AND t.caller = %(caller)s
+   AND t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+   FOR NO KEY UPDATE OF t;
+
+-- name: touch_thread
+UPDATE agent_threads SET updated_at = now() WHERE thread_id = %(thread_id)s;
+
+-- name: merge_metadata
+-- Nothing is written that is there already: most runs bring what the one before has brought.
+INSERT INTO agent_thread_metadata AS m (thread_id, metadata) VALUES (%(thread_id)s, %(metadata)s)
+ON CONFLICT (thread_id) DO UPDATE SET metadata = m.metadata || EXCLUDED.metadata
+ WHERE NOT m.metadata @> EXCLUDED.metadata;
+
+-- name: search_threads
+-- For each key of the agent, so that the index by caller gives a page in its order. `implied` is what is true of a
+-- thread that does not say otherwise; planned for these parameters each time, so that the others cost nothing.
+SELECT page.* FROM agent_owners o
+ CROSS JOIN LATERAL (
+       SELECT t.thread_id, t.owner_key, t.created_at, t.updated_at, coalesce(m.metadata, '{}') AS metadata
+         FROM agent_threads t LEFT JOIN agent_thread_metadata m ON m.thread_id = t.thread_id
+        WHERE t.owner_key = o.owner_key AND t.caller = %(caller)s AND NOT t.is_temporary
+          AND (%(ids)s::text[] IS NULL OR t.thread_id = ANY(%(ids)s))
+          AND (%(metadata)s::jsonb IS NULL OR m.metadata @> %(metadata)s)
+          AND (%(implied)s::jsonb IS NULL OR m.metadata IS NULL OR (%(implied)s || m.metadata) @> %(implied)s)
+          AND (%(status)s::text IS NULL OR agent_thread_status(t.thread_id) = %(status)s)
+        ORDER BY CASE WHEN %(order)s = 'updated_at desc' THEN t.updated_at END DESC,
+                 CASE WHEN %(order)s = 'updated_at asc' THEN t.updated_at END,
+                 CASE WHEN %(order)s = 'created_at desc' THEN t.created_at END DESC,
+                 CASE WHEN %(order)s = 'created_at asc' THEN t.created_at END,
+                 CASE WHEN %(order)s = 'status desc' THEN agent_thread_status(t.thread_id) END DESC,
+                 CASE WHEN %(order)s = 'status asc' THEN agent_thread_status(t.thread_id) END,
+                 CASE WHEN %(order)s = 'thread_id asc' THEN t.thread_id END,
+                 t.thread_id DESC
+        LIMIT %(limit)s) AS page
+ WHERE o.agent_id = %(agent_id)s
+ ORDER BY CASE WHEN %(order)s = 'updated_at desc' THEN page.updated_at END DESC,
+          CASE WHEN %(order)s = 'updated_at asc' THEN page.updated_at END,
+          CASE WHEN %(order)s = 'created_at desc' THEN page.created_at END DESC,
+          CASE WHEN %(order)s = 'created_at asc' THEN page.created_at END,
+          CASE WHEN %(order)s = 'status desc' THEN agent_thread_status(page.thread_id) END DESC,
+          CASE WHEN %(order)s = 'status asc' THEN agent_thread_status(page.thread_id) END,
+          CASE WHEN %(order)s = 'thread_id asc' THEN page.thread_id END,
+          page.thread_id DESC
+ OFFSET %(offset)s;
+
+-- name: count_matching_threads
+SELECT count(*) AS threads
+  FROM agent_threads t LEFT JOIN agent_thread_metadata m ON m.thread_id = t.thread_id
+ WHERE t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+   AND t.caller = %(caller)s AND NOT t.is_temporary
+   AND (%(ids)s::text[] IS NULL OR t.thread_id = ANY(%(ids)s))
+   AND (%(metadata)s::jsonb IS NULL OR m.metadata @> %(metadata)s)
+   AND (%(implied)s::jsonb IS NULL OR m.metadata IS NULL OR (%(implied)s || m.metadata) @> %(implied)s)
+   AND (%(status)s::text IS NULL OR agent_thread_status(t.thread_id) = %(status)s);
+
+-- name: copy_checkpoints
+-- The rows of a thread under another id; what they say of themselves names no thread.
+WITH blobs AS (
+    INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    SELECT %(copy_id)s, checkpoint_ns, channel, version, type, blob
+      FROM checkpoint_blobs WHERE thread_id = %(thread_id)s
+), writes AS (
+    INSERT INTO checkpoint_writes
+           (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    SELECT %(copy_id)s, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob
+      FROM checkpoint_writes WHERE thread_id = %(thread_id)s
+)
+INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
+SELECT %(copy_id)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata
+  FROM checkpoints WHERE thread_id = %(thread_id)s;
+
+-- name: mark_temporary
+UPDATE agent_threads SET is_temporary = true WHERE thread_id = %(thread_id)s;
+
+-- name: list_temporary_threads
+-- Those whose run is over, with a moment for whoever waits for it to read the end.
+SELECT t.thread_id FROM agent_threads t
+ WHERE t.is_temporary AND t.updated_at < now() - interval '1 minute'
+   AND t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+   AND NOT EXISTS (SELECT FROM agent_turns r WHERE r.thread_id = t.thread_id)
+   AND NOT EXISTS (SELECT FROM a2a_tasks a WHERE a.thread_id = t.thread_id
+                      AND a.status_at > now() - interval '1 minute')
+ ORDER BY t.thread_id LIMIT 200;

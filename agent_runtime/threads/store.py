@@ -15,10 +15,12 @@ sql = Queries("agent_runtime.threads")
 
 @dataclass(frozen=True)
 class ClaimedThread:
-    """A thread that the caller's transaction holds: the key it is owned by, and its long-term summary."""
+    """A thread that the caller's transaction holds: the key it is owned by, its long-term summary, and whether it
+    was made just now."""
 
     owner_key: int
     summary: str | None
+    created: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ async def claim_thread(
         raise ThreadOfAnotherCaller(thread_id)
     if row["created"] and row["had_checkpoints"] and not adopt:
         raise ThreadUnclaimed(thread_id)
-    return ClaimedThread(row["owner_key"], row["summary"])
+    return ClaimedThread(row["owner_key"], row["summary"], row["created"])
 
 
 async def list_threads(conn: Connection, agent_id: str, after: int, limit: int) -> list[ListedThread]:
@@ -148,7 +150,7 @@ async def erase_threads(conn: Connection, agent_id: str, thread_ids: Sequence[st
     parameters = {"agent_id": agent_id, "thread_ids": list(thread_ids)}
     rows = {}
     for table in ERASED_TABLES:
-        if table == "a2a_push_configs":
+        if table == "agent_runs":
             await conn.execute(sql.lock_a2a_tasks, parameters)
         cursor = await conn.execute(getattr(sql, f"erase_{table}"), parameters)
         rows[table] = cursor.rowcount

@@ -198,6 +198,10 @@ class Feed(Generic[ItemT]):
             if not followers:
                 del self._followers[task_id]
 
+    def is_followed(self, task_id: str) -> bool:
+        """Whether somebody follows the task in this process."""
+        return task_id in self._followers
+
     def publish(self, task_id: str, items: Sequence[ItemT]) -> None:
         """Tells the followers in this process what has been committed."""
         for follower in self._followers.get(task_id, ()):
@@ -207,7 +211,7 @@ class Feed(Generic[ItemT]):
         """Something happened to the task elsewhere: it is looked up at once."""
         for follower in self._followers.get(task_id, ()):
             follower.next_poll_at = 0.0
-        self.watched.set()
+            self.watched.set()
 
     def close(self) -> None:
         """Ends the wait of every follower."""

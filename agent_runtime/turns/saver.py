@@ -111,7 +111,7 @@ class TurnSaver(AsyncPostgresSaver):
         else:
             found = await super().aget_tuple(config)
         if found is not None:
-            _stay_ahead_of(found.checkpoint["id"])
+            stay_ahead_of(found.checkpoint["id"])
         if is_latest:
             # A run looks where its thread stands before LangGraph does. Whoever gets a checkpoint changes it.
             self._seen, self._has_seen = _copied(found), True
@@ -280,7 +280,7 @@ def _as_asked(found: CheckpointTuple, config: RunnableConfig) -> CheckpointTuple
     return found._replace(config=renamed(found.config), parent_config=parent)
 
 
-def _stay_ahead_of(checkpoint_id: str) -> None:
+def stay_ahead_of(checkpoint_id: str) -> None:
     """Makes the next checkpoint ids of this process greater than this one, whatever its clock says.
 
     The greatest id is the latest checkpoint, and ids are made from the clock. After a turn on a machine whose

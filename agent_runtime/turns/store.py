@@ -146,7 +146,8 @@ async def take_over_turns(
     for row in sorted(await cursor.fetchall(), key=lambda row: row["turn_id"]):
         queued = row.pop("status") == "queued"
         request = _read_request(row.pop("request"), row["thread_id"], row["task_id"])
-        orphans.append(OrphanedTurn(Turn(**row), request, queued))
+        is_call = request is not None and request.call is not None
+        orphans.append(OrphanedTurn(Turn(**row, is_call=is_call), request, queued))
     return orphans
 
 

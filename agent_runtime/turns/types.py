@@ -36,8 +36,8 @@ class LatestCheckpoint:
 class Turn:
     """A turn as this process holds it. `attempt` is its fence: a write under an older one is refused. `answered`
     says that an earlier attempt has stored what the graph made of the answer that this turn brings. `runs` is how
-    often a process has begun to run it. `latest` is what was there when the turn began, where that was found out
-    with its acceptance."""
+    often a process has begun to run it. `is_call` says that its request is a call of the graph, see `GraphCall`.
+    `latest` is what was there when the turn began, where that was found out with its acceptance."""
 
     turn_id: int
     thread_id: str
@@ -47,6 +47,7 @@ class Turn:
     attempt: int
     answered: bool = False
     runs: int = 0
+    is_call: bool = False
     latest: LatestCheckpoint | None = field(default=None, repr=False, compare=False)
 
 
@@ -79,7 +80,16 @@ class TurnRequest:
 
     def as_turn(self, turn_id: int, owner_key: int, attempt: int, latest: LatestCheckpoint | None = None) -> Turn:
         """The turn that this has become."""
-        return Turn(turn_id, self.thread_id, self.task_id, owner_key, self.caller, attempt, latest=latest)
+        return Turn(
+            turn_id,
+            self.thread_id,
+            self.task_id,
+            owner_key,
+            self.caller,
+            attempt,
+            is_call=self.call is not None,
+            latest=latest,
+        )
 
     def to_bytes(self) -> bytes:
         """For the turn's row, so that another process can run it."""

@@ -97,8 +97,14 @@ async def test_states_are_found_by_indexes_and_no_checkpoint_is_read(pool: Pool)
             "ANALYZE agent_threads, a2a_tasks"
         )
     given = {"thread_ids": [f"t-{n}" for n in range(1, 101)]}
-    for table in ("agent_threads", "a2a_tasks"):
-        found = await scans(pool, sql.list_states, table, given)
+    async with pool.connection() as conn:
+        row = await (
+            await conn.execute("SELECT prosrc FROM pg_proc WHERE proname = 'agent_thread_status'")
+        ).fetchone()
+    assert row is not None
+    status = row["prosrc"].replace("the_thread", "'t-1'")
+    for table, statement in (("agent_threads", sql.list_states), ("a2a_tasks", status)):
+        found = await scans(pool, statement, table, given)
         assert found
         assert all("Index" in scan["Node Type"] or "Bitmap" in scan["Node Type"] for scan in found), found
     assert await scans(pool, sql.list_states, "checkpoints", given) == []

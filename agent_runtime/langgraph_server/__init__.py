@@ -1,0 +1,1 @@
+"""The LangGraph API of an agent, over the same turns as A2A."""

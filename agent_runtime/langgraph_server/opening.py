@@ -1,0 +1,103 @@
+"""The LangGraph side of an agent as one thing: opened once, closed once."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+
+from agent_runtime.langgraph_server import store
+from agent_runtime.langgraph_server.assistants import Assistants
+from agent_runtime.langgraph_server.feed import run_feed
+from agent_runtime.langgraph_server.recorder import RunRecorder, TaskAccount
+from agent_runtime.langgraph_server.routes import Face
+from agent_runtime.langgraph_server.run_routes import run_router
+from agent_runtime.langgraph_server.service import Runs
+from agent_runtime.langgraph_server.states import ThreadStates
+from agent_runtime.langgraph_server.system_routes import assistant_router, system_router
+from agent_runtime.langgraph_server.thread_routes import thread_router
+from agent_runtime.langgraph_server.threads import CallersThreads
+from agent_runtime.project.graph import GraphSource
+from agent_runtime.settings import AgentSettings
+from agent_runtime.threads.callers import list_temporary_threads
+from agent_runtime.threads.service import Threads
+from agent_runtime.turns.engine import Turns
+from groundwork.http.known_tokens import KnownTokens
+from groundwork.http.load import Load
+from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection
+from groundwork.process.background import running
+from groundwork.process.each_row import EachRow
+
+logger = logging.getLogger(__name__)
+
+GRAPH_ID = "agent"
+"""What the only graph of a project is called, if it does not say."""
+
+_TIDY_SECONDS = 30.0
+
+
+class LangGraphServer:
+    """What LangGraph's clients need beside the turns. `recorder` is what the turn engine writes to."""
+
+    def __init__(
+        self, settings: AgentSettings, pool: Pool, tasks: TaskAccount, graphs: GraphSource, callers: KnownTokens
+    ) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._callers = callers
+        self._assistants = Assistants({GRAPH_ID: graphs}, datetime.now(UTC))
+        self.load = Load(settings.max_requests, pool)
+        here: set[str] = set()
+        self.feed = run_feed(pool, here.__contains__)
+        self.recorder = RunRecorder(tasks, self.feed, here)
+        self._face: Face | None = None
+
+    def serve(self, turns: Turns, threads: Threads) -> None:
+        """Says what runs the turns, and what removes threads; `add_routes` needs to know."""
+        settings, agent_id = self._settings, self._settings.agent_id or ""
+        states = ThreadStates(self._pool, remembers=settings.memory_enabled and settings.agent_id is not None)
+        self.recorder.let_go = turns.let_go
+        runs = Runs(self._pool, agent_id, self._assistants, states, self.recorder, self.feed, turns, threads)
+        directory = CallersThreads(self._pool, agent_id, self._assistants, states, self.recorder, runs, threads)
+        self._face = Face(self._assistants, directory, runs, self._callers, self.load, settings.a2a_max_body_bytes)
+
+    def add_routes(self, app: FastAPI) -> None:
+        """Adds the API to `app`. Raises `RuntimeError` before `serve`."""
+        if self._face is None:
+            raise RuntimeError("serve(turns, threads) comes first: there is nobody yet to run turns")
+        for make in (system_router, assistant_router, run_router, thread_router):
+            app.include_router(make(self._face))
+
+    async def tidy(self, threads: Threads) -> None:
+        """The loop that removes what finished runs have left: old frames, and threads that nobody waited for."""
+        removing = EachRow("removing the thread of a finished run", logger)
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            try:
+                async with connection(self._pool) as conn:
+                    await store.prune_frames(conn)
+                    left = await list_temporary_threads(conn, self._settings.agent_id or "")
+            except DatabaseUnavailable as error:
+                logger.warning("pruning frames of finished runs failed: %s", error)
+                continue
+            for thread_id in left:
+                with removing.handling(thread_id, thread_id=thread_id):
+                    await threads.delete_thread(thread_id)
+
+
+@asynccontextmanager
+async def open_langgraph_server(
+    settings: AgentSettings, pool: Pool, tasks: TaskAccount, graphs: GraphSource, callers: KnownTokens
+) -> AsyncIterator[LangGraphServer]:
+    """Opens the LangGraph side. At the end followers are let go.
+
+    Open it before the turn engine and close it after: turns that end while the engine drains are announced.
+    """
+    server = LangGraphServer(settings, pool, tasks, graphs, callers)
+    async with running("langgraph-feed", server.feed.poll):
+        try:
+            yield server
+        finally:
+            server.feed.close()

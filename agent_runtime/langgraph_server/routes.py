@@ -1,0 +1,74 @@
+"""What the routes of LangGraph's API have in common."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.requests import Request
+
+from agent_runtime.langgraph_server.assistants import Assistants
+from agent_runtime.langgraph_server.edge import ClientRoute, caller_of, refuse_forms
+from agent_runtime.langgraph_server.service import Runs
+from agent_runtime.langgraph_server.threads import CallersThreads
+from groundwork.http.known_tokens import KnownTokens
+from groundwork.http.load import Load
+from groundwork.http.openapi import inline_schema
+
+
+@dataclass(frozen=True)
+class Face:
+    """What the routes answer from."""
+
+    assistants: Assistants
+    threads: CallersThreads
+    runs: Runs
+    callers: KnownTokens
+    load: Load
+    max_body_bytes: int
+
+    async def admit(self, request: Request) -> None:
+        """Let in who may call, before anything else is looked at."""
+        request.state.caller = caller_of(request, self.callers)
+        refuse_forms(request)
+
+    async def take_turns(self) -> AsyncIterator[None]:
+        """Let in as many at a time as the load allows."""
+        with self.load.one_more():
+            yield
+
+    def caller(self, request: Request) -> str:
+        """Return who was let in."""
+        name: str = request.state.caller
+        return name
+
+
+def new_router(face: Face, tag: str, *, is_brief: bool = True) -> APIRouter:
+    """Return a router for routes that need a token, where there are any, and are soon answered, if `is_brief`."""
+    router = open_router(tag)
+    router.dependencies.append(Depends(face.admit))
+    if is_brief:
+        router.dependencies.append(Depends(face.take_turns))
+    # For the document only: they never refuse, `admit` does.
+    router.dependencies.append(Depends(HTTPBearer(auto_error=False, scheme_name="A2A_TOKENS")))
+    router.dependencies.append(Depends(APIKeyHeader(name="x-api-key", auto_error=False)))
+    return router
+
+
+def open_router(tag: str) -> APIRouter:
+    """Return a router for routes that everybody may ask."""
+    return APIRouter(route_class=ClientRoute, generate_unique_id_function=_operation_id, tags=[tag])
+
+
+def body_schema(model: Any, *, many: bool = False, required: bool = True) -> dict[str, Any]:
+    """Return what the document says of a body that the route reads for itself."""
+    schema = inline_schema(model)
+    if many:
+        schema = {"type": "array", "items": schema}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+
+
+def _operation_id(route: APIRoute) -> str:
+    return f"langgraph_{route.name}"

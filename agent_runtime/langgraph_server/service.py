@@ -1,0 +1,397 @@
+"""What LangGraph's clients can ask of an agent, answered from its threads and turns."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+from agent_runtime.errors import GraphNotFound, InvalidValue, ThreadNotFound
+from agent_runtime.graph.outputs import StreamFrame
+from agent_runtime.langgraph_server import store
+from agent_runtime.langgraph_server.asked import run_request
+from agent_runtime.langgraph_server.assistants import Assistant, Assistants
+from agent_runtime.langgraph_server.feed import RunFeed
+from agent_runtime.langgraph_server.models import Json, RunCreate
+from agent_runtime.langgraph_server.recorder import RunRecorder
+from agent_runtime.langgraph_server.runs import RunFrame, RunRequest
+from agent_runtime.langgraph_server.states import ThreadStates, result_of
+from agent_runtime.langgraph_server.store import RunRow
+from agent_runtime.langgraph_server.streams import FollowingResponse, as_events, frames_of, shown_in
+from agent_runtime.threads.callers import ThreadRow, get_callers_thread, lock_callers_thread
+from agent_runtime.turns.feed import Follower
+from agent_runtime.turns.stream_frames import encoded
+from agent_runtime.turns.types import Turn, TurnRequest
+from groundwork.postgres.pool import Pool, connection, transaction
+
+logger = logging.getLogger(__name__)
+
+ACTIVE = ("pending", "running")
+
+
+class TurnEngine(Protocol):
+    """What runs turns; see `turns.engine.Turns`."""
+
+    async def submit(self, request: TurnRequest) -> Turn: ...
+
+    async def cancel(self, task_id: str) -> bool: ...
+
+
+class ThreadEraser(Protocol):
+    """What removes threads; see `threads.service.Threads`."""
+
+    async def delete_thread(self, thread_id: str) -> Any: ...
+
+
+class Runs:
+    """The runs of an agent. Every one belongs to a caller, and nobody else is told that it exists."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        agent_id: str,
+        assistants: Assistants,
+        states: ThreadStates,
+        recorder: RunRecorder,
+        feed: RunFeed,
+        engine: TurnEngine,
+        threads: ThreadEraser,
+    ) -> None:
+        self._pool = pool
+        self._agent_id = agent_id
+        self._assistants = assistants
+        self._states = states
+        self._recorder = recorder
+        self._feed = feed
+        self._engine = engine
+        self._threads = threads
+        self._temporary: dict[str, str] = {}
+        self._removing: set[asyncio.Task[None]] = set()
+        recorder.over = self._is_over
+
+    # Beginning one
+
+    async def create(self, body: RunCreate, caller: str, thread_id: str | None) -> tuple[Json, Mapping[str, str]]:
+        """Begin a run in the background. Return it, and the headers that say where it is."""
+        request = self._request(body, caller, thread_id)
+        await self._submit(request)
+        run = await self._get(request.thread_id, caller, request.task_id)
+        return self.describe(run), _headers(request)
+
+    async def stream(self, body: RunCreate, caller: str, thread_id: str | None) -> Response:
+        """Begin a run, and return the answer that shows its frames."""
+        request = self._request(body, caller, thread_id)
+        following, follower = await self._begin(request)
+        place = _place(request)
+        return self._events(
+            request.task_id,
+            following,
+            follower,
+            shown=shown_in(None),
+            first=_metadata(request.task_id),
+            headers={**_headers(request), "Location": f"{place}/stream"},
+            cancels=body.on_disconnect == "cancel",
+        )
+
+    async def wait(self, body: RunCreate, caller: str, thread_id: str | None) -> Response:
+        """Begin a run, and return the answer that has what it came to."""
+        request = self._request(body, caller, thread_id, only_result=True)
+        following, follower = await self._begin(request)
+        headers = {"Content-Location": _place(request), "Location": f"{_place(request)}/join"}
+        return self._result(
+            request.task_id,
+            request.thread_id,
+            caller,
+            following,
+            follower,
+            headers,
+            cancels=body.on_disconnect == "cancel",
+        )
+
+    # One that is there
+
+    async def join(self, thread_id: str, caller: str, run_id: str, *, cancels: bool = False) -> Response:
+        """Return the answer that has what the run has come to, once it has."""
+        await self._get(thread_id, caller, run_id)
+        following = ExitStack()
+        follower = following.enter_context(self._feed.follow(run_id))
+        follower.watch()
+        follower.fall_behind()
+        return self._result(run_id, thread_id, caller, following, follower, {}, cancels=cancels)
+
+    async def join_stream(
+        self,
+        thread_id: str,
+        caller: str,
+        run_id: str,
+        *,
+        after: int | None,
+        modes: Sequence[str] | None,
+        cancels: bool,
+    ) -> Response:
+        """Return the answer that shows the run's frames after the one at `after`; `None`: those from now on."""
+        await self._get(thread_id, caller, run_id)
+        if after is None:
+            async with connection(self._pool) as conn:
+                seen = await store.find_last_seq(conn, run_id)
+        else:
+            seen = max(after, 0)
+        following = ExitStack()
+        follower = following.enter_context(self._feed.follow(run_id, seen))
+        follower.watch()
+        follower.fall_behind()
+        return self._events(
+            run_id,
+            following,
+            follower,
+            shown=shown_in(modes),
+            first=_metadata(run_id) if after is not None and after < 0 and modes is None else None,
+            headers={},
+            cancels=cancels,
+        )
+
+    async def get(self, thread_id: str, caller: str, run_id: str) -> Json:
+        """Raises `RunNotFound`, `ThreadNotFound`."""
+        return self.describe(await self._get(thread_id, caller, run_id))
+
+    async def list_runs(
+        self, thread_id: str, caller: str, *, status: str | None, limit: int, offset: int
+    ) -> Sequence[Json]:
+        async with connection(self._pool) as conn:
+            thread = await get_callers_thread(conn, self._agent_id, caller, thread_id)
+            rows = await store.list_runs(
+                conn, thread_id, thread.owner_key, status=status, limit=limit, offset=offset
+            )
+        return [self.describe(row) for row in rows]
+
+    async def cancel(self, thread_id: str, caller: str, run_id: str, *, undo: bool) -> bool:
+        """End the run where it is; with `undo` it is to have never been. Return whether it was going on."""
+        await self._get(thread_id, caller, run_id)
+        if not undo:
+            return await self._engine.cancel(run_id)
+        return await asyncio.shield(asyncio.create_task(self._undo(thread_id, caller, run_id)))
+
+    async def delete(self, thread_id: str, caller: str, run_id: str) -> None:
+        """Raises `RunNotFound`, `ThreadNotFound`."""
+        await self._get(thread_id, caller, run_id)
+        await self._engine.cancel(run_id)
+        async with transaction(self._pool) as conn:
+            owner_key = await lock_callers_thread(conn, self._agent_id, caller, thread_id)
+            announce = await self._recorder.removed(conn, owner_key, run_id)
+        announce()
+
+    async def list_active(
+        self, caller: str, thread_id: str | None, statuses: Sequence[str]
+    ) -> list[tuple[str, str]]:
+        """The caller's runs that are in flight, each with its thread."""
+        async with connection(self._pool) as conn:
+            return await store.list_active_runs(conn, self._agent_id, caller, thread_id, statuses)
+
+    def describe(self, run: RunRow) -> Json:
+        assistant = self._assistant_of(run.graph_id)
+        return {
+            "run_id": run.run_id,
+            "thread_id": run.thread_id,
+            "assistant_id": assistant.assistant_id,
+            "created_at": run.created_at,
+            "updated_at": run.updated_at,
+            "status": run.status,
+            "metadata": run.metadata or {"graph_id": assistant.graph_id, "assistant_id": assistant.assistant_id},
+            "kwargs": json.loads(run.asked) if run.asked is not None else {},
+            "multitask_strategy": run.strategy or "enqueue",
+            "langsmith_session_name": None,
+        }
+
+    def assistant_of(self, thread: ThreadRow) -> Assistant:
+        """The assistant that has answered in the thread last; the default one before anybody has."""
+        return self.assistant_in(thread.metadata)
+
+    def assistant_in(self, metadata: Mapping[str, Any]) -> Assistant:
+        """The assistant that a thread's metadata names."""
+        return self._assistant_of(metadata.get("graph_id"))
+
+    # Common ground
+
+    def _assistant_of(self, graph_id: Any) -> Assistant:
+        try:
+            return self._assistants.get(str(graph_id)) if graph_id else self._assistants.default
+        except GraphNotFound:  # of a release that had a graph of that name
+            return self._assistants.default
+
+    def _request(
+        self, body: RunCreate, caller: str, thread_id: str | None, *, only_result: bool = False
+    ) -> RunRequest:
+        assistant = self._assistants.get(body.assistant_id)
+        return run_request(body, assistant, thread_id=thread_id, caller=caller, only_result=only_result)
+
+    async def _submit(self, request: RunRequest) -> None:
+        if request.is_temporary:
+            self._temporary[request.task_id] = request.thread_id
+        try:
+            await self._engine.submit(request)
+        except BaseException:
+            self._temporary.pop(request.task_id, None)
+            raise
+
+    async def _begin(self, request: RunRequest) -> tuple[ExitStack, Follower[RunFrame]]:
+        with ExitStack() as stack:
+            follower = stack.enter_context(self._feed.follow(request.task_id))
+            await self._submit(request)
+            follower.watch()
+            return stack.pop_all(), follower
+
+    async def _get(self, thread_id: str, caller: str, run_id: str) -> RunRow:
+        async with connection(self._pool) as conn:
+            thread = await get_callers_thread(conn, self._agent_id, caller, thread_id)
+            return await store.get_run(conn, thread_id, thread.owner_key, run_id)
+
+    async def _undo(self, thread_id: str, caller: str, run_id: str) -> bool:
+        async with transaction(self._pool) as conn:
+            await lock_callers_thread(conn, self._agent_id, caller, thread_id)
+            announce = await self._recorder.displace(conn, self._agent_id, run_id, undo=True)
+        if announce is None:
+            return False
+        announce()
+        return True
+
+    # Answers
+
+    def _events(
+        self,
+        run_id: str,
+        following: ExitStack,
+        follower: Follower[RunFrame],
+        *,
+        shown: Any,
+        first: StreamFrame | None,
+        headers: Mapping[str, str],
+        cancels: bool,
+    ) -> Response:
+        reader = _Reader(follower)
+
+        async def body() -> AsyncGenerator[bytes, None]:
+            async for part in as_events(reader.frames(), shown, first):
+                yield part
+            if reader.has_ended:
+                await self._remove_temporary(run_id)
+
+        return FollowingResponse(
+            body(),
+            following,
+            lambda: self._left(run_id, reader, cancels),
+            media_type="text/event-stream",
+            headers=headers,
+        )
+
+    def _result(
+        self,
+        run_id: str,
+        thread_id: str,
+        caller: str,
+        following: ExitStack,
+        follower: Follower[RunFrame],
+        headers: Mapping[str, str],
+        *,
+        cancels: bool,
+    ) -> Response:
+        reader = _Reader(follower)
+
+        async def body() -> AsyncGenerator[bytes, None]:
+            last: StreamFrame | None = None
+            async for item in reader.frames():
+                if item is None:
+                    yield b"\n"
+                elif item.frame.event in ("values", "error"):
+                    last = item.frame
+            answer = await self._answer(last, thread_id, caller, run_id)
+            if reader.has_ended:
+                await self._remove_temporary(run_id)
+            yield answer.encode("utf-8", "replace")
+
+        return FollowingResponse(
+            body(),
+            following,
+            lambda: self._left(run_id, reader, cancels),
+            media_type="application/json",
+            headers=headers,
+        )
+
+    async def _answer(self, last: StreamFrame | None, thread_id: str, caller: str, run_id: str) -> str:
+        """What a run has come to, by its last frame, or else by the state of its thread."""
+        if last is not None and last.event == "error":
+            return f'{{"__error__": {last.data}}}'
+        if last is not None:
+            return last.data
+        try:
+            async with connection(self._pool) as conn:
+                thread = await get_callers_thread(conn, self._agent_id, caller, thread_id)
+                error = await store.find_error(conn, run_id)
+        except ThreadNotFound:
+            return "{}"
+        if error is not None:
+            return encoded({"__error__": error})
+        return encoded(result_of(await self._states.get(self.assistant_of(thread), {"thread_id": thread_id})))
+
+    async def _left(self, run_id: str, reader: "_Reader", cancels: bool) -> None:
+        if cancels and not reader.is_done:
+            logger.info("run cancelled, its client has left run_id=%s", run_id)
+            await self._engine.cancel(run_id)
+
+    # Runs that leave nothing
+
+    def _is_over(self, run_id: str) -> None:
+        """Whoever still reads a run's frames removes its thread when that is done."""
+        if run_id in self._temporary and not self._feed.is_followed(run_id):
+            task = asyncio.create_task(self._remove_temporary(run_id), name=f"remove-{run_id}")
+            self._removing.add(task)
+            task.add_done_callback(self._removing.discard)
+
+    async def _remove_temporary(self, run_id: str) -> None:
+        if (thread_id := self._temporary.pop(run_id, None)) is not None:
+            try:
+                await self._threads.delete_thread(thread_id)
+            except ThreadNotFound:
+                logger.debug("thread of a finished run is gone already thread_id=%s", thread_id)
+
+
+class _Reader:
+    """How far a run's frames were read: to the run's end (`has_ended`), or as far as they could be (`is_done`)."""
+
+    def __init__(self, follower: Follower[RunFrame]) -> None:
+        self._follower = follower
+        self.has_ended = False
+        self.is_done = False
+
+    async def frames(self) -> AsyncGenerator[RunFrame | None, None]:
+        async for item in frames_of(self._follower):
+            self.has_ended |= item is not None and item.ends
+            yield item
+        self.is_done = True
+
+
+def check_place(value: str | None) -> int | None:
+    """Return the place in a stream that `Last-Event-ID` names; -1 is before everything. Raises `InvalidValue`."""
+    if value is None or not value.strip():
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise InvalidValue(
+            "Last-Event-ID", "Last-Event-ID must be the id of an event of this stream, or -1"
+        ) from None
+
+
+def _metadata(run_id: str) -> StreamFrame:
+    return StreamFrame("metadata", encoded({"run_id": run_id, "attempt": 1}))
+
+
+def _place(request: RunRequest) -> str:
+    return f"/threads/{quote(request.thread_id, safe='')}/runs/{request.task_id}"
+
+
+def _headers(request: RunRequest) -> dict[str, str]:
+    return {"Content-Location": _place(request)}
