@@ -5,8 +5,10 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.responses import JSONResponse
 
 from agent_runtime.langgraph_server import store
 from agent_runtime.langgraph_server.assistants import Assistants
@@ -26,6 +28,7 @@ from agent_runtime.threads.service import Threads
 from agent_runtime.turns.engine import Turns
 from groundwork.http.known_tokens import KnownTokens
 from groundwork.http.load import Load
+from groundwork.http.openapi import DocumentedApp
 from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection
 from groundwork.process.background import running
 from groundwork.process.each_row import EachRow
@@ -34,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 GRAPH_ID = "agent"
 """What the only graph of a project is called, if it does not say."""
+
+DOCUMENT_PATH = "/langgraph/openapi.json"
 
 _TIDY_SECONDS = 30.0
 
@@ -67,8 +72,14 @@ class LangGraphServer:
         """Adds the API to `app`. Raises `RuntimeError` before `serve`."""
         if self._face is None:
             raise RuntimeError("serve(turns, threads) comes first: there is nobody yet to run turns")
-        for make in (system_router, assistant_router, run_router, thread_router):
-            app.include_router(make(self._face))
+        made = [make(self._face) for make in (system_router, assistant_router, run_router, thread_router)]
+        described = DocumentedApp(title="LangGraph API", version=version("agent-sidecar"), enums={})
+        for router in made:
+            described.include_router(router)
+            # It has a document of its own: errors and answers are of another form than the agent's others.
+            app.include_router(router, include_in_schema=False)
+        document = described.openapi()
+        app.add_route(DOCUMENT_PATH, lambda request: JSONResponse(document), include_in_schema=False)
 
     async def tidy(self, threads: Threads) -> None:
         """The loop that removes what finished runs have left: old frames, and threads that nobody waited for."""

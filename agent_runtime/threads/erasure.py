@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 ERASED_TABLES = (
     "agent_turns",
     "agent_turn_records",
+    "agent_run_frames",
     "agent_runs",
     "a2a_push_configs",
     "a2a_task_events",

@@ -32,11 +32,9 @@ SELECT page.position, page.thread_id
  ORDER BY page.position LIMIT %(limit)s;
 
 -- name: list_states
-SELECT t.thread_id,
-       agent_thread_status(t.thread_id) AS state
-  FROM unnest(%(thread_ids)s::text[]) WITH ORDINALITY AS given (thread_id, place)
-  JOIN agent_threads t ON t.thread_id = given.thread_id
- ORDER BY given.place;
+SELECT t.thread_id, agent_thread_status(t.thread_id) AS state
+  FROM agent_threads t WHERE t.thread_id = ANY(%(thread_ids)s)
+ ORDER BY array_position(%(thread_ids)s::text[], t.thread_id::text);
 
 -- name: find_last_position
 SELECT newest.position
@@ -93,8 +91,11 @@ DELETE FROM agent_turn_records WHERE thread_id = ANY(%(thread_ids)s);
 -- Before what hangs off them, so that nothing can be added to a task between its deletion and that of the rest.
 SELECT task_id FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s) ORDER BY task_id FOR UPDATE;
 
+-- name: erase_agent_run_frames
+DELETE FROM agent_run_frames
+ WHERE run_id IN (SELECT run_id FROM agent_runs WHERE thread_id = ANY(%(thread_ids)s));
+
 -- name: erase_agent_runs
--- And their frames, which refer to them.
 DELETE FROM agent_runs WHERE thread_id = ANY(%(thread_ids)s);
 
 -- name: erase_a2a_push_configs

@@ -150,7 +150,7 @@ async def erase_threads(conn: Connection, agent_id: str, thread_ids: Sequence[st
     parameters = {"agent_id": agent_id, "thread_ids": list(thread_ids)}
     rows = {}
     for table in ERASED_TABLES:
-        if table == "agent_runs":
+        if table == "agent_run_frames":
             await conn.execute(sql.lock_a2a_tasks, parameters)
         cursor = await conn.execute(getattr(sql, f"erase_{table}"), parameters)
         rows[table] = cursor.rowcount

@@ -21,6 +21,7 @@ WHO: dict[str, Who] = {
     "GET /.well-known/agent.json": EVERYBODY,
     "GET /ok": EVERYBODY,
     "GET /info": EVERYBODY,
+    "GET /langgraph/openapi.json": EVERYBODY,
     "POST /": CALLERS,
     "POST /a2a/message:send": CALLERS,
     "POST /a2a/message:stream": CALLERS,
@@ -90,8 +91,8 @@ WHO: dict[str, Who] = {
     "POST /internal/reload": ADMIN,
 }
 
-# Answered with the mistake that they are: a thread id that was forgotten, a path that nothing is at, what this agent
-# leaves to others.
+# Answered with the mistake that they are: a thread id that was forgotten, a path that nothing is at, and
+# what an agent leaves to others.
 MISTAKES: dict[str, Who] = {
     "DELETE /api/v1/memory/threads/": ADMIN,
     "GET /api/v1/memory/threads//messages": ADMIN,

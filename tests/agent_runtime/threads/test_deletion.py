@@ -44,6 +44,15 @@ async def fill(conn, thread_id: str) -> int:
         " SELECT thread_id, owner_key, 's', 1, 'm' FROM agent_threads WHERE thread_id = %s",
         (thread_id,),
     )
+    await conn.execute(
+        "INSERT INTO agent_runs (run_id, thread_id, graph_id, metadata, asked, strategy)"
+        " VALUES (%s, %s, 'agent', '{}', '{}', 'enqueue')",
+        (task_id, thread_id),
+    )
+    await conn.execute(
+        "INSERT INTO agent_run_frames (run_id, first_seq, last_seq, frames) VALUES (%s, 1, 1, '[]')", (task_id,)
+    )
+    await conn.execute("INSERT INTO agent_thread_metadata (thread_id, metadata) VALUES (%s, '{}')", (thread_id,))
     turn_id = await add_turn(conn, thread_id)
     await conn.execute(
         "SELECT record_agent_turn(t, h.owner_key, '', '{\"state\": \"completed\"}')"
@@ -66,7 +75,8 @@ async def add_turn(conn, thread_id: str) -> int:
 async def rows_of(conn, thread_id: str) -> dict[str, int]:
     counts = {}
     for table in ERASED_TABLES:
-        named = "task_id = 'task of ' || %s" if table.startswith("a2a_") else "thread_id = %s"
+        key = "task_id" if table.startswith("a2a_") else "run_id" if table == "agent_run_frames" else ""
+        named = f"{key} = 'task of ' || %s" if key else "thread_id = %s"
         cursor = await conn.execute(f"SELECT count(*) AS n FROM {table} WHERE {named}", (thread_id,))
         counts[table] = (await cursor.fetchone())["n"]
     return counts
