@@ -200,7 +200,7 @@ async def open_runtime(
         langgraph: LangGraphServer | None = None
         if settings.langgraph_api:
             langgraph = await stack.enter_async_context(
-                open_langgraph_server(settings, pool, a2a.recorder, graphs, secrets.callers)
+                open_langgraph_server(settings, pool, a2a.recorder, graphs, secrets.callers, lambda: card_url.url)
             )
         recent = ConversationCache(settings.conversation_cache_mb * 1024 * 1024)
         retention = _retention(settings, graph, pool, metrics)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
@@ -19,10 +18,9 @@ from agent_runtime.a2a_server.push import PushPolicy, PushSender, open_push_send
 from agent_runtime.a2a_server.recorder import TaskRecorder
 from agent_runtime.a2a_server.routes import add_a2a_routes
 from agent_runtime.graph.inputs import MESSAGES_ONLY, GraphInput
-from agent_runtime.live_settings.card_url import CardUrl
+from agent_runtime.live_settings.card_url import CardUrl, hosts_of_callers
 from agent_runtime.project.file import Project
 from agent_runtime.settings import AgentSettings
-from groundwork.http.hosts import OwnHosts
 from groundwork.http.known_tokens import KnownTokens
 from groundwork.http.load import Load
 from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection
@@ -88,11 +86,7 @@ class A2AServer:
             build_card(self._project.card, self._card_url.url, bearer=bool(self._callers)),
             current_url=lambda: self._card_url.url,
             callers=self._callers,
-            own_hosts=OwnHosts(
-                self._settings.a2a_allowed_hosts,
-                setting="A2A_ALLOWED_HOSTS",
-                also=lambda: (urlsplit(self._card_url.url).hostname or "",),
-            ),
+            own_hosts=hosts_of_callers(self._settings, lambda: self._card_url.url),
             max_body_bytes=self._settings.a2a_max_body_bytes,
             shutdown_grace_seconds=self._settings.shutdown_grace_seconds,
         )

@@ -27,7 +27,9 @@ from agent_runtime.errors import (
     ThreadOfAnotherCaller,
 )
 from agent_runtime.turns.stream_frames import encoded
+from groundwork.http.asgi import BodyTotal
 from groundwork.http.bearer import bearer_token
+from groundwork.http.hosts import HeaderRefused, OwnHosts
 from groundwork.http.json_body import BadJson, parse_json
 from groundwork.http.known_tokens import KnownTokens
 from groundwork.http.load import RETRY_SECONDS, Busy
@@ -43,6 +45,7 @@ ANSWERS: dict[type[Exception], int] = {
     Busy: 503,
     AgentError: 500,
     InvalidValue: 422,
+    HeaderRefused: 403,
     AgentBusy: 503,
     AgentPaused: 503,
     AgentStopping: 503,
@@ -115,9 +118,11 @@ def answer_to(error: Exception) -> Response:
     return _detail(status, str(error))
 
 
-def caller_of(request: Request, known: KnownTokens) -> str:
-    """Return who calls; nobody in particular without tokens. Raises `Refused`."""
+def caller_of(request: Request, known: KnownTokens, own_hosts: OwnHosts) -> str:
+    """Return who calls; nobody in particular without tokens, if the request names this agent. Raises `Refused`,
+    `HeaderRefused`."""
     if not known:
+        own_hosts.check(request)
         return ""
     token = bearer_token(request.scope)
     key = request.headers.get("x-api-key")
@@ -134,21 +139,38 @@ def refuse_forms(request: Request) -> None:
         raise Refused(422, f"the body is sent as {media_type}; send it with Content-Type: application/json")
 
 
-async def read_body(request: Request, model: type[Model], limit: int, *, optional: bool = False) -> Model:
-    """Return the body as a `model`. Raises `Refused`."""
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > limit:
-            raise Refused(413, f"the body is larger than {limit} bytes")
-    if optional and not data.strip():
-        return model()
-    try:
-        return model.model_validate(parse_json(bytes(data)))
-    except BadJson as error:
-        raise Refused(422, f"Invalid JSON in request body: {error}") from None
-    except ValidationError as error:
-        raise Refused(422, _problems(error.errors())) from None
+class Bodies:
+    """Reads what requests bring: so many bytes each, and so many together."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._total = BodyTotal()
+
+    async def read(self, request: Request, model: type[Model], *, optional: bool = False) -> Model:
+        """Return the body as a `model`. Raises `Refused`, `Busy`."""
+        data = await self._read(request)
+        if optional and not data.strip():
+            return model()
+        try:
+            return model.model_validate(parse_json(data))
+        except BadJson as error:
+            raise Refused(422, f"Invalid JSON in request body: {error}") from None
+        except ValidationError as error:
+            raise Refused(422, _problems(error.errors())) from None
+
+    async def _read(self, request: Request) -> bytes:
+        data = bytearray()
+        try:
+            async for chunk in request.stream():
+                data += chunk
+                self._total.held += len(chunk)
+                if len(data) > self._most:
+                    raise Refused(413, f"the body is larger than {self._most} bytes")
+                if self._total.held > self._total.most:
+                    raise Busy
+        finally:
+            self._total.held -= len(data)
+        return bytes(data)
 
 
 def _problems(errors: Any) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from agent_runtime.langgraph_server import store
 from agent_runtime.langgraph_server.assistants import Assistants
+from agent_runtime.langgraph_server.edge import Bodies
 from agent_runtime.langgraph_server.feed import run_feed
 from agent_runtime.langgraph_server.recorder import RunRecorder, TaskAccount
 from agent_runtime.langgraph_server.routes import Face
@@ -21,6 +22,7 @@ from agent_runtime.langgraph_server.states import ThreadStates
 from agent_runtime.langgraph_server.system_routes import assistant_router, system_router
 from agent_runtime.langgraph_server.thread_routes import thread_router
 from agent_runtime.langgraph_server.threads import CallersThreads
+from agent_runtime.live_settings.card_url import hosts_of_callers
 from agent_runtime.project.graph import GraphSource
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.callers import list_temporary_threads
@@ -47,8 +49,15 @@ class LangGraphServer:
     """What LangGraph's clients need beside the turns. `recorder` is what the turn engine writes to."""
 
     def __init__(
-        self, settings: AgentSettings, pool: Pool, tasks: TaskAccount, graphs: GraphSource, callers: KnownTokens
+        self,
+        settings: AgentSettings,
+        pool: Pool,
+        tasks: TaskAccount,
+        graphs: GraphSource,
+        callers: KnownTokens,
+        current_url: Callable[[], str],
     ) -> None:
+        self._current_url = current_url
         self._settings = settings
         self._pool = pool
         self._callers = callers
@@ -66,7 +75,15 @@ class LangGraphServer:
         self.recorder.let_go = turns.let_go
         runs = Runs(self._pool, agent_id, self._assistants, states, self.recorder, self.feed, turns, threads)
         directory = CallersThreads(self._pool, agent_id, self._assistants, states, self.recorder, runs, threads)
-        self._face = Face(self._assistants, directory, runs, self._callers, self.load, settings.a2a_max_body_bytes)
+        self._face = Face(
+            self._assistants,
+            directory,
+            runs,
+            self._callers,
+            self.load,
+            Bodies(settings.a2a_max_body_bytes),
+            hosts_of_callers(settings, self._current_url),
+        )
 
     def add_routes(self, app: FastAPI) -> None:
         """Adds the API to `app`. Raises `RuntimeError` before `serve`."""
@@ -100,13 +117,18 @@ class LangGraphServer:
 
 @asynccontextmanager
 async def open_langgraph_server(
-    settings: AgentSettings, pool: Pool, tasks: TaskAccount, graphs: GraphSource, callers: KnownTokens
+    settings: AgentSettings,
+    pool: Pool,
+    tasks: TaskAccount,
+    graphs: GraphSource,
+    callers: KnownTokens,
+    current_url: Callable[[], str],
 ) -> AsyncIterator[LangGraphServer]:
     """Opens the LangGraph side. At the end followers are let go.
 
     Open it before the turn engine and close it after: turns that end while the engine drains are announced.
     """
-    server = LangGraphServer(settings, pool, tasks, graphs, callers)
+    server = LangGraphServer(settings, pool, tasks, graphs, callers, current_url)
     async with running("langgraph-feed", server.feed.poll):
         try:
             yield server

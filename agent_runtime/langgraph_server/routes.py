@@ -10,9 +10,10 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import Request
 
 from agent_runtime.langgraph_server.assistants import Assistants
-from agent_runtime.langgraph_server.edge import ClientRoute, caller_of, refuse_forms
+from agent_runtime.langgraph_server.edge import Bodies, ClientRoute, caller_of, refuse_forms
 from agent_runtime.langgraph_server.service import Runs
 from agent_runtime.langgraph_server.threads import CallersThreads
+from groundwork.http.hosts import OwnHosts
 from groundwork.http.known_tokens import KnownTokens
 from groundwork.http.load import Load
 from groundwork.http.openapi import inline_schema
@@ -27,11 +28,12 @@ class Face:
     runs: Runs
     callers: KnownTokens
     load: Load
-    max_body_bytes: int
+    bodies: Bodies
+    own_hosts: OwnHosts
 
     async def admit(self, request: Request) -> None:
         """Let in who may call, before anything else is looked at."""
-        request.state.caller = caller_of(request, self.callers)
+        request.state.caller = caller_of(request, self.callers, self.own_hosts)
         refuse_forms(request)
 
     async def take_turns(self) -> AsyncIterator[None]:

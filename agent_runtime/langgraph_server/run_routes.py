@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agent_runtime.langgraph_server import models
-from agent_runtime.langgraph_server.edge import Refused, json_answer, read_body
+from agent_runtime.langgraph_server.edge import Refused, json_answer
 from agent_runtime.langgraph_server.routes import Face, body_schema, new_router
 from agent_runtime.langgraph_server.service import ACTIVE, check_place
 
@@ -25,7 +25,6 @@ class RunBatch(RootModel[list[models.RunCreate]]):
 def run_router(face: Face) -> APIRouter:
     """The routes of runs."""
     router = new_router(face, "runs", is_brief=False)
-    limit = face.max_body_bytes
     asked = body_schema(models.RunCreate)
 
     # On a thread
@@ -34,7 +33,7 @@ def run_router(face: Face) -> APIRouter:
     async def create_run(request: Request, thread_id: str) -> Response:
         """Begin a run in the background."""
         caller = face.caller(request)
-        body = await read_body(request, models.RunCreate, limit)
+        body = await face.bodies.read(request, models.RunCreate)
         run, headers = await face.runs.create(body, caller, thread_id)
         return json_answer(run, headers=dict(headers))
 
@@ -42,14 +41,14 @@ def run_router(face: Face) -> APIRouter:
     async def stream_run(request: Request, thread_id: str) -> Response:
         """Begin a run, and show it as server-sent events."""
         caller = face.caller(request)
-        body = await read_body(request, models.RunCreate, limit)
+        body = await face.bodies.read(request, models.RunCreate)
         return await face.runs.stream(body, caller, thread_id)
 
     @router.post("/threads/{thread_id}/runs/wait", openapi_extra=asked)
     async def wait_for_run(request: Request, thread_id: str) -> Response:
         """Begin a run, and answer with what it comes to."""
         caller = face.caller(request)
-        body = await read_body(request, models.RunCreate, limit)
+        body = await face.bodies.read(request, models.RunCreate)
         return await face.runs.wait(body, caller, thread_id)
 
     @router.get("/threads/{thread_id}/runs")
@@ -121,7 +120,7 @@ def run_router(face: Face) -> APIRouter:
     async def create_stateless_run(request: Request) -> Response:
         """Begin a run in the background, on a thread that goes with it."""
         caller = face.caller(request)
-        body = await read_body(request, models.RunCreate, limit)
+        body = await face.bodies.read(request, models.RunCreate)
         run, headers = await face.runs.create(body, caller, None)
         return json_answer(run, headers=dict(headers))
 
@@ -129,21 +128,21 @@ def run_router(face: Face) -> APIRouter:
     async def stream_stateless_run(request: Request) -> Response:
         """Begin a run on a thread that goes with it, and show it as server-sent events."""
         caller = face.caller(request)
-        body = await read_body(request, models.RunCreate, limit)
+        body = await face.bodies.read(request, models.RunCreate)
         return await face.runs.stream(body, caller, None)
 
     @router.post("/runs/wait", openapi_extra=asked)
     async def wait_for_stateless_run(request: Request) -> Response:
         """Begin a run on a thread that goes with it, and answer with what it comes to."""
         caller = face.caller(request)
-        body = await read_body(request, models.RunCreate, limit)
+        body = await face.bodies.read(request, models.RunCreate)
         return await face.runs.wait(body, caller, None)
 
     @router.post("/runs/batch", openapi_extra=body_schema(models.RunCreate, many=True))
     async def create_runs(request: Request) -> Response:
         """Begin several runs in the background, each on a thread that goes with it."""
         caller = face.caller(request)
-        bodies = (await read_body(request, RunBatch, limit)).root
+        bodies = (await face.bodies.read(request, RunBatch)).root
         if len(bodies) > _MOST_AT_ONCE:
             raise Refused(422, f"at most {_MOST_AT_ONCE} runs are begun at once, not {len(bodies)}")
         return json_answer([(await face.runs.create(body, caller, None))[0] for body in bodies])
@@ -152,7 +151,7 @@ def run_router(face: Face) -> APIRouter:
     async def cancel_runs(request: Request, action: Action = "interrupt") -> Response:
         """End several runs where they are."""
         caller = face.caller(request)
-        body = await read_body(request, models.RunsCancel, limit)
+        body = await face.bodies.read(request, models.RunsCancel)
         if body.run_ids is not None and body.thread_id is not None:
             wanted = [(body.thread_id, run_id) for run_id in body.run_ids]
         else:

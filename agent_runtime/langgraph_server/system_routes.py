@@ -10,7 +10,7 @@ from starlette.responses import Response
 from agent_runtime.errors import GraphNotFound
 from agent_runtime.langgraph_server import models
 from agent_runtime.langgraph_server.assistants import Assistant
-from agent_runtime.langgraph_server.edge import Refused, json_answer, read_body
+from agent_runtime.langgraph_server.edge import Refused, json_answer
 from agent_runtime.langgraph_server.routes import Face, body_schema, new_router, open_router
 
 _FIXED = "assistants are the graphs of this agent; they change with its project, not through this API"
@@ -50,7 +50,7 @@ def assistant_router(face: Face) -> APIRouter:
     @router.post("/assistants/search", openapi_extra=body_schema(models.AssistantSearch))
     async def search_assistants(request: Request) -> Response:
         """List the agent's graphs."""
-        body = await read_body(request, models.AssistantSearch, face.max_body_bytes, optional=True)
+        body = await face.bodies.read(request, models.AssistantSearch, optional=True)
         found = face.assistants.search(metadata=body.metadata, graph_id=body.graph_id, name=body.name)
         page = found[body.offset : body.offset + body.limit]
         if body.select is not None:
@@ -60,7 +60,7 @@ def assistant_router(face: Face) -> APIRouter:
     @router.post("/assistants/count", openapi_extra=body_schema(models.AssistantSearch))
     async def count_assistants(request: Request) -> Response:
         """Count the agent's graphs."""
-        body = await read_body(request, models.AssistantSearch, face.max_body_bytes, optional=True)
+        body = await face.bodies.read(request, models.AssistantSearch, optional=True)
         return json_answer(
             len(face.assistants.search(metadata=body.metadata, graph_id=body.graph_id, name=body.name))
         )

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agent_runtime.langgraph_server import models
-from agent_runtime.langgraph_server.edge import Refused, json_answer, read_body
+from agent_runtime.langgraph_server.edge import Refused, json_answer
 from agent_runtime.langgraph_server.models import CheckpointConfig, StateHistory
 from agent_runtime.langgraph_server.routes import Face, body_schema, new_router
 
@@ -17,20 +17,19 @@ _NO_CONTENT = 204
 def thread_router(face: Face) -> APIRouter:
     """The routes below `/threads`, but for runs."""
     router = new_router(face, "threads")
-    limit = face.max_body_bytes
 
     @router.post("/threads", openapi_extra=body_schema(models.ThreadCreate))
     async def create_thread(request: Request) -> Response:
         """Make a thread in which nothing was said yet."""
         caller = face.caller(request)
-        body = await read_body(request, models.ThreadCreate, limit, optional=True)
+        body = await face.bodies.read(request, models.ThreadCreate, optional=True)
         return json_answer(await face.threads.create(body, caller))
 
     @router.post("/threads/search", openapi_extra=body_schema(models.ThreadSearch))
     async def search_threads(request: Request) -> Response:
         """Find threads by their metadata, what they are doing, or their ids; the last changed first."""
         caller = face.caller(request)
-        body = await read_body(request, models.ThreadSearch, limit, optional=True)
+        body = await face.bodies.read(request, models.ThreadSearch, optional=True)
         page, has_more = await face.threads.search(body, caller)
         total = body.offset + len(page)
         headers = {"X-Pagination-Total": str(total + has_more)}
@@ -42,14 +41,14 @@ def thread_router(face: Face) -> APIRouter:
     async def count_threads(request: Request) -> Response:
         """Count threads by the same."""
         caller = face.caller(request)
-        body = await read_body(request, models.ThreadMatch, limit, optional=True)
+        body = await face.bodies.read(request, models.ThreadMatch, optional=True)
         return json_answer(await face.threads.count(body, caller))
 
     @router.post("/threads/prune", openapi_extra=body_schema(models.ThreadPrune))
     async def prune_threads(request: Request) -> Response:
         """Delete several threads."""
         caller = face.caller(request)
-        body = await read_body(request, models.ThreadPrune, limit)
+        body = await face.bodies.read(request, models.ThreadPrune)
         if body.strategy != "delete":
             raise Refused(422, "strategy: only delete is supported; CHECKPOINT_RETENTION keeps threads short")
         return json_answer({"pruned_count": await face.threads.prune(body.thread_ids, caller)})
@@ -65,7 +64,7 @@ def thread_router(face: Face) -> APIRouter:
     ) -> Response:
         """Add to a thread's metadata."""
         caller = face.caller(request)
-        body = await read_body(request, models.ThreadPatch, limit)
+        body = await face.bodies.read(request, models.ThreadPatch)
         thread = await face.threads.patch(thread_id, caller, body.metadata)
         return Response(status_code=_NO_CONTENT) if prefer == "return=minimal" else json_answer(thread)
 
@@ -90,14 +89,14 @@ def thread_router(face: Face) -> APIRouter:
     async def update_state(request: Request, thread_id: str) -> Response:
         """Write to the state of a thread in which nothing runs; at an earlier checkpoint, that is a fork."""
         caller = face.caller(request)
-        body = await read_body(request, models.StateUpdate, limit)
+        body = await face.bodies.read(request, models.StateUpdate)
         return json_answer(await face.threads.change_state(thread_id, caller, body))
 
     @router.post("/threads/{thread_id}/state/checkpoint", openapi_extra=body_schema(models.StateAtCheckpoint))
     async def get_state_at_checkpoint(request: Request, thread_id: str) -> Response:
         """Show the state at a checkpoint, or of a subgraph."""
         caller = face.caller(request)
-        body = await read_body(request, models.StateAtCheckpoint, limit)
+        body = await face.bodies.read(request, models.StateAtCheckpoint)
         return json_answer(await face.threads.state(thread_id, caller, body.checkpoint, subgraphs=body.subgraphs))
 
     @router.get("/threads/{thread_id}/state/{checkpoint_id}")
@@ -113,7 +112,7 @@ def thread_router(face: Face) -> APIRouter:
     async def list_history(request: Request, thread_id: str) -> Response:
         """Show the states that have led to a thread's last one, newest first."""
         caller = face.caller(request)
-        body = await read_body(request, StateHistory, limit, optional=True)
+        body = await face.bodies.read(request, StateHistory, optional=True)
         return json_answer(await face.threads.history(thread_id, caller, body))
 
     @router.get("/threads/{thread_id}/history")

@@ -5,10 +5,22 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from agent_runtime.errors import InvalidValue
 from agent_runtime.live_settings.env_file import set_variable
-from agent_runtime.settings import check_public_url
+from agent_runtime.settings import AgentSettings, check_public_url
+from groundwork.http.hosts import OwnHosts
+
+
+def hosts_of_callers(settings: AgentSettings, current_url: Callable[[], str]) -> OwnHosts:
+    """Return what callers without a token have to name, and which pages they may come from."""
+    return OwnHosts(
+        settings.a2a_allowed_hosts,
+        setting="A2A_ALLOWED_HOSTS",
+        also=lambda: (urlsplit(current_url()).hostname or "",),
+        origins=settings.cors_origins,
+    )
 
 
 @dataclass(frozen=True)

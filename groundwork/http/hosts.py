@@ -24,12 +24,18 @@ class OwnHosts:
     `Host` (against DNS rebinding) and come from one of our own pages if it comes from a page at all (against
     cross-site requests). Ours are loopback addresses, the address the connection arrived at, and `allowed`: names,
     or `name:port` for that port alone, and what `also` names at the moment. `setting` is where an operator adds
-    one, for the message.
+    one, for the message. Pages of `origins` are let in as well; `*` is every page.
     """
 
     def __init__(
-        self, allowed: Iterable[str] = (), *, setting: str = "", also: Callable[[], Iterable[str]] = tuple
+        self,
+        allowed: Iterable[str] = (),
+        *,
+        setting: str = "",
+        also: Callable[[], Iterable[str]] = tuple,
+        origins: Iterable[str] = (),
     ) -> None:
+        self._origins = frozenset(origins)
         self._also = also
         self._allowed = {_parse_allowed(host) for host in allowed}
         self._accepted = "loopback addresses" + (f" and {setting}" if setting else "")
@@ -49,7 +55,10 @@ class OwnHosts:
         )
 
     def _check_origin(self, request: Request) -> None:
-        for origin in request.headers.getlist("origin"):
+        given = request.headers.getlist("origin")
+        if given and ("*" in self._origins or self._origins.issuperset(given)):
+            return
+        for origin in given:
             if not self._is_own_origin(origin, request.headers["host"]):
                 raise HeaderRefused(
                     "Origin",
