@@ -52,7 +52,7 @@ async def test_a_state_is_read_changed_and_forked(agent: Agent, client: LangGrap
     assert values["steps"] == ["first", "hello"]
     earlier: Any = await client.threads.get_state(thread, checkpoint_id=by_hand)
     assert earlier["values"]["steps"][-1] == "by hand"
-    copied = await client.threads.copy(thread)
+    copied: Any = await client.http.post(f"/threads/{thread}/copy", json=None)
     assert (await client.threads.get_state(copied["thread_id"]))["values"] == values
 
     await client.runs.create(thread, "agent", input=said("hold state"))
