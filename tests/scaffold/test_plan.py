@@ -2,12 +2,14 @@ import re
 import tomllib
 from pathlib import Path
 
+import psycopg
 import pytest
 import yaml
 from dotenv import dotenv_values
 
 from agent_runtime.project.file import load_project
 from agent_runtime.settings import AgentSettings
+from groundwork.postgres.embedded import open_throwaway
 from registry.settings import RegistrySettings
 from scaffold.errors import BadAnswer
 from scaffold.plan import LONGEST_NAME, Answers, Template, build_plan
@@ -81,7 +83,8 @@ def test_containers_take_their_secrets_from_the_environment_alone():
     database = compose["services"]["postgres"]["environment"]
     assert agent["AGENT_HOST"] == "0.0.0.0"
     assert agent["ADMIN_TOKEN"].startswith("${ADMIN_TOKEN:?")
-    assert "${POSTGRES_PASSWORD:?" in agent["POSTGRES_DSN"]
+    assert "//agent:${AGENT_POSTGRES_PASSWORD:?" in agent["POSTGRES_DSN"]
+    assert (agent["POSTGRES_PASSWORD"], agent["REGISTRY_POSTGRES_PASSWORD"]) == ("", "")
     assert database["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
 
 
@@ -94,7 +97,22 @@ def test_the_containers_of_the_registry_and_the_agent_find_each_other():
     assert services["agent"]["environment"]["REGISTRY_URL"] == "http://registry:7700"
     assert registry["database_url"].endswith("@postgres:5432/registry")
     assert services["postgres"]["configs"][0]["source"] == "databases"
-    assert compose["configs"]["databases"]["content"] == "CREATE DATABASE registry;"
+
+
+async def test_the_containers_roles_own_a_database_each_and_are_no_superusers():
+    compose = yaml.safe_load(build_plan(Answers("my-agent"))["compose.yaml"])
+    prepared = re.sub(r"\$\{[A-Z_]+:[^}]*\}", "secret", compose["configs"]["databases"]["content"])
+    async with open_throwaway() as dsn, await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
+        for statement in prepared.split(";\n"):
+            await conn.execute(statement)
+        roles = await conn.execute("SELECT rolname, rolsuper FROM pg_roles WHERE rolname IN ('agent', 'registry')")
+        assert sorted(await roles.fetchall()) == [("agent", False), ("registry", False)]
+        for role, other in (("agent", "registry"), ("registry", "agent")):
+            allowed = await conn.execute(
+                "SELECT has_database_privilege(%s, %s, 'CONNECT'), has_database_privilege(%s, %s, 'CREATE')",
+                [role, other, role, role],
+            )
+            assert await allowed.fetchone() == (False, True)
 
 
 def test_ports_of_containers_are_published_on_this_machine_alone():
