@@ -29,6 +29,7 @@ from registry.metrics import RegistryMetrics
 from registry.outbound.secrets import AgentTokens
 from registry.queue.backlog import watching_backlog
 from registry.queue.jobs import Jobs
+from registry.sessions.service import Sessions
 from registry.settings import RegistrySettings
 from registry.tenants.service import Tenants
 from registry.tokens.service import Tokens
@@ -54,6 +55,7 @@ class Registry:
     cron_jobs: CronJobs
     events: EventStreams
     executions: Executions
+    sessions: Sessions
     tenants: Tenants
     tokens: Tokens
     workers: Workers
@@ -107,7 +109,7 @@ async def open_registry(
             watch = LoopWatch()
             metrics.watch_loop(watch)
             await stack.enter_async_context(open_worker(settings, pool, jobs, grace, agent_tokens, watch))
-        executions, audit = Executions(pool, jobs), Audit(pool)
+        executions, audit, tokens = Executions(pool, jobs), Audit(pool), Tokens(pool)
         flushing = partial(repeat, audit.refusals.flush, FLUSH_SECONDS, "counting refused writes")
         await stack.enter_async_context(running("audit-refusals", flushing))
         logging_heads = partial(repeat, audit.log_heads, HEADS_SECONDS, "logging audit heads")
@@ -126,7 +128,8 @@ async def open_registry(
             events=EventStreams(executions),
             executions=executions,
             tenants=Tenants(pool),
-            tokens=Tokens(pool),
+            sessions=Sessions(pool, tokens),
+            tokens=tokens,
             workers=Workers(pool),
             workflows=Workflows(pool),
             work_items=WorkItems(pool, jobs),

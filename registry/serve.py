@@ -11,6 +11,7 @@ from groundwork.process.settings import BadSetting, load_settings, near_misses, 
 from groundwork.process.shutdown import ShutdownPeriod
 from groundwork.telemetry.logs import configure_logging, hide
 from groundwork.telemetry.tracing import open_tracing
+from registry.console import router as console
 from registry.data import describe_database
 from registry.database import check_database_ready, open_registry_pool
 from registry.engine.worker import open_worker
@@ -55,7 +56,7 @@ async def serve_registry(
         ):
             _announce(registry, url_of(listening))
             await _see_that_somebody_gets_in(registry, show_once)
-            app = Listener(create_app(registry), listening)
+            app = Listener(create_app(registry, [console.router]), listening)
             await serve([app], settings.shutdown_grace_seconds, registry.begin_to_stop)
 
 

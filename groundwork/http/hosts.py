@@ -72,19 +72,27 @@ class OwnHosts:
         return is_loopback(name) or name == _address_of(request) or self._is_allowed(name, port)
 
     def _is_own_origin(self, origin: str, host: str) -> bool:
+        if is_origin_of(origin, host):
+            return True
         scheme, _, rest = origin.partition("://")
         usual_port = _DEFAULT_PORTS.get(scheme.lower())
-        if usual_port is None:
-            return False  # "null", and what is not of the web
         name, port = _split(rest)
-        own_name, own_port = _split(host)
-        is_same = name == own_name and (port or usual_port) == (own_port or usual_port)
-        return is_same or self._is_allowed(name, port or usual_port)
+        return usual_port is not None and self._is_allowed(name, port or usual_port)
 
     def _is_allowed(self, name: str, port: int | None) -> bool:
         if (name, None) in self._allowed or (port is not None and (name, port) in self._allowed):
             return True
         return bool(name) and name in self._also()
+
+
+def is_origin_of(origin: str, host: str) -> bool:
+    """Return whether a page of that `Origin` is of the server that is called `host`."""
+    scheme, _, rest = origin.partition("://")
+    usual_port = _DEFAULT_PORTS.get(scheme.lower())
+    if usual_port is None:
+        return False  # "null", and what is not of the web
+    (name, port), (own_name, own_port) = _split(rest), _split(host)
+    return name != "" and name == own_name and (port or usual_port) == (own_port or usual_port)
 
 
 def _parse_allowed(host: str) -> tuple[str, int | None]:

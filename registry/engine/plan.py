@@ -51,7 +51,7 @@ class Plan:
     def __init__(self, workflow: Workflow) -> None:
         self.workflow = workflow
         self.start = workflow.start_node
-        ways = _ways(workflow)
+        ways = find_ways(workflow)
         self._out: dict[str, list[Way]] = {name: [] for name in workflow.nodes}
         self._into: dict[str, list[Way]] = {name: [] for name in workflow.nodes}
         for way in ways:
@@ -189,7 +189,8 @@ def _run(node_id: str) -> str:
     return f"node {node_id}"
 
 
-def _ways(workflow: Workflow) -> list[Way]:
+def find_ways(workflow: Workflow) -> list[Way]:
+    """Return the routes of a workflow, with which of them lead back."""
     targets: dict[str, list[str]] = {name: [] for name in workflow.nodes}
     for route in workflow.routes:
         targets[route.source].append(route.target)

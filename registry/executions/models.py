@@ -1,10 +1,13 @@
 """Executions as the engine and the routes hand them on."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
+
+from registry.workflows.ir import Workflow
 
 Status = Literal["pending", "running", "paused", "completed", "failed", "cancelled", "limit_exceeded"]
 
@@ -111,6 +114,17 @@ class ExecutionRow(ListedExecution):
 
     initial_input: dict[str, Any]
     state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an execution stands in its workflow: what its nodes have come to, what they wait for, and whom it has
+    begun. `nodes` has a state for each node that was reached: that of JamJet's last event of it, or `waiting`."""
+
+    workflow: Workflow
+    nodes: Mapping[str, str]
+    waits: Sequence[Wait]
+    children: Sequence[ListedExecution]
 
 
 @dataclass(frozen=True)

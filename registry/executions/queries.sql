@@ -310,3 +310,19 @@ SELECT (SELECT count(*) FROM executions
          WHERE tenant_id = %(tenant_id)s AND status IN ('pending', 'running', 'paused')) AS unfinished,
        (SELECT count(*) FROM executions
          WHERE tenant_id = %(tenant_id)s AND created_at > now() - interval '1 minute') AS last_minute;
+
+-- name: list_node_states
+-- The last event of each node, as the state that it means.
+SELECT DISTINCT ON (node_id) node_id, CASE type WHEN 'node_scheduled' THEN 'pending' WHEN 'node_started' THEN 'running'
+       ELSE replace(type, 'node_', '') END AS state
+  FROM execution_events
+ WHERE execution_id = %(execution_id)s
+   AND type IN ('node_scheduled', 'node_started', 'node_completed', 'node_failed', 'node_skipped')
+ ORDER BY node_id, sequence DESC;
+
+-- name: list_children
+SELECT execution_id, tenant_id, position, revision_id, workflow_id, workflow_version, status, labels, error,
+       steps_executed, cost_usd, tokens_used, parent_execution_id, parent_node_id, created_at, started_at, updated_at,
+       completed_at
+  FROM executions WHERE parent_execution_id = %(execution_id)s
+ ORDER BY position LIMIT %(limit)s;

@@ -9,13 +9,14 @@ from groundwork.postgres.pool import Connection, Pool, connection, transaction
 from registry.access import Principal
 from registry.audit.store import append_entry
 from registry.errors import Conflict, InvalidRequest, NotFound
-from registry.executions import store, waking
+from registry.executions import standing, store, waking
 from registry.executions.events import Event
 from registry.executions.models import (
     TERMINAL,
     ExecutionRow,
     ListedExecution,
     Progress,
+    Standing,
     Status,
     StoredEvent,
     Wait,
@@ -26,6 +27,9 @@ from registry.executions.starting import Starter
 from registry.queue.jobs import Jobs
 from registry.tenants.store import lock_limits
 from registry.workflows import store as workflows
+
+CHILDREN_SHOWN = 100
+"""How many of the executions that one has begun are shown with it."""
 
 MOST_KEPT_EVENTS = 1000
 """How many events of an execution may wait for something that waits for them."""
@@ -75,6 +79,17 @@ class Executions:
         """Raises `NotFound`."""
         async with connection(self._pool) as conn:
             return await self._find(conn, principal, execution_id)
+
+    async def get_standing(self, principal: Principal, execution_id: str) -> Standing:
+        """Return where it stands in its workflow. Raises `NotFound`."""
+        async with connection(self._pool) as conn:
+            row = await self._find(conn, principal, execution_id)
+            stored = await workflows.get_revision(conn, row.revision_id)
+            states = await standing.list_node_states(conn, row.execution_id)
+            waits = await store.list_waits(conn, row.execution_id)
+            children = await standing.list_children(conn, row.execution_id, CHILDREN_SHOWN)
+        nodes = states | {wait.node_id: "waiting" for wait in waits}
+        return Standing(await self._starter.reader.read(stored), nodes, waits, children)
 
     async def list(
         self, principal: Principal, status: Status | None, limit: int, offset: int

@@ -24,6 +24,7 @@ from registry.agents.models import (
     AgentStatusAnswer,
     Departure,
     DiscoverBody,
+    Filters,
     Heartbeat,
     HeartbeatAnswer,
     SearchQuery,
@@ -128,12 +129,7 @@ async def list_agents(
     principal: Reader, registry: CurrentRegistry, query: Annotated[AgentsQuery, query_of(AgentsQuery)]
 ) -> Response:
     """The agents in the order of their ids: all of them, or a page of them with `limit` or `cursor`."""
-    selection = Selection(
-        status=query.status,
-        skills=None if query.skill is None else [query.skill],
-        protocol=query.protocol,
-        alive=None if query.alive is None else query.alive == "true",
-    )
+    selection = selection_of(query)
     if query.limit is None and query.cursor is None:
         return await _stream(registry, principal, selection)
     page = await registry.agents.list_agents(principal, selection, query.limit or DEFAULT_LIMIT, query.cursor)
@@ -236,6 +232,16 @@ async def deactivate_agent(
 
 def _answer_status(agent_id: str, status: Status) -> Response:
     return JsonResponse({"agent_id": agent_id, "status": status})
+
+
+def selection_of(query: Filters) -> Selection:
+    """Return which agents the filters of a request mean."""
+    return Selection(
+        status=query.status,
+        skills=None if query.skill is None else [query.skill],
+        protocol=query.protocol,
+        alive=None if query.alive is None else query.alive == "true",
+    )
 
 
 async def _stream(registry: Registry, principal: Principal, selection: Selection) -> Response:

@@ -1,9 +1,11 @@
 """The registry as an ASGI app."""
 
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Literal
 
+from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,6 +37,7 @@ from registry.http import (
     workers,
     workflows,
 )
+from registry.http.deps import LOGIN
 from registry.http.errors import JsonResponse, add_error_handlers, refuse_body, respond_to
 from registry.http.event_shapes import Form
 from registry.http.execution_shapes import Decision
@@ -91,8 +94,8 @@ class RegistryHealth(BaseModel):
     version: str = VERSION
 
 
-def create_app(registry: Registry) -> ASGIApp:
-    """The app that clients of the registry reach."""
+def create_app(registry: Registry, faces: Sequence[APIRouter] = ()) -> ASGIApp:
+    """The app that clients of the registry reach; `faces` are what else it serves beside the API."""
     app = DocumentedApp(title="Agent registry", version=VERSION, redirect_slashes=False, enums=_ENUMS)
     app.state.registry = registry
     add_error_handlers(app)
@@ -100,12 +103,14 @@ def create_app(registry: Registry) -> ASGIApp:
         "/health", get_health, tags=["operations"], summary="The process is up", response_model=RegistryHealth
     )
     app.include_router(health_routes(registry.check_ready, registry.metrics.registry))
-    for router in _ROUTERS:
+    for router in (*_ROUTERS, *faces):
         app.include_router(router)
     limit = registry.settings.jamjet_max_body_bytes
 
     def limit_for(scope: Scope) -> int:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path == LOGIN:
+            return _LONGEST_LOGIN
         is_artifact = scope["method"] == "POST" and path == "/artifacts"
         return max(limit, MAX_ARTIFACT_BYTES) if is_artifact else limit
 
@@ -123,6 +128,9 @@ def _is_work(scope: Scope) -> bool:
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
     return path not in _LOOKED_AFTER and not path.endswith("/heartbeat")
 
+
+_LONGEST_LOGIN = 8 * 1024
+"""Of bytes: the one body that is read of somebody who is not known yet."""
 
 _LOOKED_AFTER = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json"})
 

@@ -21,6 +21,7 @@ from registry.audit.models import RefusalKind
 from registry.checks import check_query, check_value, refuse_unstorable_text
 from registry.errors import Forbidden, InvalidRequest, RegistryError, Unauthenticated
 from registry.runtime import Registry
+from registry.sessions.models import LoggedIn
 from registry.tokens.service import Bearer
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -56,7 +57,7 @@ async def identify(request: Request, registry: Registry) -> Principal:
         return DEVELOPER
     token = bearer_token(request.scope)
     if token is None:
-        raise Unauthenticated
+        return await _identify_by_session(request, registry)
     bearer: Bearer = request.scope.get(BEARER) or await registry.tokens.identify(token)
     request.scope[BEARER] = bearer
     request.state.principal = bearer.principal
@@ -64,6 +65,31 @@ async def identify(request: Request, registry: Registry) -> Principal:
     if bearer.refusal is not None:
         raise bearer.refusal
     return bearer.principal
+
+
+CONSOLE = "/console"
+LOGIN = f"{CONSOLE}/login"
+SESSION_COOKIE = "registry_session"
+_SESSION = "registry.session"
+
+
+async def _identify_by_session(request: Request, registry: Registry) -> Principal:
+    """Let whoever is logged in at the console read: a page links to the JSON behind it, and follows events. What
+    changes something needs a token, or a form of the console."""
+    if request.method not in _CHANGES_NOTHING:
+        raise Unauthenticated
+    return (await identify_session(request, registry)).principal
+
+
+async def identify_session(request: Request, registry: Registry) -> LoggedIn:
+    """Who is logged in at the console. Raises `Unauthenticated` and `Forbidden`."""
+    cookie = request.cookies.get(SESSION_COOKIE)
+    if cookie is None:
+        raise Unauthenticated
+    logged_in: LoggedIn = request.scope.get(_SESSION) or await registry.sessions.identify(cookie)
+    request.scope[_SESSION] = logged_in
+    request.state.principal = logged_in.principal
+    return logged_in
 
 
 Reader = Annotated[Principal, Depends(authenticate)]

@@ -8,7 +8,7 @@ from groundwork.http.hosts import HeaderRefused
 from groundwork.http.load import has_body
 from groundwork.postgres.pool import DatabaseUnavailable
 from registry.errors import Forbidden, Unauthenticated
-from registry.http.deps import BEARER, identify
+from registry.http.deps import BEARER, CONSOLE, LOGIN, SESSION_COOKIE, identify, identify_session
 from registry.runtime import Registry
 from registry.tokens.service import Bearer
 
@@ -31,10 +31,16 @@ class TokenFirst:
         await self.app({**scope, "headers": headers}, _no_body(), send)
 
     async def _is_let_in(self, scope: Scope) -> bool:
-        if Headers(scope=scope).get("authorization") is None and not self.registry.settings.jamjet_dev_mode:
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path == LOGIN:
+            return True  # the form with the token, which is small
+        names_somebody = self.registry.settings.jamjet_dev_mode or "authorization" in Headers(scope=scope)
+        is_form = path.startswith(f"{CONSOLE}/") and SESSION_COOKIE in Request(scope).cookies
+        if not names_somebody and not is_form:
             return False
         try:
-            await identify(Request(scope), self.registry)
+            who = identify if names_somebody else identify_session
+            await who(Request(scope), self.registry)
         except (Forbidden, Unauthenticated, HeaderRefused, DatabaseUnavailable):
             return False  # the app finds the same, and says so
         return True

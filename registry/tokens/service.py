@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from groundwork.postgres.pool import Connection, Pool, connection, run_repeatable, transaction
 from registry.access import COMMAND_LINE, Principal, Role
@@ -45,7 +45,7 @@ class Tokens:
         found = await self._found.ask(token_hash)
         if found is None or not hmac.compare_digest(found.token_hash, token_hash):
             raise Unauthenticated
-        refusal = _refusal(found)
+        refusal = refusal_of(found)
         if refusal is None and found.use_is_worth_noting:
             async with connection(self._pool) as conn:
                 await store.note_use(conn, found.token_id)
@@ -142,7 +142,21 @@ def _hash(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
-def _refusal(found: store.FoundToken) -> RegistryError | None:
+class Admission(Protocol):
+    """What decides whether a token lets anybody in."""
+
+    @property
+    def revoked(self) -> bool: ...
+    @property
+    def expired(self) -> bool: ...
+    @property
+    def tenant_id(self) -> str: ...
+    @property
+    def tenant_status(self) -> str: ...
+
+
+def refusal_of(found: Admission) -> RegistryError | None:
+    """Return why the token lets nobody in, if it does not."""
     if found.revoked or found.expired:
         return Unauthenticated()
     if found.tenant_status != "active":

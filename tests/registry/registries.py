@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from registry.access import COMMAND_LINE, Role
+from registry.console import router as console
 from registry.http.app import create_app
 from registry.runtime import Registry, open_registry
 from registry.settings import RegistrySettings
@@ -51,7 +52,7 @@ async def running_registry(
     given = RegistrySettings(_env_file=None, database_url=dsn, **{"postgres_pool_size": 5} | settings)
     async with (
         open_registry(given, public_url="http://registry.test:7700", migrate=False, worker=worker) as registry,
-        run_server(create_app(registry), port) as url,
+        run_server(create_app(registry, [console.router]), port) as url,
         AsyncExitStack() as opened,
     ):
         token = (await registry.tokens.create_token(COMMAND_LINE, role="operator")).plaintext

@@ -1,0 +1,38 @@
+"""The console: pages for people, over the same services as the API, under `/console`.
+
+The API keeps every path that it had, whoever asks; only `/` itself, which it has no use for, leads here.
+"""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from registry.console import administration, agents, components, executions, login
+from registry.console.pages import AnyViewer, PageRoute, go_to
+from registry.errors import NotFound
+
+router = APIRouter(include_in_schema=False)
+_console = APIRouter(prefix="/console", route_class=PageRoute, include_in_schema=False)
+_rest = APIRouter(prefix="/console", route_class=PageRoute, include_in_schema=False)
+
+
+@router.get("/")
+async def lead_to_console(request: Request) -> Response:
+    """Also for `curl`, which shows where it is."""
+    return go_to("/console")
+
+
+@_console.get("")
+async def show_first_page(viewer: AnyViewer) -> Response:
+    return go_to("/console/agents")
+
+
+@_rest.get("/{path:path}")
+async def show_unknown_page(viewer: AnyViewer, path: str) -> Response:
+    raise NotFound(f"there is no page /console/{path}")
+
+
+for part in (login, agents, executions, components, administration):
+    _console.include_router(part.router)
+router.include_router(_console)
+router.include_router(_rest)
