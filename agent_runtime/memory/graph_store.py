@@ -135,6 +135,14 @@ async def rename_part(conn: Connection, old_id: str, new_id: str) -> None:
     await conn.execute(_ERASE, {"part": given["old"]})
 
 
+async def count_part(conn: Connection, agent_id: str) -> int:
+    """Return how many items the agent has stored."""
+    row = await (await conn.execute(_COUNT, {"part": part_of(agent_id)})).fetchone()
+    assert row is not None
+    count: int = row["count"]
+    return count
+
+
 async def erase_part(conn: Connection, agent_id: str) -> int:
     """Delete all that the agent has stored, and return how many items that were."""
     deleted = await conn.execute(_ERASE, {"part": part_of(agent_id)})
@@ -149,6 +157,7 @@ def _index_config(index: Mapping[str, Any] | None) -> PostgresIndexConfig | None
 
 
 # A part is hexadecimal, so nothing of it means anything to LIKE. The vectors of an item go with it.
+_COUNT = "SELECT count(*) FROM store WHERE prefix = %(part)s OR prefix LIKE %(part)s || '.%%'"
 _ERASE = "DELETE FROM store WHERE prefix = %(part)s OR prefix LIKE %(part)s || '.%%'"
 
 # Copied and deleted, because vectors refer to items by their namespace. Every column, whichever there are.

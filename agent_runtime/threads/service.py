@@ -15,7 +15,7 @@ import anyio
 from langchain_core.messages import BaseMessage
 
 from agent_runtime.errors import AgentStillAlive, InvalidValue, MigrationConcernsOthers
-from agent_runtime.memory.graph_store import erase_part, rename_part
+from agent_runtime.memory.graph_store import count_part, erase_part, rename_part
 from agent_runtime.settings import is_identifier
 from agent_runtime.threads import store
 from agent_runtime.threads.conversation import read_conversation
@@ -136,11 +136,15 @@ class Threads:
         return erasure
 
     async def delete_all(self, *, dry_run: bool = False) -> Erasure:
-        """Removes every thread that the agent had when this was called, some at a time.
+        """Remove every thread that the agent had when this was called, some at a time, and all that it has stored
+        beyond threads.
 
         When it breaks off, what is left is whole, and another call goes on with it.
         """
-        return await self._erase(partial(store.list_threads, agent_id=self._agent_id), dry_run)
+        erasure = await self._erase(partial(store.list_threads, agent_id=self._agent_id), dry_run)
+        async with self._connection() as conn:
+            of_the_part = count_part if dry_run else erase_part
+            return erasure + Erasure({STORE: await of_the_part(conn, self._agent_id)})
 
     async def delete_of_caller(self, caller: str, *, dry_run: bool = False) -> Erasure:
         """Removes every thread that the caller has opened up to now, some at a time, as `delete_all` does.
@@ -171,8 +175,7 @@ class Threads:
             if not dry_run:
                 self._forget(thread_ids)
             after = batch[-1].position if batch else last
-        async with self._connection() as conn:
-            return erasure + Erasure({STORE: await erase_part(conn, self._agent_id)})
+        return erasure
 
     async def migrate_agent_id(self, old_id: str, new_id: str, force: bool = False) -> int:
         """Moves every thread of `old_id` to `new_id`, all at once, and returns how many. They are counted once

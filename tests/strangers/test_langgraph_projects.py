@@ -86,9 +86,10 @@ async def test_what_it_stores_follows_the_agents_id_and_goes_with_all_that_is_th
         await new.ask("note Oolong")
         moving = {"old_id": "old", "new_id": "new", "force": True}
         assert (await new.http.post("/api/v1/memory/migrate-agent-id", json=moving)).json()["success"]
-        assert await new.ask("recall") == "['Assam', 'Oolong'] [('notes', 'tea')]"
-        erased = (await new.http.delete("/api/v1/memory/threads?all=true")).json()["data"]
-        assert erased["also_deleted"]["store"] == 2
+        for path in ("?all=true&dry_run=true", "?all=true"):
+            assert await new.ask("recall") == "['Assam', 'Oolong'] [('notes', 'tea')]"
+            erased = (await new.http.delete(f"/api/v1/memory/threads{path}")).json()["data"]
+            assert erased["also_deleted"]["store"] == 2
         assert await new.ask("recall") == "[] []"
 
 
