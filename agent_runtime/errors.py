@@ -157,6 +157,24 @@ class AgentBusy(AgentError):
         super().__init__("the agent has too much to do at the moment; send the message again in a second")
 
 
+class AlreadyAccepted(AgentError):
+    """The message was sent before, and has a task."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"the message was accepted before, as task {task_id!r}")
+        self.task_id = task_id
+
+
+class KeyOfAnotherMessage(AgentError):
+    """Another message was sent under the same key."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Idempotency-Key: another message was sent under this key; send the same one again, or take a key that"
+            " is new"
+        )
+
+
 class CallerBusy(AgentError):
     """The caller has as many turns in hand as one caller may, whatever the others have."""
 

@@ -41,6 +41,7 @@ from agent_runtime.turns.conversation_cache import ConversationCache
 from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.graph_run import Graph, delta_channels
 from agent_runtime.turns.lease import open_lease
+from agent_runtime.turns.once import forget_old_keys
 from groundwork.outgoing.bounded_http import OpenTransport
 from groundwork.outgoing.fetch import CheckingTransport, OutgoingPolicy
 from groundwork.postgres.dsn import mask_password
@@ -211,6 +212,9 @@ async def open_runtime(
         records = TurnRecords(pool, agent_id)
         await stack.enter_async_context(
             running("turn-records", partial(records.prune, settings.turn_history_days))
+        )
+        await stack.enter_async_context(
+            running("message-keys", partial(forget_old_keys, pool, agent_id, settings.idempotency_hours))
         )
         budget = await stack.enter_async_context(open_budget(pool, agent_id, project.budget))
         graph_store = await stack.enter_async_context(

@@ -96,6 +96,7 @@ class AgentSettings(BaseSettings):
     max_requests: Annotated[int, Field(ge=1, le=100_000)] = 200
     checkpoint_durability: Literal["sync", "async", "exit"] = "async"
     checkpoint_retention: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    idempotency_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 24
     turn_history_days: Annotated[int, Field(ge=1, le=3650)] = 30
     thread_ttl_days: Annotated[float, Field(ge=0, le=36_500)] = 0
     conversation_cache_mb: Annotated[int, Field(ge=0, le=65_536)] = 32

@@ -25,6 +25,7 @@ from agent_runtime.errors import (
     BudgetSpent,
     CallerBusy,
     InvalidValue,
+    KeyOfAnotherMessage,
     ThreadNotFound,
     ThreadNotOurs,
     ThreadOfAnotherCaller,
@@ -42,6 +43,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 ANSWERS: dict[type[AgentError], type[A2AError]] = {
     AgentError: InternalError,
     InvalidValue: InvalidParamsError,
+    KeyOfAnotherMessage: InvalidParamsError,
     ThreadNotFound: TaskNotFoundError,
     ThreadNotOurs: InvalidParamsError,
     ThreadOfAnotherCaller: InvalidParamsError,

@@ -1,8 +1,9 @@
 """What A2A callers can ask of the agent, answered from durable turns and stored tasks."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -29,6 +30,7 @@ from a2a.types import (
     TaskState,
 )
 from a2a.utils.errors import (
+    A2AError,
     InvalidParamsError,
     TaskNotCancelableError,
     TaskNotFoundError,
@@ -51,6 +53,8 @@ from agent_runtime.a2a_server.limits import brief
 from agent_runtime.a2a_server.live_tasks import LiveTasks
 from agent_runtime.a2a_server.push import PushPolicy
 from agent_runtime.a2a_server.recorder import TaskRecorder, check_answerable
+from agent_runtime.a2a_server.repeats import key_of
+from agent_runtime.a2a_server.sent import Sent
 from agent_runtime.a2a_server.tasks import (
     ANSWERED,
     A2ATurnRequest,
@@ -59,9 +63,11 @@ from agent_runtime.a2a_server.tasks import (
     TaskEvent,
     state_name,
 )
+from agent_runtime.errors import AlreadyAccepted
 from agent_runtime.graph.incoming import human_message
 from agent_runtime.graph.inputs import GraphInput, Values
 from agent_runtime.turns.feed import Follower
+from agent_runtime.turns.once import MessageKey, find_answer, refuse_if_accepted
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.http.load import Load
 from groundwork.postgres.pool import Pool, connection, transaction
@@ -114,45 +120,71 @@ class A2AHandler(RequestHandler):
 
     @guarded
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Task | Message:
-        request, seen = await self._read(params, context)
-        with self._feed.follow(request.task_id, seen) as follower:
-            await self._engine.submit(request)
-            follower.watch()
-            item = await _next(follower)
+        async with self._submitted(params, context) as sent:
+            item = await _next(sent)
             while not (item.ends or params.configuration.return_immediately):
-                item = await _next(follower)
+                item = await _next(sent)
         if isinstance(item.event, Message):
             return item.event
-        task = item.snapshot or (await self._get(request.task_id, context)).task
+        task = item.snapshot or (await self._get(sent.task_id, context)).task
         return apply_history_length(task, params.configuration)
 
     @guarded
     async def on_message_send_stream(
         self, params: SendMessageRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event, None]:
-        request, seen = await self._read(params, context)
-        with self._feed.follow(request.task_id, seen) as follower:
-            await self._engine.submit(request)
-            follower.watch()
-            async with aclosing(self._stream(follower, request, params.configuration)) as events:
-                async for event in events:
-                    yield event
+        async with (
+            self._submitted(params, context) as sent,
+            aclosing(self._stream(sent, params.configuration)) as events,
+        ):
+            async for event in events:
+                yield event
 
-    async def _read(self, params: SendMessageRequest, context: ServerCallContext) -> tuple[A2ATurnRequest, int]:
-        """The turn that a message asks for, and the version of its task so far."""
+    @asynccontextmanager
+    async def _submitted(self, params: SendMessageRequest, context: ServerCallContext) -> AsyncIterator[Sent]:
+        """The task of the message, which is followed: a new one, or, from its beginning, the one that the message
+        has already."""
+        once = self._key_of(params, context)
+        try:
+            request, seen = await self._read(params, context, once)
+            with self._feed.follow(request.task_id, seen) as follower:
+                await self._engine.submit(request)
+                follower.watch()
+                holds = not (request.answers or request.push)
+                yield Sent(follower, request.task_id, request.thread_id, holds)
+                return
+        except AlreadyAccepted as known:
+            task_id = known.task_id
+        with self._feed.follow(task_id) as follower:
+            follower.fall_behind()
+            follower.watch()
+            find_answer = None if once is None else partial(self._find_answer, once)
+            yield Sent(follower, task_id, params.message.context_id, find_answer=find_answer)
+
+    def _key_of(self, params: SendMessageRequest, context: ServerCallContext) -> MessageKey | None:
+        return key_of(
+            params, context.state.get("headers", {}), agent_id=self._agent_id, caller=context.user.user_name
+        )
+
+    async def _find_answer(self, once: MessageKey) -> Message | None:
+        answer = await find_answer(self._pool, once)
+        return None if answer is None else Message.FromString(answer)
+
+    async def _read(
+        self, params: SendMessageRequest, context: ServerCallContext, once: MessageKey | None
+    ) -> tuple[A2ATurnRequest, int]:
+        """The turn that a message asks for, and the version of its task so far. Raises `AlreadyAccepted`."""
         validate_history_length(params.configuration)
         check_message(params.message)
         message, caller = Message(), context.user.user_name
         message.CopyFrom(params.message)
         seen = 0
         if message.task_id:
-            stored = await self._get(message.task_id, context)
-            if message.context_id and message.context_id != stored.thread_id:
-                raise InvalidParamsError(
-                    f"Context {message.context_id} does not match context {stored.thread_id}"
-                    f" of task {message.task_id}"
-                )
-            check_answerable(message.task_id, stored, caller, stored.thread_id)
+            try:
+                stored = await self._get_answerable(message, context)
+            except A2AError:  # which it is not any more, if this answer has arrived
+                await refuse_if_accepted(self._pool, once)
+                raise
             message.context_id, seen = stored.thread_id, stored.version
         answers, is_known = bool(message.task_id), bool(message.context_id)
         values: Values = {}
@@ -184,11 +216,22 @@ class A2AHandler(RequestHandler):
             answers=answers,
             values=values,
             metadata=metadata,
+            once=once,
             original=message,
             push=push,
             told=params.configuration.return_immediately,
         )
         return request, seen
+
+    async def _get_answerable(self, message: Message, context: ServerCallContext) -> StoredTask:
+        """The task that the message names and may answer. Raises the protocol's errors."""
+        stored = await self._get(message.task_id, context)
+        if message.context_id and message.context_id != stored.thread_id:
+            raise InvalidParamsError(
+                f"Context {message.context_id} does not match context {stored.thread_id} of task {message.task_id}"
+            )
+        check_answerable(message.task_id, stored, context.user.user_name, stored.thread_id)
+        return stored
 
     async def _push_config_of(
         self, configuration: SendMessageConfiguration, task_id: str
@@ -200,24 +243,25 @@ class A2AHandler(RequestHandler):
         await self._push_policy.check(config)
         return config
 
-    async def _stream(
-        self, follower: Follower[TaskEvent], request: A2ATurnRequest, configuration: SendMessageConfiguration
-    ) -> AsyncGenerator[Event, None]:
-        first, held = await _next(follower), None
-        if not (request.answers or request.push):
-            held = await follower.next(HOLD_SECONDS)
+    async def _stream(self, sent: Sent, configuration: SendMessageConfiguration) -> AsyncGenerator[Event, None]:
+        first, held = await _next(sent), None
+        if isinstance(first.event, Message):
+            yield first.event
+            return
+        if sent.holds:
+            held = await sent.next(HOLD_SECONDS)
             if held is not None and isinstance(held.event, Message):
                 yield held.event
                 return
-        self._live_tasks.tell(request.task_id)
+        self._live_tasks.tell(sent.task_id)
         task = first.snapshot or first.event
         yield apply_history_length(task, configuration) if isinstance(task, Task) else task
         if held is not None:
             yield held.event
         last = held or first
         while not last.ends:
-            last = await _next(follower)
-            yield _about(request, last.event)
+            last = await _next(sent)
+            yield _about(sent, last.event)
 
     # Tasks
 
@@ -382,17 +426,17 @@ class A2AHandler(RequestHandler):
         return apply_history_length(task, params)
 
 
-async def _next(follower: Follower[TaskEvent]) -> TaskEvent:
+async def _next(follower: Follower[TaskEvent] | Sent) -> TaskEvent:
     item = await follower.next()
     assert item is not None, "without a timeout there is always an event"
     return item
 
 
-def _about(request: A2ATurnRequest, event: Event) -> Event:
+def _about(sent: Sent, event: Event) -> Event:
     """A stream that has shown its task cannot end with a bare message; it says the same as the task's last."""
     if not isinstance(event, Message):
         return event
-    task = Task(id=request.task_id, context_id=request.thread_id)
+    task = Task(id=sent.task_id, context_id=sent.thread_id or event.context_id)
     completed = convert.status(TaskState.TASK_STATE_COMPLETED, datetime.now(UTC), event)
     return convert.status_event(task, completed)
 

@@ -3,7 +3,7 @@ SELECT turn_id, attempt, queued, owner_key, summary, checkpoint_id, parent_check
        channel_values, pending_writes
   FROM accept_agent_turn(
        %(agent_id)s, %(process_id)s, %(thread_id)s, %(caller)s, %(task_id)s, %(request)s, %(task)s, %(running)s,
-       %(queued)s, %(status_at)s, %(config_id)s, %(config)s);
+       %(queued)s, %(status_at)s, %(config_id)s, %(config)s, %(key)s, %(digest)s);
 
 -- name: find_task
 -- The task of one caller of one agent, with the events that its snapshot does not hold yet.
@@ -30,6 +30,10 @@ SELECT append_turn_events(
 SELECT end_agent_turn(
        %(turn_id)s, %(attempt)s, %(rows)s, %(bytes)s, %(task_id)s, %(owner_key)s, %(version)s, %(events)s, %(count)s,
        %(task)s, %(state)s, %(status_at)s, %(caller)s, %(report)s) AS pushes;
+
+-- name: keep_answer
+-- Of a task that goes: whoever sends its message again is given the same answer.
+UPDATE agent_message_keys SET answer = %(answer)s WHERE thread_id = %(thread_id)s AND task_id = %(task_id)s;
 
 -- name: start_task
 -- A queued turn must not start while another task of its thread has a pause open, answered or not.

@@ -35,6 +35,7 @@ from agent_runtime.graph.outputs import (
     Text,
 )
 from agent_runtime.threads.store import claim_thread
+from agent_runtime.turns.once import claim_message_key
 from agent_runtime.turns.store import enqueue_turn
 from agent_runtime.turns.types import Accepted, Announce, Turn, TurnRequest
 from groundwork.postgres.checkpoint_rows import CheckpointRows
@@ -200,6 +201,8 @@ class TaskRecorder:
         return announce
 
     async def _answered(self, conn: Connection, agent_id: str, process_id: UUID, request: TurnRequest) -> Accepted:
+        if request.once is not None:
+            await claim_message_key(conn, request.once, request.thread_id, request.task_id)
         thread = await claim_thread(conn, agent_id, request.thread_id, request.caller)
         enqueued = await enqueue_turn(conn, process_id, request)
         queued, owner_key = enqueued.queued, thread.owner_key
@@ -234,11 +237,13 @@ class TaskRecorder:
     async def _replied(
         self, conn: Connection, turn: Turn, outcome: Replied, unsaved: CheckpointRows | None, report: str
     ) -> Announce:
+        message = convert.agent_message(outcome.parts, context_id=turn.thread_id)
         try:
-            await store.end_turn_without_task(conn, turn, unsaved, report)
+            async with conn.transaction():
+                await store.end_turn_without_task(conn, turn, unsaved, report)
+                await store.keep_answer(conn, turn, message)
         except store.TaskAtAnotherVersion:
             raise _gone(turn) from None
-        message = convert.agent_message(outcome.parts, context_id=turn.thread_id)
         live_task = self._live_tasks.find(turn.task_id, turn.attempt)
         version = live_task.version if live_task else 0
 

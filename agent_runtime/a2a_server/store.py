@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from a2a.types import Task, TaskPushNotificationConfig, TaskStatus
+from a2a.types import Message, Task, TaskPushNotificationConfig, TaskStatus
 
 from agent_runtime.a2a_server.tasks import (
     Event,
@@ -28,12 +28,14 @@ from agent_runtime.a2a_server.tasks import (
 )
 from agent_runtime.errors import (
     AgentError,
+    AlreadyAccepted,
     ThreadNotOurs,
     ThreadOfAnotherCaller,
     ThreadUnclaimed,
     ThreadWaitsForInput,
 )
 from agent_runtime.turns.feed import News
+from agent_runtime.turns.once import key_fence
 from agent_runtime.turns.store import turn_fence
 from agent_runtime.turns.types import LatestCheckpoint, Turn, TurnRequest
 from groundwork.bounds import PAGE_BYTES, PUSH_CONFIGS_PER_TASK
@@ -134,8 +136,9 @@ async def accept_turn(
     """Claims the thread, gives the turn its place in its queue, and stores the task at version 1, with the status
     that fits, which it has since `now`. It is a transaction by itself.
 
-    Raises `ThreadNotOurs`, `ThreadUnclaimed`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`; then nothing was
-    stored by this call. Raises `DatabaseUnavailable` when an earlier one has accepted the turn.
+    Raises `AlreadyAccepted`, `KeyOfAnotherMessage`, `ThreadNotOurs`, `ThreadUnclaimed`, `ThreadOfAnotherCaller`,
+    `ThreadWaitsForInput`; then nothing was stored by this call. Raises `DatabaseUnavailable` when an earlier one
+    has accepted the turn.
     """
     parameters = {
         "agent_id": agent_id,
@@ -150,9 +153,16 @@ async def accept_turn(
         "status_at": now,
         "config_id": push.id if push else None,
         "config": push.SerializeToString() if push else None,
+        "key": request.once.key if request.once else None,
+        "digest": request.once.digest if request.once else None,
     }
     try:
-        row = await (await conn.execute(sql.accept_turn, parameters, binary=True)).fetchone()
+        async with key_fence():
+            row = await (await conn.execute(sql.accept_turn, parameters, binary=True)).fetchone()
+    except AlreadyAccepted as known:
+        if known.task_id != request.task_id:
+            raise
+        raise DatabaseUnavailable("the connection broke while the turn was accepted") from None
     except psycopg.errors.UniqueViolation:
         # It is accepted already, on a connection that broke before we heard of it; the sweep finds it.
         raise DatabaseUnavailable("the connection broke while the turn was accepted") from None
@@ -254,6 +264,16 @@ async def end_turn_without_task(conn: Connection, turn: Turn, unsaved: Checkpoin
     """Like `end_turn`, but the task goes: it was answered with a message, and nobody knows of it."""
     nothing = {"version": 0, "events": None, "count": 0, "task": None, "state": "", "status_at": None}
     await _end_turn(conn, turn, unsaved, {**nothing, "report": report})
+
+
+async def keep_answer(conn: Connection, turn: Turn, answer: Message) -> None:
+    """Keep the bare message with which the turn was answered, as long as its key is remembered."""
+    parameters = {
+        "thread_id": turn.thread_id,
+        "task_id": turn.task_id,
+        "answer": answer.SerializeToString(),
+    }
+    await conn.execute(sql.keep_answer, parameters)
 
 
 async def _end_turn(conn: Connection, turn: Turn, unsaved: CheckpointRows | None, ending: dict[str, Any]) -> bool:

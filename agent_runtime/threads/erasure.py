@@ -8,6 +8,7 @@ ERASED_TABLES = (
     "agent_turn_records",
     "agent_run_frames",
     "agent_runs",
+    "agent_message_keys",
     "a2a_push_configs",
     "a2a_task_events",
     "a2a_tasks",

@@ -87,6 +87,9 @@ DELETE FROM agent_turns WHERE thread_id = ANY(%(thread_ids)s);
 -- After the turns, whose ends add to them.
 DELETE FROM agent_turn_records WHERE thread_id = ANY(%(thread_ids)s);
 
+-- name: erase_agent_message_keys
+DELETE FROM agent_message_keys WHERE thread_id = ANY(%(thread_ids)s);
+
 -- name: lock_a2a_tasks
 -- Before what hangs off them, so that nothing can be added to a task between its deletion and that of the rest.
 SELECT task_id FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s) ORDER BY task_id FOR UPDATE;

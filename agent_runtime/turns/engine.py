@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 
 from agent_runtime.errors import (
     AgentBusy,
+    AgentError,
     AgentPaused,
     AgentStopping,
     CallerBusy,
@@ -26,6 +27,7 @@ from agent_runtime.turns import store
 from agent_runtime.turns.containment import contained
 from agent_runtime.turns.graph_run import Put, RunResult
 from agent_runtime.turns.lease import ProcessLease
+from agent_runtime.turns.once import refuse_if_accepted
 from agent_runtime.turns.reports import TurnReport, failure_of
 from agent_runtime.turns.suspects import SUSPECT_RUNS, Suspects
 from agent_runtime.turns.types import Accepted, HeldTurn, Turn, TurnRecorder, TurnRequest
@@ -152,21 +154,28 @@ class Turns:
     async def submit(self, request: TurnRequest) -> Turn:
         """Accepts a turn: once this returns, it will be run to an end, whatever becomes of the caller.
 
-        Raises `ThreadNotOurs`, `ThreadOfAnotherCaller`, `ThreadWaitsForInput`, `AgentStopping`, `AgentPaused`,
-        `AgentBusy`, `CallerBusy`, `BudgetSpent`, `DatabaseUnavailable`, and what the recorder raises; then nothing
-        was accepted, unless the database went away in the middle: nobody knows then, and if it was, the turn is
-        run.
+        Raises `AlreadyAccepted`, `KeyOfAnotherMessage`, `ThreadNotOurs`, `ThreadOfAnotherCaller`,
+        `ThreadWaitsForInput`, `AgentStopping`, `AgentPaused`, `AgentBusy`, `CallerBusy`, `BudgetSpent`,
+        `DatabaseUnavailable`, and what the recorder raises; then nothing was accepted, unless the database went
+        away in the middle: nobody knows then, and if it was, the turn is run.
         """
         if self._stopping:
             raise AgentStopping
-        if self.paused is not None and not request.answers:
-            raise AgentPaused(self.paused)
         if self.is_full:
             self.refused += 1
             raise AgentBusy
+        try:
+            self._check_may_begin(request)
+        except AgentError:
+            await refuse_if_accepted(self._pool, request.once)
+            raise
+        return await self._finish_even_if_cancelled(self._accept(request))
+
+    def _check_may_begin(self, request: TurnRequest) -> None:
+        if self.paused is not None and not request.answers:
+            raise AgentPaused(self.paused)
         self._check_share(request.caller)
         self._check_budget(request.caller)
-        return await self._finish_even_if_cancelled(self._accept(request))
 
     def _check_share(self, caller: str) -> None:
         """Raises `CallerBusy`. Callers without a name may be many, and have no share."""

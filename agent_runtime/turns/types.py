@@ -14,6 +14,7 @@ from psycopg.rows import DictRow
 
 from agent_runtime.graph.outputs import Outcome, Output
 from agent_runtime.turns.graph_call import GraphCall
+from agent_runtime.turns.once import MessageKey
 from groundwork.postgres.checkpoint_rows import CheckpointRows
 from groundwork.postgres.pool import Connection
 from groundwork.telemetry.tracing import Origin, origin
@@ -77,6 +78,8 @@ class TurnRequest:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     call: GraphCall | None = None
     """What the graph is called with in place of the message, which then only says so to readers of the task."""
+    once: MessageKey | None = None
+    """Under which it may have been sent before."""
 
     def as_turn(self, turn_id: int, owner_key: int, attempt: int, latest: LatestCheckpoint | None = None) -> Turn:
         """The turn that this has become."""
@@ -158,7 +161,8 @@ class TurnRecorder(Protocol):
     async def accept(self, conn: Connection, agent_id: str, process_id: UUID, request: TurnRequest) -> Accepted:
         """Makes the thread the agent's, and gives the request its place in the queue of the thread.
 
-        Raises `ThreadNotOurs`, `ThreadOfAnotherCaller`, and `ThreadWaitsForInput` when a task of the thread waits
+        Raises `AlreadyAccepted` and `KeyOfAnotherMessage` for a message that was sent before,
+        `ThreadNotOurs`, `ThreadOfAnotherCaller`, and `ThreadWaitsForInput` when a task of the thread waits
         for input and the request does not name it; the turn is then not accepted.
         """
         ...
