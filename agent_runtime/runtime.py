@@ -201,7 +201,9 @@ async def open_runtime(
         langgraph: LangGraphServer | None = None
         if settings.langgraph_api:
             langgraph = await stack.enter_async_context(
-                open_langgraph_server(settings, pool, a2a.recorder, graphs, secrets.callers, lambda: card_url.url)
+                open_langgraph_server(
+                    settings, pool, a2a.recorder, graphs, secrets.callers, lambda: card_url.url, project.graph_name
+                )
             )
         recent = ConversationCache(settings.conversation_cache_mb * 1024 * 1024)
         retention = _retention(settings, graph, pool, metrics)
@@ -271,7 +273,7 @@ async def open_runtime(
             )
             await stack.enter_async_context(running("idle-threads", idle.sweep))
         if langgraph is not None:
-            langgraph.serve(turns, threads)
+            langgraph.serve(turns, threads, graph_store)
             await stack.enter_async_context(running("langgraph-tidy", partial(langgraph.tidy, threads)))
         registry = await stack.enter_async_context(
             open_registry_link(

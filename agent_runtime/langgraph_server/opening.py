@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from langgraph.store.base import BaseStore
 from starlette.responses import JSONResponse
 
 from agent_runtime.langgraph_server import store
@@ -19,6 +20,7 @@ from agent_runtime.langgraph_server.routes import Face
 from agent_runtime.langgraph_server.run_routes import run_router
 from agent_runtime.langgraph_server.service import Runs
 from agent_runtime.langgraph_server.states import ThreadStates
+from agent_runtime.langgraph_server.store_routes import store_router
 from agent_runtime.langgraph_server.system_routes import assistant_router, system_router
 from agent_runtime.langgraph_server.thread_routes import thread_router
 from agent_runtime.langgraph_server.threads import CallersThreads
@@ -56,20 +58,22 @@ class LangGraphServer:
         graphs: GraphSource,
         callers: KnownTokens,
         current_url: Callable[[], str],
+        graph_id: str,
     ) -> None:
         self._current_url = current_url
         self._settings = settings
         self._pool = pool
         self._callers = callers
-        self._assistants = Assistants({GRAPH_ID: graphs}, datetime.now(UTC))
+        self._assistants = Assistants({graph_id or GRAPH_ID: graphs}, datetime.now(UTC))
         self.load = Load(settings.max_requests, pool)
         here: set[str] = set()
         self.feed = run_feed(pool, here.__contains__)
         self.recorder = RunRecorder(tasks, self.feed, here)
         self._face: Face | None = None
 
-    def serve(self, turns: Turns, threads: Threads) -> None:
-        """Says what runs the turns, and what removes threads; `add_routes` needs to know."""
+    def serve(self, turns: Turns, threads: Threads, store: BaseStore | None) -> None:
+        """Says what runs the turns, what removes threads, and what graphs keep beyond them; `add_routes` needs to
+        know."""
         settings, agent_id = self._settings, self._settings.agent_id or ""
         states = ThreadStates(self._pool, remembers=settings.memory_enabled and settings.agent_id is not None)
         self.recorder.let_go = turns.let_go
@@ -83,13 +87,16 @@ class LangGraphServer:
             self.load,
             Bodies(settings.a2a_max_body_bytes),
             hosts_of_callers(settings, self._current_url),
+            store,
         )
 
     def add_routes(self, app: FastAPI) -> None:
         """Adds the API to `app`. Raises `RuntimeError` before `serve`."""
         if self._face is None:
-            raise RuntimeError("serve(turns, threads) comes first: there is nobody yet to run turns")
-        made = [make(self._face) for make in (system_router, assistant_router, run_router, thread_router)]
+            raise RuntimeError("serve(…) comes first: there is nobody yet to run turns")
+        made = [
+            make(self._face) for make in (system_router, assistant_router, run_router, thread_router, store_router)
+        ]
         described = DocumentedApp(title="LangGraph API", version=version("agent-sidecar"), enums={})
         for router in made:
             described.include_router(router)
@@ -123,12 +130,13 @@ async def open_langgraph_server(
     graphs: GraphSource,
     callers: KnownTokens,
     current_url: Callable[[], str],
+    graph_id: str = "",
 ) -> AsyncIterator[LangGraphServer]:
     """Opens the LangGraph side. At the end followers are let go.
 
     Open it before the turn engine and close it after: turns that end while the engine drains are announced.
     """
-    server = LangGraphServer(settings, pool, tasks, graphs, callers, current_url)
+    server = LangGraphServer(settings, pool, tasks, graphs, callers, current_url, graph_id)
     async with running("langgraph-feed", server.feed.poll):
         try:
             yield server

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
+from langgraph.store.base import BaseStore
 from starlette.requests import Request
 
 from agent_runtime.langgraph_server.assistants import Assistants
@@ -30,6 +31,7 @@ class Face:
     load: Load
     bodies: Bodies
     own_hosts: OwnHosts
+    store: BaseStore | None
 
     async def admit(self, request: Request) -> None:
         """Let in who may call, before anything else is looked at."""

@@ -72,6 +72,8 @@ class Project:
     """The semantic index of the store that it asks for, in LangGraph's words."""
     notes: tuple[str, ...] = ()
     """What of the file is not followed, and why."""
+    graph_name: str = ""
+    """What the file calls the graph that is served; empty where it has only one, without a name."""
 
     @property
     def mcp(self) -> dict[str, McpServer]:
@@ -104,7 +106,7 @@ def load_project(
     known = _environment(directory) if environment is None else environment
     root = read_table(directory / PROJECT_FILE)
     serve = root.table("serve")
-    chosen = _graph(root, serve, graph)
+    graph_name, chosen = _graph(root, serve, graph)
     recursion_limit = serve.integer("recursion_limit", 1, 1_000_000)
     serve.done()
     card = _card(root.table("card"))
@@ -120,7 +122,7 @@ def load_project(
     root.done()
     _refuse_taken_twice(slots)
     secrets = tuple(dict.fromkeys(reader.secrets))
-    return Project(directory, chosen, card, recursion_limit, slots, secrets, prices, budget)
+    return Project(directory, chosen, card, recursion_limit, slots, secrets, prices, budget, graph_name=graph_name)
 
 
 def _langgraph_project(written: LangGraphProject, name: str | None) -> Project:
@@ -144,6 +146,7 @@ def _langgraph_project(written: LangGraphProject, name: str | None) -> Project:
         paths=written.paths(),
         store_index=written.store_index,
         notes=tuple(notes),
+        graph_name=chosen,
     )
 
 
@@ -152,8 +155,8 @@ def _environment(directory: Path) -> dict[str, str]:
     return {**from_file, **os.environ}
 
 
-def _graph(root: Table, serve: Table, name: str | None) -> str:
-    """The one graph of the project, or of its `[graphs]` the one that is chosen."""
+def _graph(root: Table, serve: Table, name: str | None) -> tuple[str, str]:
+    """By its name, the one graph of the project, or of its `[graphs]` the one that is chosen."""
     graphs = root.text_map("graphs")
     if not graphs:
         graphs = {"": root.text("graph")}
@@ -171,7 +174,7 @@ def _graph(root: Table, serve: Table, name: str | None) -> str:
         names = ", ".join(graphs)
         accepted = f"accepted are {names}" if names else "this project has one graph, without a name"
         serve.refuse("graph", f"{name!r} is not in [graphs]; {accepted}" if name else f"say which one; {accepted}")
-    return graphs[name]
+    return name, graphs[name]
 
 
 def _card(table: Table) -> CardSpec:

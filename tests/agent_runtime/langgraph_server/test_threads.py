@@ -10,7 +10,13 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
-from langgraph_sdk.errors import APIStatusError, AuthenticationError, ConflictError, NotFoundError
+from langgraph_sdk.errors import (
+    APIStatusError,
+    AuthenticationError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 
 from tests.agent_runtime.langgraph_server.conftest import GRAPH
 from tests.agent_runtime.langgraph_server.test_runs import begun, said
@@ -140,6 +146,9 @@ async def test_a_caller_sees_its_own_threads_by_either_header(database_url: str,
         ):
             with pytest.raises(NotFoundError):
                 await attempt()
+        await ann.store.put_item(["memories", "ann"], key="tea", value={"likes": "green"})
+        with pytest.raises(PermissionDeniedError, match=r"memories\.bob"):
+            await bob.store.search_items(["memories"])
         with pytest.raises(AuthenticationError, match="x-api-key"):
             await stranger.threads.search()
         assert (await agent.http.get("/info")).status_code == 200
@@ -156,3 +165,15 @@ async def test_pages_are_let_in_from_the_origins_of_the_settings(agent: Agent) -
     assert welcome.headers["access-control-allow-origin"] == "https://front.example"
     assert "Content-Location" in welcome.headers["access-control-expose-headers"]
     assert (await ask("https://elsewhere.example")).status_code == 403
+
+
+async def test_what_graphs_keep_is_read_and_written(client: LangGraphClient) -> None:
+    await client.store.put_item(["memories", "ann"], key="tea", value={"likes": "green"})
+    item: Any = await client.store.get_item(["memories", "ann"], key="tea")
+    assert item["value"] == {"likes": "green"}
+    found = await client.store.search_items(["memories"], filter={"likes": "green"})
+    assert [(one["namespace"], one["key"]) for one in found["items"]] == [(["memories", "ann"], "tea")]
+    assert (await client.store.list_namespaces(prefix=["memories"]))["namespaces"] == [["memories", "ann"]]
+    await client.store.delete_item(["memories", "ann"], key="tea")
+    missing: Any = await client.store.get_item(["memories", "ann"], key="tea")
+    assert missing is None
