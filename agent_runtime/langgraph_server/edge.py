@@ -16,6 +16,8 @@ from agent_runtime.errors import (
     AgentError,
     AgentPaused,
     AgentStopping,
+    BudgetSpent,
+    CallerBusy,
     GraphNotFound,
     InvalidValue,
     RunNotFound,
@@ -49,6 +51,8 @@ ANSWERS: dict[type[Exception], int] = {
     AgentBusy: 503,
     AgentPaused: 503,
     AgentStopping: 503,
+    BudgetSpent: 429,
+    CallerBusy: 429,
     GraphNotFound: 422,
     RunNotFound: 404,
     ThreadError: 409,
@@ -112,6 +116,9 @@ def answer_to(error: Exception) -> Response:
             else str(error)
         )
         return _detail(503, text, {"Retry-After": str(RETRY_SECONDS)})
+    if status == 429:
+        seconds = error.retry_seconds if isinstance(error, BudgetSpent) else RETRY_SECONDS
+        return _detail(429, str(error), {"Retry-After": str(seconds)})
     if status == 500:
         logger.error("LangGraph call crashed", exc_info=error)
         return _detail(500, "something went wrong inside; the agent's log tells more")

@@ -148,6 +148,9 @@ async def test_one_caller_takes_no_more_than_a_share(agent: Agent) -> None:
     headers = {"A2A-Version": "1.0", "Authorization": "Bearer token-of-ada"}
     refused = await agent.http.post("/", json=body, headers=headers)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    run = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "go"}]}}
+    same = await agent.http.post("/runs/wait", json=run, headers=headers)
+    assert (same.status_code, same.headers["Retry-After"]) == (429, "1")
     await agent.send("go", token="token-of-ben")
     agent.release("hold")
 
