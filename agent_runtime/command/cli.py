@@ -126,6 +126,29 @@ def sweep(
     _run(work())
 
 
+@threads_app.command()
+def check(
+    sample: Annotated[int | None, typer.Option(min=1, help="Only so many threads, drawn at random.")] = None,
+    graph: Annotated[str | None, typer.Option(help="Which of the project's graphs reads them.")] = None,
+) -> None:
+    """Load stored threads with the code of this directory, and list what would not load."""
+
+    async def work() -> int:
+        from agent_runtime.command.check_threads import ThreadCheck
+
+        found = 0
+        async with _threads() as threads:
+            checking = ThreadCheck(threads)
+            async for problem in checking.run(Path.cwd(), graph, sample):
+                found += 1
+                _say(f"{problem.thread_id}: step {problem.step}: {problem.what}: {problem.why}")
+        _say(f"{checking.checked} threads checked; {found or 'nothing'} would not load.")
+        return found
+
+    if _run(work()):
+        raise typer.Exit(1)
+
+
 @app.command()
 def turns(
     state: Annotated[str | None, typer.Option(help="Only turns in this state, such as failed.")] = None,

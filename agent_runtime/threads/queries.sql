@@ -347,3 +347,19 @@ SELECT t.thread_id FROM agent_threads t
    AND NOT EXISTS (SELECT FROM a2a_tasks a WHERE a.thread_id = t.thread_id
                       AND a.status_at > now() - interval '1 minute')
  ORDER BY t.thread_id LIMIT 200;
+
+-- name: sample_threads
+-- Drawn at random: the oldest and the newest say least about the rest. A sort of ids, for somebody at a terminal.
+SELECT thread_id
+  FROM agent_threads
+ WHERE owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+ ORDER BY random()
+ LIMIT %(limit)s;
+
+-- name: find_last_step
+-- Of the thread's own graph, not of those inside.
+SELECT (metadata ->> 'step')::int AS step
+  FROM checkpoints
+ WHERE thread_id = %(thread_id)s AND checkpoint_ns = ''
+ ORDER BY checkpoint_id DESC
+ LIMIT 1;

@@ -98,6 +98,16 @@ class Threads:
             if len(threads) < page_size:
                 return
 
+    @property
+    def pool(self) -> Pool:
+        """The pool of the database that the threads are in."""
+        return self._pool
+
+    async def sample_threads(self, size: int) -> list[str]:
+        """Return so many of the threads, drawn at random."""
+        async with self._connection() as conn:
+            return await store.sample_threads(conn, self._agent_id, size)
+
     async def get_messages(
         self, thread_id: str, limit: int | None = None, before: int | None = None
     ) -> MessagePage:

@@ -237,3 +237,15 @@ async def sweep_orphans(conn: Connection, thread_ids: Sequence[str]) -> dict[str
     blobs = await conn.execute(sql.sweep_checkpoint_blobs, parameters)
     writes = await conn.execute(sql.sweep_checkpoint_writes, parameters)
     return {"checkpoint_blobs": blobs.rowcount, "checkpoint_writes": writes.rowcount}
+
+
+async def sample_threads(conn: Connection, agent_id: str, limit: int) -> list[str]:
+    """Return so many of the agent's threads, drawn at random."""
+    cursor = await conn.execute(sql.sample_threads, {"agent_id": agent_id, "limit": limit})
+    return [row["thread_id"] for row in await cursor.fetchall()]
+
+
+async def find_last_step(conn: Connection, thread_id: str) -> int | None:
+    """Return the step of the thread's latest checkpoint; `None` where it has none, or does not say."""
+    row = await (await conn.execute(sql.find_last_step, {"thread_id": thread_id})).fetchone()
+    return None if row is None else row["step"]

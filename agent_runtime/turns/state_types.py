@@ -14,7 +14,12 @@ from groundwork.postgres.checkpoint_values import StateSerializer
 
 
 def serializer_for(graph: Pregel[Any, Any, Any, Any]) -> StateSerializer:
-    """Return a serialiser that rebuilds the classes that the graph and its subgraphs declare.
+    """Return a serialiser that rebuilds the classes that the graph and its subgraphs declare."""
+    return StateSerializer(allowed_classes(graph))
+
+
+def allowed_classes(graph: Pregel[Any, Any, Any, Any]) -> set[tuple[str, ...]]:
+    """Return the classes that the graph and its subgraphs declare, by module and name.
 
     LangGraph makes the same list when a graph is compiled, loses it in every copy, and makes none where
     LANGGRAPH_STRICT_MSGPACK is off.
@@ -23,7 +28,7 @@ def serializer_for(graph: Pregel[Any, Any, Any, Any]) -> StateSerializer:
     for each in (graph, *(subgraph for _, subgraph in graph.get_subgraphs(recurse=True))):
         if isinstance(each, Pregel):
             allowed |= _allowed_by(each)
-    return StateSerializer(allowed)
+    return allowed
 
 
 def _allowed_by(graph: Pregel[Any, Any, Any, Any]) -> set[tuple[str, ...]]:
