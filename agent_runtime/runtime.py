@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
+from langgraph.channels import DeltaChannel
 
 from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
 from agent_runtime.components.opening import Components, open_components
@@ -31,6 +32,7 @@ from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
 from agent_runtime.retention.idle import IdleThreads
 from agent_runtime.retention.service import Retention
+from agent_runtime.retention.snapshots import Snapshots
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import open_connections
@@ -39,9 +41,10 @@ from agent_runtime.turn_records.service import TurnRecords
 from agent_runtime.turns.containment import install_containment
 from agent_runtime.turns.conversation_cache import ConversationCache
 from agent_runtime.turns.engine import Turns
-from agent_runtime.turns.graph_run import Graph, delta_channels
+from agent_runtime.turns.graph_run import Graph
 from agent_runtime.turns.lease import open_lease
 from agent_runtime.turns.once import forget_old_keys
+from agent_runtime.turns.state_types import serializer_for
 from groundwork.outgoing.bounded_http import OpenTransport
 from groundwork.outgoing.fetch import CheckingTransport, OutgoingPolicy
 from groundwork.postgres.dsn import mask_password
@@ -285,6 +288,7 @@ async def open_runtime(
                 check_ready=partial(check_database, pool),
                 metrics=metrics,
                 hold=turns,
+                threads=threads,
             )
         )
         yield AgentRuntime(
@@ -342,15 +346,11 @@ def _retention(settings: AgentSettings, graph: Graph, pool: Pool, metrics: Agent
     """`None` when checkpoints are kept for ever, or there are none that could go."""
     if not settings.checkpoint_retention or not settings.memory_enabled or settings.agent_id is None:
         return None
-    if channels := delta_channels(graph):
-        logger.warning(
-            "checkpoint retention has no effect CHECKPOINT_RETENTION=%d: the graph keeps %s in a delta channel,"
-            " whose value is made from older checkpoints",
-            settings.checkpoint_retention,
-            " and ".join(channels),
-        )
-        return None
-    return Retention(pool, settings.agent_id, settings.checkpoint_retention, pruned=metrics.pruned)
+    deltas = {name: each for name, each in graph.channels.items() if isinstance(each, DeltaChannel)}
+    snapshots = Snapshots(deltas, serializer_for(graph)) if deltas else None
+    return Retention(
+        pool, settings.agent_id, settings.checkpoint_retention, pruned=metrics.pruned, snapshots=snapshots
+    )
 
 
 def _guarded_transport(settings: AgentSettings, project: Project) -> OpenTransport | None:

@@ -23,6 +23,7 @@ from registry.cron.service import CronJobs
 from registry.data import describe_database
 from registry.database import check_database_ready, open_registry_pool, prepare_database
 from registry.engine.worker import open_worker
+from registry.erasures.service import WORK_SECONDS, Erasures
 from registry.events.stream import EventStreams
 from registry.executions.service import Executions
 from registry.metrics import RegistryMetrics
@@ -53,6 +54,7 @@ class Registry:
     audit: Audit
     components: Components
     cron_jobs: CronJobs
+    erasures: Erasures
     events: EventStreams
     executions: Executions
     sessions: Sessions
@@ -114,6 +116,9 @@ async def open_registry(
         await stack.enter_async_context(running("audit-refusals", flushing))
         logging_heads = partial(repeat, audit.log_heads, HEADS_SECONDS, "logging audit heads")
         await stack.enter_async_context(running("audit-heads", logging_heads))
+        erasures = Erasures(pool)
+        working = partial(repeat, erasures.work, WORK_SECONDS, "erasing executions")
+        await stack.enter_async_context(running("erasures", working))
         yield Registry(
             settings=settings,
             public_url=public_url or settings.public_url,
@@ -125,6 +130,7 @@ async def open_registry(
             audit=audit,
             components=Components(pool),
             cron_jobs=CronJobs(pool),
+            erasures=erasures,
             events=EventStreams(executions),
             executions=executions,
             tenants=Tenants(pool),

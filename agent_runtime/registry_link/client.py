@@ -49,6 +49,21 @@ class Beaten(BaseModel):
 
     status: str | None = None
     component_generation: int | None = None
+    erasures: bool = False
+
+
+class ErasureOrder(BaseModel):
+    """What the registry wants erased here: a caller's threads, and some by their ids. `part` goes back with the
+    receipt."""
+
+    erasure_id: str
+    part: int = 0
+    caller: str | None = None
+    thread_ids: list[str] = []
+
+
+class _ErasureOrders(BaseModel):
+    orders: list[ErasureOrder]
 
 
 @dataclass(frozen=True)
@@ -145,6 +160,14 @@ class RegistryClient:
             body |= {"health": "failing", "reason": failing}
         answer = await self._call("POST", _path(agent_id, "heartbeat"), body)
         return _read(Beaten, answer, "the answer to the heartbeat")
+
+    async def claim_erasures(self, agent_id: str) -> list[ErasureOrder]:
+        """What the agent has to erase; no other process of it is told the same for a while."""
+        answer = await self._call("POST", _path(agent_id, "erasures"))
+        return _read(_ErasureOrders, answer, "what is to be erased").orders
+
+    async def give_receipt(self, erasure_id: str, receipt: dict[str, object]) -> None:
+        await self._call("POST", f"/erasures/{quote(erasure_id, safe='')}/receipts", receipt)
 
     async def resolve(self, wanted: Sequence[WantedComponent]) -> Resolution:
         """What the registry has for each of them. Raises `NoComponents` too."""

@@ -13,6 +13,7 @@ from agent_runtime.metrics import AgentMetrics
 from agent_runtime.project.file import Project
 from agent_runtime.registry_link.card import build_registry_card
 from agent_runtime.registry_link.client import RegistryClient
+from agent_runtime.registry_link.erasures import ErasableThreads, ErasureOrders
 from agent_runtime.registry_link.health import HealthWatch
 from agent_runtime.registry_link.registration import HELD, ComponentsNews, Registration
 from agent_runtime.settings import AgentSettings
@@ -91,6 +92,7 @@ async def open_registry_link(
     check_ready: Callable[[], Awaitable[None]],
     metrics: AgentMetrics,
     hold: Holding | None = None,
+    threads: ErasableThreads | None = None,
 ) -> AsyncIterator[RegistryLink | None]:
     """Registers the agent and keeps it registered while the block runs; `None` when there is no registry.
 
@@ -111,12 +113,17 @@ async def open_registry_link(
     interval = settings.registry_heartbeat_seconds
     held = _Held(hold or _Nobody())
     health = HealthWatch(check_ready, interval)
-    async with running("registry-health", health.watch):
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running("registry-health", health.watch))
         registration = Registration(
             client, card_at, card_url, health, components, standing, metrics, interval, held.become
         )
-        async with _kept(registration):
-            yield RegistryLink(url, standing, registration, lambda: held.turns.paused)
+        if threads is not None:
+            orders = ErasureOrders(client, threads, lambda: registration.agent_id)
+            registration.on_erasures.append(orders.told)
+            await stack.enter_async_context(running("erasure-orders", orders.run))
+        await stack.enter_async_context(_kept(registration))
+        yield RegistryLink(url, standing, registration, lambda: held.turns.paused)
 
 
 def _card_builder(settings: AgentSettings, agent_id: str, project: Project) -> Callable[[str], dict[str, Any]]:

@@ -72,6 +72,8 @@ class Registration:
         on_status: Callable[[str], None] = lambda status: None,
     ) -> None:
         self._on_status = on_status
+        self.on_erasures: list[Callable[[], None]] = []
+        """Called when the registry says that there is something to erase."""
         self.incarnation = uuid4().hex
         self._client = client
         self._build_card = build_card
@@ -215,6 +217,9 @@ class Registration:
             raise
         self._metrics.heartbeat_sent("ok")
         self._heard_of(beaten.status, beaten.component_generation)
+        if beaten.erasures:
+            for tell in self.on_erasures:
+                tell()
 
     def _heard_of(self, status: str | None, generation: int | None) -> None:
         if status is not None:

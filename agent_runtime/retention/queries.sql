@@ -74,13 +74,49 @@ DELETE FROM checkpoint_blobs b USING unnest(%(thread_ids)s::text[], %(namespaces
 DELETE FROM checkpoints c USING unnest(%(thread_ids)s::text[], %(namespaces)s::text[]) AS call (thread_id, ns)
  WHERE c.thread_id = call.thread_id AND c.checkpoint_ns = call.ns;
 
+-- name: list_busy
+SELECT DISTINCT thread_id FROM agent_turns WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: find_oldest_kept
+-- Of a thread that has more checkpoints of the root graph than `keep` and `slack`: the last that is to stay.
+SELECT checkpoint_id, checkpoint -> 'channel_versions' AS versions FROM (
+       SELECT c.checkpoint_id, c.checkpoint, row_number() OVER (ORDER BY c.checkpoint_id DESC) AS age,
+              count(*) OVER () AS checkpoints
+         FROM checkpoints c WHERE c.thread_id = %(thread_id)s AND c.checkpoint_ns = '') AS ranked
+ WHERE age = %(keep)s AND checkpoints > %(keep)s + %(slack)s;
+
+-- name: list_stored_values
+-- Channels that a checkpoint has the value of, in itself or in a blob.
+SELECT v.key AS channel FROM checkpoints c CROSS JOIN LATERAL jsonb_each_text(c.checkpoint -> 'channel_versions') AS v
+ WHERE c.thread_id = %(thread_id)s AND c.checkpoint_ns = '' AND c.checkpoint_id = %(checkpoint_id)s
+   AND (EXISTS (SELECT FROM checkpoint_blobs b
+                 WHERE b.thread_id = c.thread_id AND b.checkpoint_ns = '' AND b.channel = v.key AND b.version = v.value
+                   AND b.type <> 'empty')
+        OR c.checkpoint -> 'channel_values' ? v.key);
+
+-- name: put_snapshot
+INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+VALUES (%(thread_id)s, '', %(channel)s, %(version)s, %(type)s, %(blob)s)
+    ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO NOTHING;
+
+-- name: mark_snapshot
+-- As LangGraph marks one of its own: `true` in the place of the value that is in a blob.
+UPDATE checkpoints SET checkpoint = jsonb_set(checkpoint, ARRAY['channel_values', %(channel)s], 'true')
+ WHERE thread_id = %(thread_id)s AND checkpoint_ns = '' AND checkpoint_id = %(checkpoint_id)s;
+
 -- name: list_past_checkpoints
--- The oldest first, so that a sweep that breaks off leaves a history without a hole.
+-- The oldest first, so that a sweep that breaks off leaves a history without a hole. Of threads with a snapshot only
+-- those of the root graph that come before it: a turn may have stored more since it was written, and counting anew
+-- would take the snapshot itself.
 SELECT ranked.thread_id, ranked.checkpoint_ns, ranked.checkpoint_id
   FROM (SELECT c.thread_id, c.checkpoint_ns, c.checkpoint_id,
                row_number() OVER (PARTITION BY c.thread_id, c.checkpoint_ns ORDER BY c.checkpoint_id DESC) AS age
-          FROM checkpoints c WHERE c.thread_id = ANY(%(thread_ids)s)) AS ranked
+          FROM checkpoints c
+         WHERE c.thread_id = ANY(%(thread_ids)s)
+           AND (c.checkpoint_ns = '' OR c.thread_id <> ALL (%(snapshot_threads)s))) AS ranked
  WHERE ranked.age > %(keep)s
+   AND NOT EXISTS (SELECT FROM unnest(%(snapshot_threads)s::text[], %(snapshot_ids)s::text[]) AS s (thread_id, id)
+                    WHERE s.thread_id = ranked.thread_id AND ranked.checkpoint_id COLLATE "C" >= s.id COLLATE "C")
  ORDER BY ranked.age DESC LIMIT %(limit)s;
 
 -- name: prune_writes

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from agent_runtime.retention import store
+from agent_runtime.retention.snapshots import Snapshots
 from agent_runtime.retention.store import PRUNED_TABLES
 from agent_runtime.threads.store import list_threads
 from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, connection
@@ -27,6 +28,9 @@ LOOK_BATCH = 500
 """How often all threads are looked at, and how many at a time."""
 
 _MOST_NAMED = 10_000
+
+DELTA = "a delta channel"
+"""Why `list_unprunable` names a thread, as it says it."""
 
 
 @dataclass
@@ -48,15 +52,23 @@ class Retention:
     """
 
     def __init__(
-        self, pool: Pool, agent_id: str, keep: int, *, pruned: Callable[[Mapping[str, int]], None]
+        self,
+        pool: Pool,
+        agent_id: str,
+        keep: int,
+        *,
+        pruned: Callable[[Mapping[str, int]], None],
+        snapshots: Snapshots | None = None,
     ) -> None:
-        """`pruned` is told what each transaction has removed, by table."""
+        """`pruned` is told what each transaction has removed, by table. Without `snapshots` threads with a delta
+        channel are left alone."""
         if keep < 1:
             raise ValueError(f"at least the latest checkpoint is kept, not {keep}")
         self._pool = pool
         self._agent_id = agent_id
         self._keep = keep
         self._pruned = pruned
+        self._snapshots = snapshots
         self._due: set[str] = set()
         self._wake = asyncio.Event()
         self._named: set[str] = set()
@@ -106,25 +118,54 @@ class Retention:
         pruning = Pruning()
         wanted = list(thread_ids)
         while wanted:
+            given = set(wanted)
             async with self._connection() as conn:
                 async with conn.transaction():
                     locked = await store.lock_threads(conn, self._agent_id, wanted)
                     skipped = await store.list_unprunable(conn, locked)
-                    rows = await self._prune(conn, [thread for thread in locked if thread not in skipped])
-                if missed := set(wanted) - set(locked):
+                    deltas = self._take_deltas(skipped)
+                    busy = await store.list_busy(conn, deltas)
+                    snapshots = await self._write_snapshots(conn, [each for each in deltas if each not in busy])
+                    wanted = [each for each in locked if each not in skipped and each not in deltas]
+                    wanted += snapshots
+                    rows = await self._prune(conn, wanted, snapshots)
+                if missed := given - set(locked):
                     pruning.held |= await store.list_owned(conn, self._agent_id, list(missed))
             self._pruned(rows)
             pruning.rows.update(rows)
             pruning.skipped.update(skipped)
-            wanted = [thread for thread in locked if thread not in skipped] if rows.total() else []
+            pruning.held |= busy
+            if not rows.total():
+                wanted = []
         return pruning
 
-    async def _prune(self, conn: Connection, thread_ids: Sequence[str]) -> Counter[str]:
+    def _take_deltas(self, skipped: dict[str, str]) -> list[str]:
+        """The threads with a delta channel, which need not be skipped where snapshots can be written."""
+        if self._snapshots is None:
+            return []
+        deltas = [thread_id for thread_id, reason in skipped.items() if reason == DELTA]
+        for thread_id in deltas:
+            del skipped[thread_id]
+        return deltas
+
+    async def _write_snapshots(self, conn: Connection, thread_ids: Sequence[str]) -> dict[str, str]:
+        """The checkpoints before which everything can go now, by thread. None of a thread with a turn: LangGraph
+        reads such a channel in two statements, and what the second looks for must not go in between. A turn that
+        comes later waits for the thread's row."""
+        written = {}
+        for thread_id in thread_ids:
+            if self._snapshots and (at := await self._snapshots.write(conn, thread_id, self._keep)):
+                written[thread_id] = at
+        return written
+
+    async def _prune(
+        self, conn: Connection, thread_ids: Sequence[str], snapshots: Mapping[str, str]
+    ) -> Counter[str]:
         """One step, which is the last when there was nothing to do."""
         rows: Counter[str] = Counter()
         if calls := await store.list_past_calls(conn, thread_ids, self._keep, ROW_BATCH):
             rows.update(await store.prune_calls(conn, calls))
-        if past := await store.list_past_checkpoints(conn, thread_ids, self._keep, ROW_BATCH):
+        if past := await store.list_past_checkpoints(conn, thread_ids, self._keep, ROW_BATCH, snapshots):
             rows.update(await store.prune_checkpoints(conn, past))
         return rows
 

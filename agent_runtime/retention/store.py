@@ -70,11 +70,57 @@ async def prune_calls(conn: Connection, calls: Sequence[PastCall]) -> Mapping[st
     )
 
 
+async def list_busy(conn: Connection, thread_ids: Sequence[str]) -> set[str]:
+    """Those of the threads that a turn runs or waits in."""
+    rows = await (await conn.execute(sql.list_busy, {"thread_ids": list(thread_ids)})).fetchall()
+    return {row["thread_id"] for row in rows}
+
+
+async def find_oldest_kept(
+    conn: Connection, thread_id: str, keep: int, slack: int
+) -> tuple[str, dict[str, str]] | None:
+    """The last checkpoint of the root graph that is to stay, with the versions of its channels; `None` for a
+    thread that has no more than `slack` beyond those."""
+    parameters = {"thread_id": thread_id, "keep": keep, "slack": slack}
+    row = await (await conn.execute(sql.find_oldest_kept, parameters)).fetchone()
+    return None if row is None else (row["checkpoint_id"], row["versions"])
+
+
+async def list_stored_values(conn: Connection, thread_id: str, checkpoint_id: str) -> set[str]:
+    """Channels whose value the checkpoint has, so that no older one is needed for it."""
+    parameters = {"thread_id": thread_id, "checkpoint_id": checkpoint_id}
+    rows = await (await conn.execute(sql.list_stored_values, parameters)).fetchall()
+    return {row["channel"] for row in rows}
+
+
+async def put_snapshot(
+    conn: Connection, thread_id: str, checkpoint_id: str, channel: str, version: str, typed: tuple[str, bytes]
+) -> None:
+    """Stores the value of a channel with the checkpoint."""
+    parameters = {
+        "thread_id": thread_id,
+        "checkpoint_id": checkpoint_id,
+        "channel": channel,
+        "version": version,
+        "type": typed[0],
+        "blob": typed[1],
+    }
+    await conn.execute(sql.put_snapshot, parameters)
+    await conn.execute(sql.mark_snapshot, parameters)
+
+
 async def list_past_checkpoints(
-    conn: Connection, thread_ids: Sequence[str], keep: int, limit: int
+    conn: Connection, thread_ids: Sequence[str], keep: int, limit: int, snapshots: Mapping[str, str]
 ) -> list[PastCheckpoint]:
-    """Of each namespace what comes before the `keep` latest, at most `limit` of them."""
-    parameters = {"thread_ids": list(thread_ids), "keep": keep, "limit": limit}
+    """Of each namespace what comes before the `keep` latest, at most `limit` of them; of threads in `snapshots`
+    what comes before that checkpoint of the root graph."""
+    parameters = {
+        "thread_ids": list(thread_ids),
+        "keep": keep,
+        "limit": limit,
+        "snapshot_threads": list(snapshots),
+        "snapshot_ids": list(snapshots.values()),
+    }
     cursor = await conn.execute(sql.list_past_checkpoints, parameters)
     return [PastCheckpoint(**row) for row in await cursor.fetchall()]
 

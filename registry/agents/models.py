@@ -133,6 +133,8 @@ class Heard:
 
     status: Status
     component_generation: int
+    erasures: bool
+    """There is something that the agent is to erase; `POST /agents/{id}/erasures` says what."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ class HeartbeatAnswer(TypedDict):
     ok: bool
     status: Status
     component_generation: int
+    erasures: bool
 
 
 class AgentDeletedAnswer(TypedDict):

@@ -119,7 +119,13 @@ UPDATE agent_instances i
        last_heartbeat_at = now(), health_reason = u.reason
   FROM usual u LEFT JOIN component_generations g USING (tenant_id)
  WHERE i.tenant_id = u.tenant_id AND i.agent_id = u.agent_id AND i.incarnation = u.incarnation
-RETURNING i.tenant_id, i.agent_id, i.incarnation, i.health, u.status, coalesce(g.generation, 0) AS generation;
+RETURNING i.tenant_id, i.agent_id, i.incarnation, i.health, u.status, coalesce(g.generation, 0) AS generation,
+          EXISTS (SELECT FROM erasure_agents e
+                   WHERE e.tenant_id = i.tenant_id AND e.agent_id = i.agent_id AND e.answered_at IS NULL) AS erasures;
+
+-- name: has_erasures
+SELECT EXISTS (SELECT FROM erasure_agents
+                WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND answered_at IS NULL) AS found;
 
 -- name: lock_instance
 SELECT incarnation, alive_until > (SELECT until FROM registry_hearing) AS living, health, health_reason,

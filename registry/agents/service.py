@@ -269,6 +269,7 @@ class Agents:
                 )
             await store.put_heartbeat(conn, key, heartbeat)
             generation = await get_generation(conn, key.tenant_id)
+            erasures = await store.has_erasures(conn, key)
             previous = instance.health if instance else "ok"
             if heartbeat.health != previous:
                 await append_entry(
@@ -281,7 +282,7 @@ class Agents:
                     previous_health=previous,
                     reason=heartbeat.reason,
                 )
-        return Heard(entry.status, generation)
+        return Heard(entry.status, generation, erasures)
 
     @asynccontextmanager
     async def _changing(

@@ -195,7 +195,7 @@ async def beat(conn: Connection, heartbeats: Sequence[tuple[AgentKey, Heartbeat]
     rows = await (await conn.execute(sql.beat, given)).fetchall()
     heard: dict[tuple[str, ...], Heard] = {
         (row["tenant_id"], row["agent_id"], row["incarnation"], row["health"]): Heard(
-            row["status"], row["generation"]
+            row["status"], row["generation"], row["erasures"]
         )
         for row in rows
     }
@@ -217,6 +217,11 @@ async def remove_instance(conn: Connection, key: AgentKey, incarnation: str | No
 
 async def has_living_instance(conn: Connection, key: AgentKey) -> bool:
     return await _is_found(conn, sql.has_living_instance, asdict(key))
+
+
+async def has_erasures(conn: Connection, key: AgentKey) -> bool:
+    """Whether the agent is to erase something, and has not answered yet."""
+    return await _is_found(conn, sql.has_erasures, asdict(key))
 
 
 async def keep_pulse(conn: Connection, *, begins: bool) -> tuple[float, int]:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import TypedDict
 
 from registry.checks import Limit, Offset, Query
@@ -34,6 +34,24 @@ class AuditQuery(Query):
     event_type: Wanted | None = None
     limit: Limit = 50
     offset: Offset = 0
+    after: (
+        Annotated[
+            int,
+            Field(
+                ge=0,
+                le=2**63 - 1,
+                description="Entries that follow this sequence, as JSON lines, the oldest first.",
+            ),
+        ]
+        | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _after_stands_alone(self) -> Self:
+        others = self.model_fields_set - {"after", "limit"}
+        if self.after is not None and others:
+            raise ValueError(f"after goes with limit alone, not with {' and '.join(sorted(others))}")
+        return self
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,13 @@ SELECT sequence, created_at, event_type, actor_type, actor_id, role, subject, ex
        ))
  ORDER BY sequence DESC;
 
+-- name: list_entries_after
+SELECT sequence, created_at, event_type, actor_type, actor_id, role, subject, execution_id, detail, request_id,
+       previous_hash, hash
+  FROM audit_entries
+ WHERE tenant_id = %(tenant_id)s AND sequence > %(after)s
+ ORDER BY sequence LIMIT %(limit)s;
+
 -- name: use_one_snapshot
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 

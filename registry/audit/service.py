@@ -1,14 +1,17 @@
 """What can be asked of the audit log."""
 
 import logging
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import anyio
 
 from groundwork.postgres.pool import Pool, connection
 from groundwork.telemetry.logs import field_of
 from registry.access import PLATFORM_TENANT
 from registry.audit import store
 from registry.audit.chain import ChainChecks, ChainReport, Mark
-from registry.audit.models import AuditQuery, Page
+from registry.audit.models import AuditQuery, Entry, Page
 from registry.audit.refusals import Refusals
 from registry.errors import NotFound
 
@@ -18,6 +21,8 @@ _PROGRESS_EVERY = 1000
 
 HEADS_SECONDS = 3600.0
 """How often the heads of the chains are logged."""
+
+STREAM_BATCH = 1000
 
 
 class Audit:
@@ -44,6 +49,25 @@ class Audit:
             if self._logged.get(tenant_id) != head:
                 logger.info("audit head %s head=%s", field_of("tenant_id", tenant_id), head)
         self._logged = dict(heads)
+
+    async def stream_after(
+        self, tenant_id: str, after: int, limit: int | None = None
+    ) -> AsyncIterator[Sequence[Entry]]:
+        """The tenant's entries that follow number `after`, the oldest first, some at a time: all there are, or the
+        first `limit`. No connection is held in between."""
+        left = sys.maxsize if limit is None else limit
+        while left > 0:
+            asked = min(left, STREAM_BATCH)
+            # A reader that leaves in the middle would cost the connection, and a batch takes milliseconds.
+            with anyio.CancelScope(shield=True):
+                async with connection(self._pool) as conn:
+                    entries = await store.list_entries_after(conn, tenant_id, after, asked)
+            if entries:
+                yield entries
+                after = entries[-1].sequence
+            if len(entries) < asked:
+                return
+            left -= asked
 
     async def verify(
         self,

@@ -119,6 +119,13 @@ async def list_entries(conn: Connection, tenant_id: str, query: AuditQuery) -> P
     return Page(entries, total, query.limit, query.offset)
 
 
+async def list_entries_after(conn: Connection, tenant_id: str, after: int, limit: int) -> list[Entry]:
+    """The next entries, the oldest first."""
+    cursor = conn.cursor(row_factory=class_row(Entry))
+    given = {"tenant_id": tenant_id, "after": after, "limit": limit}
+    return await (await cursor.execute(sql.list_entries_after, given)).fetchall()
+
+
 @asynccontextmanager
 async def one_snapshot(conn: Connection) -> AsyncIterator[None]:
     """What is read in the block is as it was when it began, whatever is written meanwhile."""

@@ -40,6 +40,15 @@ def list_entries(
 
 
 @app.command()
+def export(
+    tenant: Annotated[str, typer.Option(help="Whose log.")] = PLATFORM_TENANT,
+    after: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Entries that follow this sequence.")] = 0,
+) -> None:
+    """Print entries as JSON lines, the oldest first; the last line's sequence is where to go on the next time."""
+    run(_export(tenant, after))
+
+
+@app.command()
 def verify(
     tenant: Annotated[
         str | None, typer.Option(help="Only this tenant's chain.", show_default="every tenant's")
@@ -65,6 +74,19 @@ def verify(
         typer.echo("\n".join(map(_line, reports)) or "There are no entries.")
     if any(report.problem for report in reports):
         raise typer.Exit(1)
+
+
+async def _export(tenant_id: str, after: int) -> None:
+    from groundwork.http.json_body import to_json
+    from registry.audit.models import show_entry
+    from registry.audit.service import Audit
+    from registry.checks import refuse_unstorable_text
+
+    refuse_unstorable_text({"tenant": tenant_id})
+    async with open_own_database() as pool:
+        async for entries in Audit(pool).stream_after(tenant_id, after):
+            for entry in entries:
+                typer.echo(to_json(show_entry(entry)))
 
 
 async def _page(tenant_id: str, wanted: dict[str, str | int | None]) -> "Page":

@@ -29,6 +29,7 @@ from registry.http import (
     components,
     cron,
     did,
+    erasures,
     events,
     executions,
     tenants,
@@ -68,6 +69,7 @@ _ROUTERS = (
     cron.router,
     artifacts.router,
     did.router,
+    erasures.router,
 )
 
 _ENUMS = {

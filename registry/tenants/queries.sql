@@ -80,5 +80,9 @@ DELETE FROM workflows WHERE tenant_id = %(tenant_id)s;
 -- name: delete_cron_jobs
 DELETE FROM cron_jobs WHERE tenant_id = %(tenant_id)s;
 
+-- name: delete_erasures
+-- With what agents were asked, and have answered.
+DELETE FROM erasures WHERE tenant_id = %(tenant_id)s;
+
 -- name: delete_artifacts
 DELETE FROM artifacts WHERE tenant_id = %(tenant_id)s;

@@ -20,6 +20,7 @@ BELONGINGS = (
     "workflows",
     "cron_jobs",
     "artifacts",
+    "erasures",
     "agents",
     "components",
     "component_generations",

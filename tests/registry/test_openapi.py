@@ -1,5 +1,6 @@
 """Whatever is sent to the routes of the registry's OpenAPI document is answered as the document says."""
 
+import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -173,6 +174,8 @@ async def make_what_is_known(served: Served, path: str) -> Names:
     if "{digest}" in path:
         put = await http.post("/artifacts", content="Hello", headers={"Content-Type": "text/plain"})
         made["digest"] = (put.json()["hash"],)
+    if "{erasure_id}" in path:
+        made |= {"erasure_id": (await erasure(http),), "part": (0,)}
     if "{token_id}" in path:
         made["token_id"] = ((await http.post("/tokens", json={"role": "viewer"})).json()["token_id"],)
     if "{execution_id}" in path:
@@ -187,6 +190,16 @@ async def paused(http: httpx.AsyncClient) -> str:
     execution_id = await start(http, REVIEWED)
     await until(http, execution_id, "paused")
     return execution_id
+
+
+async def erasure(http: httpx.AsyncClient) -> str:
+    """One of which the registry itself has nothing left to do."""
+    asked = (await http.post("/erasures", json={"thread_ids": ["t"]})).json()
+    while asked["registry_done_at"] is None:
+        await asyncio.sleep(0.1)
+        asked = (await http.get(f"/erasures/{asked['erasure_id']}")).json()
+    erasure_id: str = asked["erasure_id"]
+    return erasure_id
 
 
 async def completed(http: httpx.AsyncClient) -> str:

@@ -14,9 +14,12 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
+from agent_runtime.graph import Conversation
+from agent_runtime.retention import snapshots
 from agent_runtime.retention.service import Pruning, Retention
 from agent_runtime.threads.conversation import read_conversation
 from agent_runtime.threads.service import Threads
+from agent_runtime.turns.state_types import serializer_for
 from groundwork.postgres.pool import Pool
 from tests.agents import running_agent, write_project
 from tests.stock_graphs import say
@@ -33,8 +36,8 @@ graph.add_edge(START, "answer")
 """
 
 
-def retention_of(pool: Pool, keep: int, agent_id: str = "mine") -> Retention:
-    return Retention(pool, agent_id, keep, pruned=lambda rows: None)
+def retention_of(pool: Pool, keep: int, agent_id: str = "mine", **given: Any) -> Retention:
+    return Retention(pool, agent_id, keep, pruned=lambda rows: None, **given)
 
 
 @pytest.fixture
@@ -225,6 +228,73 @@ async def test_a_thread_with_a_delta_channel_is_skipped_and_named_once(pool, thr
     ]
 
 
+def conversation(pool: Pool) -> Any:
+    builder = StateGraph(Conversation)
+    builder.add_node("answer", lambda state: {"messages": [AIMessage(f"answer {len(state['messages'])}")]})
+    builder.add_edge(START, "answer")
+    return builder.compile(checkpointer=AsyncPostgresSaver(pool))
+
+
+def snapshots_of(
+    graph: Any, slack: int, kind: type[snapshots.Snapshots] = snapshots.Snapshots
+) -> snapshots.Snapshots:
+    return kind({"messages": graph.channels["messages"]}, serializer_for(graph), slack)
+
+
+async def test_a_long_conversation_in_a_delta_channel_stays_flat_and_langgraph_reads_it(pool, threads):
+    graph, config = conversation(pool), {"configurable": {"thread_id": "t"}}
+    await threads.claim("t")
+    retention = retention_of(pool, 3, snapshots=snapshots_of(graph, 6))
+    for turn in range(40):
+        await graph.ainvoke({"messages": [HumanMessage(f"message {turn}")]}, config)
+        assert (await retention.prune(["t"])).skipped == {}
+        rows = await rows_of(pool, "t")
+        assert len(rows["checkpoints"]) <= 9
+        assert sum(map(len, rows.values())) <= 60, "what is stored beside the conversation does not grow"
+    told = [text for n in range(40) for text in (f"message {n}", f"answer {2 * n + 1}")]
+    state = await graph.aget_state(config)
+    assert [message.content for message in state.values["messages"]] == told
+    history = [len(each.values["messages"]) async for each in graph.aget_state_history(config)]
+    assert history[0] == 80
+    assert min(history) >= 74, "each checkpoint that is left is whole"
+    async with pool.connection() as conn:
+        assert [message.content for message in await read_conversation(conn, "mine", "t")] == told
+
+
+async def test_a_snapshot_stays_when_more_is_stored_after_it_was_written(pool, threads):
+    graph, config = conversation(pool), {"configurable": {"thread_id": "t"}}
+
+    class Overtaken(snapshots.Snapshots):
+        async def write(self, conn: Any, thread_id: str, keep: int) -> str | None:
+            at = await super().write(conn, thread_id, keep)
+            if len((await graph.aget_state(config)).values["messages"]) == 6:
+                await graph.ainvoke({"messages": [HumanMessage("more")]}, config)
+            return at
+
+    await threads.claim("t")
+    for _ in range(3):
+        await graph.ainvoke({"messages": [HumanMessage("said")]}, config)
+    retention = retention_of(pool, 1, snapshots=snapshots_of(graph, 0, Overtaken))
+    pruning = await retention.prune(["t"])
+    assert pruning.rows["checkpoints"] > 0
+    said = [each.content for each in (await graph.aget_state(config)).values["messages"]]
+    assert said[::2] == ["said", "said", "said", "more"]
+
+
+async def test_a_thread_with_a_delta_channel_and_a_turn_is_left_for_later(pool, threads):
+    graph = conversation(pool)
+    await threads.claim("t")
+    for _ in range(3):
+        await graph.ainvoke({"messages": [HumanMessage("said")]}, {"configurable": {"thread_id": "t"}})
+    async with pool.connection() as conn:
+        await conn.execute(
+            "INSERT INTO agent_turns (thread_id, task_id, process_id, status, request)"
+            " VALUES ('t', 't', gen_random_uuid(), 'running', '')"
+        )
+    pruning = await retention_of(pool, 1, snapshots=snapshots_of(graph, 0)).prune(["t"])
+    assert (pruning.held, pruning.rows.total()) == ({"t"}, 0)
+
+
 async def test_a_thread_in_an_old_format_is_skipped_until_it_is_in_the_new_one(pool, threads):
     await talk(pool, threads, "t", 2)
     async with pool.connection() as conn:
@@ -320,16 +390,19 @@ async def test_an_agent_prunes_at_start_what_is_there_already(
         await pruned_to(pool, "t", 2)
 
 
-async def test_an_agent_whose_graph_keeps_changes_says_at_start_that_nothing_is_pruned(
-    tmp_path: Path, database_url: str, caplog: pytest.LogCaptureFixture
+async def test_an_agent_prunes_the_threads_of_a_graph_that_keeps_changes(
+    tmp_path: Path, pool: Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(snapshots, "SLACK", 2)
     directory = write_project(tmp_path / "agent", CONVERSATION)
-    async with running_agent(directory, database_url, checkpoint_retention=5):
-        pass
-    assert (
-        "checkpoint retention has no effect CHECKPOINT_RETENTION=5: the graph keeps messages in a delta channel"
-        in caplog.text
-    )
+    async with running_agent(directory, database_url, checkpoint_retention=2) as agent:
+        for number in range(6):
+            await agent.ask(f"message {number}", "t")
+        await pruned_to(pool, "t", 4)
+    async with running_agent(directory, database_url, checkpoint_retention=2) as agent:
+        await agent.ask("message 6", "t")
+        said = [message["content"] for message in await agent.messages("t") if message["role"] == "human"]
+    assert said == [f"message {number}" for number in range(7)]
 
 
 def test_at_least_one_checkpoint_is_kept(pool: Pool) -> None:

@@ -1,9 +1,11 @@
 """`GET /audit`: what was done and refused, by whom, to what, and when."""
 
+import json
 from typing import Any
 
 import pytest
 
+from registry.audit import service
 from tests.registry.audit.logs import actor, write_entries, write_entry
 from tests.registry.registries import Served
 
@@ -141,3 +143,18 @@ async def test_a_revoked_token_in_use_has_one_entry_an_hour_and_a_count(registry
 async def refusals(registry: Served, actor_id: str) -> dict[str, Any]:
     page: dict[str, Any] = (await registry.http.get("/audit", params={"actor_id": actor_id})).json()
     return page
+
+
+async def test_entries_that_follow_a_sequence_come_as_json_lines_the_oldest_first(
+    log: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "STREAM_BATCH", 2)
+    for query, expected in [("after=0", [1, 2, 3, 4, 5, 6]), ("after=3", [4, 5, 6]), ("after=3&limit=1", [4])]:
+        answer = await log.http.get(f"/audit?{query}")
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        assert [json.loads(line)["sequence"] for line in answer.text.splitlines()] == expected
+    assert (await log.http.get("/audit?after=6")).text == ""
+    refused = await log.http.get("/audit?after=1&offset=1&actor_id=ann")
+    assert (refused.status_code, "not with actor_id and offset" in refused.text) == (400, True)
+    page = (await log.http.get("/audit", params={"limit": 1})).json()["items"]
+    assert json.loads((await log.http.get("/audit?after=5")).text) == page[0]
