@@ -69,6 +69,10 @@ class Unauthorized(RequestError):
     headers: Mapping[str, str] = {"WWW-Authenticate": 'Bearer realm="admin API"'}
 
 
+class RoleRefused(RequestError):
+    """The caller is known, and may not do this."""
+
+
 class RouteNotFound(RequestError):
     """The admin API has no such path."""
 
@@ -107,6 +111,7 @@ ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     MissingThreadId: (400, "MISSING_THREAD_ID"),
     PayloadTooLarge: (413, "PAYLOAD_TOO_LARGE"),
     Unauthorized: (401, "UNAUTHORIZED"),
+    RoleRefused: (403, "FORBIDDEN"),
     HeaderRefused: (403, "FORBIDDEN"),
     RouteNotFound: (404, "NOT_FOUND"),
     MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),

@@ -15,7 +15,7 @@ from admin_api.envelope import ok
 from admin_api.errors import MethodNotAllowed, RouteNotFound, Unauthorized
 from admin_api.openapi import failures
 from admin_api.routes import ASKED_METHOD, METHODS_HERE, AdminRoute, RemainingRoute
-from admin_api.security import Admission
+from admin_api.security import Admission, Trust
 from groundwork.http.known_tokens import KnownTokens
 from groundwork.http.load import Load
 from groundwork.http.openapi import operation_id
@@ -32,23 +32,26 @@ def admin_router(
     allowed_hosts: Sequence[str] = (),
     max_body_bytes: int = 1024 * 1024,
     load: Load | None = None,
+    trust: Trust | None = None,
 ) -> APIRouter:
     """Every route of the admin API, for `app.include_router(...)`; the app's exception handlers are left alone.
 
     With a `token`, or several with names, each request needs one as a bearer token. Without one, only requests
     that name a loopback address or one of `allowed_hosts` are answered (see `admin_api.security`).
 
+    With a `trust`, calls that come by the agent's registry are admitted too, for what their makers' roles allow.
+
     So many requests are answered at a time as `load` allows, by default 200; the others are told to come again.
 
     What lies below `/api/v1` and is not known here is answered with 404: an app that has routes of its own
     there includes this router after them, or under a prefix.
     """
-    admission = Admission(token, allowed_hosts)
+    admission = Admission(token, allowed_hosts, trust)
     administration = Administration(agent, max_body_bytes)
     load = load or Load(_MOST_REQUESTS)
 
     async def admit(request: Request) -> AsyncIterator[None]:
-        admission.check(request)
+        await admission.check(request)
         administration.enter(request)
         with load.one_more():
             yield

@@ -30,6 +30,7 @@ from agent_runtime.project.graph import open_graph
 from agent_runtime.project.outbound import REGISTRY_NAME
 from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
+from agent_runtime.registry_link.trust import RegistryTrust
 from agent_runtime.retention.idle import IdleThreads
 from agent_runtime.retention.service import Retention
 from agent_runtime.retention.snapshots import Snapshots
@@ -106,6 +107,10 @@ class AgentRuntime:
     def runtime_control_enabled(self) -> bool:
         return self.settings.internal_runtime_control_enabled
 
+    @property
+    def registry_trust(self) -> RegistryTrust | None:
+        return self.registry.trust if self.registry else None
+
     def connection_status(self) -> dict[str, dict[str, dict[str, object]]]:
         states = self.components.status()
         if self.registry is not None:
@@ -141,11 +146,13 @@ async def open_runtime(
     migrate: bool = True,
     database: Awaitable[str] | None = None,
     read_settings: Callable[[], AgentSettings] | None = None,
+    admin_url: str = "",
 ) -> AsyncIterator[AgentRuntime]:
     """Opens an agent and closes it in reverse: it leaves its registry, turns are drained, the database goes last.
 
     `database` is the DSN of one that the caller has opened already, or is opening, and closes later.
-    `read_settings` builds the settings anew, for tokens that were exchanged.
+    `read_settings` builds the settings anew, for tokens that were exchanged. `admin_url` is where the registry
+    reaches the admin API.
 
     Raises `BadProject`, `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaNotReady`,
     `SchemaTooNew`.
@@ -289,6 +296,7 @@ async def open_runtime(
                 metrics=metrics,
                 hold=turns,
                 threads=threads,
+                admin_url=admin_url,
             )
         )
         yield AgentRuntime(

@@ -84,6 +84,8 @@ class AgentSettings(BaseSettings):
     admin_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     admin_host: str = ""
     admin_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    admin_url: str = ""
+    admin_trust_registry: bool | None = None
     admin_max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     a2a_tokens: SecretStr = SecretStr("")
     a2a_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
@@ -127,7 +129,7 @@ class AgentSettings(BaseSettings):
         is_plain = name not in prefixed() and prefixed.find(name) is not None
         return name.upper() if is_plain else f"AGENT_{name.upper()}"
 
-    @field_validator("agent_id", "admin_port", "max_turns_per_caller", mode="before")
+    @field_validator("agent_id", "admin_port", "admin_trust_registry", "max_turns_per_caller", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
@@ -169,12 +171,12 @@ class AgentSettings(BaseSettings):
     def _ignore_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("public_agent_url", "registry_url", "model_base_url")
+    @field_validator("public_agent_url", "registry_url", "model_base_url", "admin_url")
     @classmethod
     def _absolute_url(cls, value: str) -> str:
         return check_public_url(value) if value else value
 
-    @field_validator("registry_url")
+    @field_validator("registry_url", "admin_url")
     @classmethod
     def _paths_can_follow(cls, value: str) -> str:
         if "?" in value:
@@ -253,6 +255,13 @@ class AgentSettings(BaseSettings):
     @property
     def admin_has_own_listener(self) -> bool:
         return self.admin_address != (self.host, self.port)
+
+    @property
+    def trusts_registry(self) -> bool:
+        """Whether calls of the admin API are admitted that the registry has signed."""
+        if self.admin_trust_registry is None:
+            return bool(self.registry_url and self.registry_token.get_secret_value())
+        return self.admin_trust_registry and bool(self.registry_url)
 
     @property
     def a2a_callers(self) -> dict[str, str]:

@@ -41,6 +41,14 @@ class AgentUnreachable(RegistryError):
     """Another server was to be asked, and gave no answer that can be used."""
 
 
+class AgentAway(AgentUnreachable):
+    """No process of the agent can be reached; nothing was sent."""
+
+
+class AgentTimedOut(AgentUnreachable):
+    """The agent was asked, and gave no answer in time."""
+
+
 class Unauthenticated(RegistryError):
     """No token, or one that lets nobody in."""
 

@@ -22,10 +22,13 @@ from registry.components.service import Components
 from registry.cron.service import CronJobs
 from registry.data import describe_database
 from registry.database import check_database_ready, open_registry_pool, prepare_database
+from registry.did.document import build_did
 from registry.engine.worker import open_worker
 from registry.erasures.service import WORK_SECONDS, Erasures
 from registry.events.stream import EventStreams
 from registry.executions.service import Executions
+from registry.gateway.service import Gateway, open_gateway
+from registry.keys.service import Keys
 from registry.metrics import RegistryMetrics
 from registry.outbound.secrets import AgentTokens
 from registry.queue.backlog import watching_backlog
@@ -57,6 +60,8 @@ class Registry:
     erasures: Erasures
     events: EventStreams
     executions: Executions
+    gateway: Gateway
+    keys: Keys
     sessions: Sessions
     tenants: Tenants
     tokens: Tokens
@@ -111,6 +116,9 @@ async def open_registry(
             watch = LoopWatch()
             metrics.watch_loop(watch)
             await stack.enter_async_context(open_worker(settings, pool, jobs, grace, agent_tokens, watch))
+        keys = Keys(pool)
+        issuer = build_did(public_url or settings.public_url)
+        gateway = await stack.enter_async_context(open_gateway(settings, pool, keys, issuer))
         executions, audit, tokens = Executions(pool, jobs), Audit(pool), Tokens(pool)
         flushing = partial(repeat, audit.refusals.flush, FLUSH_SECONDS, "counting refused writes")
         await stack.enter_async_context(running("audit-refusals", flushing))
@@ -133,6 +141,8 @@ async def open_registry(
             erasures=erasures,
             events=EventStreams(executions),
             executions=executions,
+            gateway=gateway,
+            keys=keys,
             tenants=Tenants(pool),
             sessions=Sessions(pool, tokens),
             tokens=tokens,

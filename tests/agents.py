@@ -15,6 +15,7 @@ from agent_runtime.project.file import load_project
 from agent_runtime.runtime import AgentRuntime, open_runtime
 from agent_runtime.settings import AgentSettings
 from groundwork.http.load import Load
+from tests.processes import free_port
 from tests.servers import run_server
 
 CARD = """
@@ -157,11 +158,17 @@ async def running_agent(
         **{"turn_lease_seconds": 1, "postgres_pool_size": 8, "shutdown_grace_seconds": 1} | settings,
     )
     project = load_project(directory)
+    port = free_port()
     async with (
         open_runtime(
-            given, project, public_url="http://agent.test", env_file=directory / ".env", migrate=migrate
+            given,
+            project,
+            public_url="http://agent.test",
+            admin_url=given.admin_url or f"http://127.0.0.1:{port}",
+            env_file=directory / ".env",
+            migrate=migrate,
         ) as runtime,
-        run_server(create_app(runtime, [_admin(runtime)])) as url,
+        run_server(create_app(runtime, [_admin(runtime)]), port) as url,
         httpx.AsyncClient(base_url=url, timeout=30, verify=False) as http,
     ):
         yield Agent(url, runtime, directory, http)
@@ -179,4 +186,9 @@ def answer_text(task: dict[str, Any]) -> str:
 
 def _admin(runtime: AgentRuntime) -> Any:
     settings = runtime.settings
-    return admin_router(runtime, token=settings.admin_token.get_secret_value(), load=Load(settings.max_requests))
+    return admin_router(
+        runtime,
+        token=settings.admin_token.get_secret_value(),
+        load=Load(settings.max_requests),
+        trust=runtime.registry_trust,
+    )

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -50,7 +51,10 @@ async def serve_agent(
         logger.warning("%s", line)
     for note in project.notes:
         logger.warning("project setting ignored file=%s: %s", project.source, note)
-    with bind(settings.host, settings.port) as agent_socket:
+    with ExitStack() as bound:
+        agent_socket = admin_socket = bound.enter_context(bind(settings.host, settings.port))
+        if settings.admin_has_own_listener:
+            admin_socket = bound.enter_context(bind(*settings.admin_address))
         public_url = settings.public_agent_url or url_of(agent_socket)
         async with (
             open_tracing(settings.agent_id or project.card.name),
@@ -58,6 +62,7 @@ async def serve_agent(
                 settings,
                 project,
                 public_url=public_url,
+                admin_url=_admin_url(settings, public_url, admin_socket),
                 env_file=env_file,
                 migrate=migrate,
                 database=database,
@@ -66,16 +71,22 @@ async def serve_agent(
             running("announce-registry", partial(_announce_registry, runtime)),
         ):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, runtime.secrets.read_again)
-            if settings.admin_has_own_listener:
-                with bind(*settings.admin_address) as admin_socket:
-                    admin = Listener(create_admin_app(runtime, [_admin(runtime)]), admin_socket)
-                    agent = Listener(create_app(runtime), agent_socket)
-                    _announce(runtime, given, agent_socket, admin_socket)
-                    await serve([agent, admin], settings.shutdown_grace_seconds, runtime.begin_stop)
-            else:
-                agent = Listener(create_app(runtime, [_admin(runtime)]), agent_socket)
-                _announce(runtime, given, agent_socket, agent_socket)
-                await serve([agent], settings.shutdown_grace_seconds, runtime.begin_stop)
+            _announce(runtime, given, agent_socket, admin_socket)
+            listeners = _listeners(runtime, agent_socket, admin_socket)
+            await serve(listeners, settings.shutdown_grace_seconds, runtime.begin_stop)
+
+
+def _listeners(runtime: AgentRuntime, agent_socket: socket, admin_socket: socket) -> list[Listener]:
+    if agent_socket is admin_socket:
+        return [Listener(create_app(runtime, [_admin(runtime)]), agent_socket)]
+    admin = Listener(create_admin_app(runtime, [_admin(runtime)]), admin_socket)
+    return [Listener(create_app(runtime), agent_socket), admin]
+
+
+def _admin_url(settings: AgentSettings, public_url: str, admin_socket: socket) -> str:
+    """Return where the registry reaches the admin API: where the agent is, unless it has a listener of its own."""
+    own = url_of(admin_socket) if settings.admin_has_own_listener else public_url
+    return (settings.admin_url or own).rstrip("/")
 
 
 def _admin(runtime: AgentRuntime) -> APIRouter:
@@ -88,6 +99,7 @@ def _admin(runtime: AgentRuntime) -> APIRouter:
         allowed_hosts=[*settings.admin_allowed_hosts, settings.admin_address[0]],
         max_body_bytes=settings.admin_max_body_bytes,
         load=load,
+        trust=runtime.registry_trust,
     )
 
 

@@ -39,6 +39,7 @@ class Registered(BaseModel):
     """The answer to a registration. JamJet's own runtime answers with an id that it has made up, and no more."""
 
     agent_id: str
+    tenant_id: str | None = None
     created: bool = False
     status: str | None = None
     component_generation: int | None = None
@@ -99,6 +100,10 @@ class Resolution(BaseModel):
     components: list[FoundComponent]
 
 
+class _Keys(BaseModel):
+    keys: list[dict[str, Any]]
+
+
 class _ListedCard(BaseModel):
     uri: str = ""
 
@@ -136,9 +141,18 @@ class RegistryClient:
     ) -> None:
         await self._http.aclose()
 
-    async def register(self, card: dict[str, Any], incarnation: str, heartbeat_seconds: float) -> Registered:
+    async def register(
+        self, card: dict[str, Any], incarnation: str, heartbeat_seconds: float, admin_url: str = ""
+    ) -> Registered:
         body = {**card, "incarnation": incarnation, "heartbeat_seconds": heartbeat_seconds}
+        if admin_url:
+            body["admin_url"] = admin_url
         return _read(Registered, await self._call("POST", "/agents", body), "the answer to the registration")
+
+    async def list_keys(self) -> list[dict[str, Any]]:
+        """The public keys that the registry signs with."""
+        answer = await self._call("GET", "/.well-known/jwks.json")
+        return _read(_Keys, answer, "the list of keys").keys
 
     async def find_agent_id(self, uri: str) -> str | None:
         """The id of the agent that is registered with this URI."""

@@ -16,6 +16,7 @@ from agent_runtime.registry_link.client import RegistryClient
 from agent_runtime.registry_link.erasures import ErasableThreads, ErasureOrders
 from agent_runtime.registry_link.health import HealthWatch
 from agent_runtime.registry_link.registration import HELD, ComponentsNews, Registration
+from agent_runtime.registry_link.trust import RegistryTrust, may_fetch_keys
 from agent_runtime.settings import AgentSettings
 from agent_runtime.tools.connection_state import ConnectionState
 from groundwork.outgoing.masking import mask_url
@@ -35,6 +36,9 @@ class RegistryLink:
     registration: Registration | None
     held: Callable[[], str | None] = lambda: None
     """What the registry calls the agent while it is to take no new turns; the last that was heard of it."""
+
+    trust: RegistryTrust | None = None
+    """What admits calls of the admin API that come by the registry; None: they are refused."""
 
     def state(self) -> dict[str, Any]:
         return self.standing.as_json(url=self.url, agent_status=self.held())
@@ -93,6 +97,7 @@ async def open_registry_link(
     metrics: AgentMetrics,
     hold: Holding | None = None,
     threads: ErasableThreads | None = None,
+    admin_url: str = "",
 ) -> AsyncIterator[RegistryLink | None]:
     """Registers the agent and keeps it registered while the block runs; `None` when there is no registry.
 
@@ -116,14 +121,28 @@ async def open_registry_link(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(running("registry-health", health.watch))
         registration = Registration(
-            client, card_at, card_url, health, components, standing, metrics, interval, held.become
+            client, card_at, card_url, health, components, standing, metrics, interval, held.become, admin_url
         )
         if threads is not None:
             orders = ErasureOrders(client, threads, lambda: registration.agent_id)
             registration.on_erasures.append(orders.told)
             await stack.enter_async_context(running("erasure-orders", orders.run))
         await stack.enter_async_context(_kept(registration))
-        yield RegistryLink(url, standing, registration, lambda: held.turns.paused)
+        trust = _trust(settings, client, settings.agent_id, registration, admin_url)
+        yield RegistryLink(url, standing, registration, lambda: held.turns.paused, trust)
+
+
+def _trust(
+    settings: AgentSettings, client: RegistryClient, agent_id: str, registration: Registration, admin_url: str
+) -> RegistryTrust | None:
+    if not settings.trusts_registry or not admin_url:
+        return None
+    if not may_fetch_keys(settings.registry_url):
+        logger.warning(
+            "calls by the registry refused: for its keys REGISTRY_URL has to be https, or of this machine"
+        )
+        return None
+    return RegistryTrust(client, agent_id, admin_url, lambda: registration.tenant_id)
 
 
 def _card_builder(settings: AgentSettings, agent_id: str, project: Project) -> Callable[[str], dict[str, Any]]:

@@ -70,7 +70,10 @@ class Registration:
         metrics: AgentMetrics,
         heartbeat_seconds: float,
         on_status: Callable[[str], None] = lambda status: None,
+        admin_url: str = "",
     ) -> None:
+        self._admin_url = admin_url
+        self.tenant_id: str | None = None
         self._on_status = on_status
         self.on_erasures: list[Callable[[], None]] = []
         """Called when the registry says that there is something to erase."""
@@ -191,12 +194,15 @@ class Registration:
     async def _send_card(self, url: str) -> Registered:
         """Register, and return what the registry says of the agent."""
         try:
-            registered = await self._client.register(self._build_card(url), self.incarnation, self._interval)
+            registered = await self._client.register(
+                self._build_card(url), self.incarnation, self._interval, self._admin_url
+            )
         except RegistryFailed:
             # JamJet's own runtime takes a URI once, and fails when it comes again.
             if (known := await self._client.find_agent_id(url)) is None:
                 raise
             return Registered(agent_id=known)
+        self.tenant_id = registered.tenant_id
         self._heard_of(registered.status, registered.component_generation)
         return registered
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
+from groundwork.outgoing.urls import has_credentials, split_url
 from registry.agents.cards import describe_card
 from registry.agents.lifecycle import Status
 from registry.checks import Body, Flag, Limit, Query
@@ -22,6 +23,12 @@ UNNAMED = ""
 """The incarnation of all processes of an agent that give none."""
 
 
+def _check_admin_url(url: str) -> str:
+    if has_credentials(split_url(url)) or "?" in url or "#" in url:
+        raise ValueError("must not contain credentials, a query or a fragment")
+    return url.rstrip("/")
+
+
 class Departure(Body):
     """Which process of the agent it is; none: whoever it is that runs the agent."""
 
@@ -32,6 +39,12 @@ class SignOfLife(Departure):
     """Which process it is, and how often it means to be heard of."""
 
     heartbeat_seconds: Annotated[float, Field(ge=0.1, le=86_400)] | None = None
+
+
+class ProcessAddress(SignOfLife):
+    """As a process registers: where its admin API can be reached, beside what it says of itself."""
+
+    admin_url: Annotated[str, Field(max_length=2048), AfterValidator(_check_admin_url)] | None = None
 
 
 class Heartbeat(SignOfLife):
@@ -122,6 +135,7 @@ class Agent:
 @dataclass(frozen=True)
 class Registered:
     agent_id: str
+    tenant_id: str
     created: bool
     status: Status
     component_generation: int
@@ -145,6 +159,7 @@ class AgentPage:
 
 class AgentRegisteredAnswer(TypedDict):
     agent_id: str
+    tenant_id: str
     created: bool
     status: Status
     component_generation: int

@@ -87,13 +87,13 @@ SELECT incarnation, alive_until > (SELECT until FROM registry_hearing) AS living
 
 -- name: note_sign_of_life
 -- Other than by a heartbeat: health stays what the process has last said of itself.
-INSERT INTO agent_instances AS i (tenant_id, agent_id, incarnation, heartbeat_seconds, alive_until)
+INSERT INTO agent_instances AS i (tenant_id, agent_id, incarnation, heartbeat_seconds, alive_until, admin_url)
 VALUES (
     %(tenant_id)s, %(agent_id)s, %(incarnation)s, coalesce(%(heartbeat_seconds)s, %(default_seconds)s),
-    clock_timestamp() + silence_allowed(coalesce(%(heartbeat_seconds)s, %(default_seconds)s))
+    clock_timestamp() + silence_allowed(coalesce(%(heartbeat_seconds)s, %(default_seconds)s)), %(admin_url)s
 )
 ON CONFLICT (tenant_id, agent_id, incarnation) DO UPDATE
-   SET heartbeat_seconds = coalesce(%(heartbeat_seconds)s, i.heartbeat_seconds),
+   SET admin_url = coalesce(excluded.admin_url, i.admin_url), heartbeat_seconds = coalesce(%(heartbeat_seconds)s, i.heartbeat_seconds),
        alive_until = clock_timestamp() + silence_allowed(coalesce(%(heartbeat_seconds)s, i.heartbeat_seconds));
 
 -- name: beat

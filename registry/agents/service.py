@@ -24,9 +24,9 @@ from registry.agents.models import (
     Heartbeat,
     Instance,
     Origin,
+    ProcessAddress,
     Registered,
     Selection,
-    SignOfLife,
     Traced,
 )
 from registry.agents.store import AgentKey
@@ -66,7 +66,7 @@ class Agents:
         self._metrics = metrics
         self._beats = Batches(self._beat, pause=PAUSE_SECONDS)
 
-    async def register(self, principal: Principal, card: Card, process: SignOfLife) -> Registered:
+    async def register(self, principal: Principal, card: Card, process: ProcessAddress) -> Registered:
         """Makes an entry of the card, or brings the agent's entry up to date, which keeps its status. The process
         is alive from then on, as far as the agent is active; one that comes back after the last had left makes it
         active again.
@@ -86,7 +86,9 @@ class Agents:
             if entry is not None and entry.status == "deactivated" and entry.has_left and announced:
                 status = "active"
                 await store.set_status(conn, key, status)
-            await store.note_sign_of_life(conn, key, process.incarnation, process.heartbeat_seconds)
+            await store.note_sign_of_life(
+                conn, key, process.incarnation, process.heartbeat_seconds, process.admin_url
+            )
             generation = (
                 await note_agent_changed(conn, key.tenant_id, key.agent_id) if changed else None
             ) or put.component_generation
@@ -94,7 +96,7 @@ class Agents:
             await append_entry(
                 conn, principal, event_type, _subject(key), uri=card.uri, incarnation=process.incarnation
             )
-        return Registered(key.agent_id, entry is None, status, generation)
+        return Registered(key.agent_id, tenant_id, entry is None, status, generation)
 
     async def discover(self, principal: Principal, url: str) -> tuple[Agent, list[Instance]]:
         """Registers the agent whose card is found at `url`, or below it, or brings its entry up to date.

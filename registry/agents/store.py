@@ -171,11 +171,16 @@ async def list_instances(conn: Connection, key: AgentKey) -> list[Instance]:
 
 
 async def note_sign_of_life(
-    conn: Connection, key: AgentKey, incarnation: str | None, heartbeat_seconds: float | None
+    conn: Connection,
+    key: AgentKey,
+    incarnation: str | None,
+    heartbeat_seconds: float | None,
+    admin_url: str | None = None,
 ) -> None:
     """A process is there, though it has sent no heartbeat. Without `heartbeat_seconds` it will be heard of as
-    often as it has said before, or as is usual."""
-    await conn.execute(sql.note_sign_of_life, _life_of(key, incarnation, heartbeat_seconds))
+    often as it has said before, or as is usual; without `admin_url` it is where it was."""
+    given = {**_life_of(key, incarnation, heartbeat_seconds), "admin_url": admin_url}
+    await conn.execute(sql.note_sign_of_life, given)
 
 
 async def beat(conn: Connection, heartbeats: Sequence[tuple[AgentKey, Heartbeat]]) -> list[Heard | None]:

@@ -5,7 +5,18 @@ import sys
 import typer
 
 from groundwork.command import CANNOT, complain
-from registry.cli import agents, audit, components, erasures, executions, serve, tenants, tokens, workflows
+from registry.cli import (
+    agents,
+    audit,
+    components,
+    erasures,
+    executions,
+    keys,
+    serve,
+    tenants,
+    tokens,
+    workflows,
+)
 from registry.cli.common import PROGRAM
 
 app = typer.Typer(
@@ -30,6 +41,7 @@ app.add_typer(agents.app, name="agents")
 app.add_typer(audit.app, name="audit")
 app.add_typer(erasures.app, name="erasures")
 app.add_typer(components.app, name="components")
+app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(workflows.app, name="workflows")

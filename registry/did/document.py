@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from registry.access import PLATFORM_TENANT
 from registry.did.store import PublicAgent
+from registry.keys.service import Jwk
 
 
 class DidService(TypedDict):
@@ -17,7 +18,23 @@ class DidService(TypedDict):
     name: str
 
 
-DidDocument = TypedDict("DidDocument", {"@context": list[str], "id": str, "service": list[DidService]})
+class VerificationMethod(TypedDict):
+    id: str
+    type: str
+    controller: str
+    publicKeyJwk: Jwk
+
+
+DidDocument = TypedDict(
+    "DidDocument",
+    {
+        "@context": list[str],
+        "id": str,
+        "verificationMethod": list[VerificationMethod],
+        "assertionMethod": list[str],
+        "service": list[DidService],
+    },
+)
 
 
 def build_did(public_url: str) -> str:
@@ -28,11 +45,17 @@ def build_did(public_url: str) -> str:
     return ":".join(["did:web", *map(_encoded, [host, *segments])])
 
 
-def build_document(public_url: str, agents: Iterable[PublicAgent]) -> DidDocument:
+def build_document(public_url: str, agents: Iterable[PublicAgent], keys: Iterable[Jwk] = ()) -> DidDocument:
     did = build_did(public_url)
+    methods: list[VerificationMethod] = [
+        {"id": f"{did}#{_encoded(key['kid'])}", "type": "JsonWebKey2020", "controller": did, "publicKeyJwk": key}
+        for key in keys
+    ]
     return {
-        "@context": ["https://www.w3.org/ns/did/v1"],
+        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/suites/jws-2020/v1"],
         "id": did,
+        "verificationMethod": methods,
+        "assertionMethod": [method["id"] for method in methods],
         "service": [
             {
                 "id": f"{did}#{_fragment(agent)}",

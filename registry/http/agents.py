@@ -27,9 +27,9 @@ from registry.agents.models import (
     Filters,
     Heartbeat,
     HeartbeatAnswer,
+    ProcessAddress,
     SearchQuery,
     Selection,
-    SignOfLife,
     TraceAnswer,
     TraceQuery,
     describe_agent,
@@ -48,7 +48,7 @@ router = APIRouter(prefix="/agents", route_class=RegistryRoute, tags=["agents"])
 DEFAULT_LIMIT = 50
 """How long a page is when a request has a cursor and no limit."""
 
-_SIGN_OF_LIFE = TypeAdapter(SignOfLife)
+_SIGN_OF_LIFE = TypeAdapter(ProcessAddress)
 _CARD_IN_THE_DOCUMENT = {
     "requestBody": {
         "required": True,
@@ -63,7 +63,7 @@ _CARD_IN_THE_DOCUMENT = {
                         "id": {"type": "string"},
                         "uri": {"type": "string", "format": "uri"},
                         "name": {"type": "string"},
-                        **inline_schema(SignOfLife)["properties"],
+                        **inline_schema(ProcessAddress)["properties"],
                     },
                 }
             }
@@ -72,13 +72,13 @@ _CARD_IN_THE_DOCUMENT = {
 }
 
 
-async def _read_registration(request: Request) -> tuple[Card, SignOfLife]:
+async def _read_registration(request: Request) -> tuple[Card, ProcessAddress]:
     """The card in the body, and what stands beside it and is no part of it."""
     body = await read_json(request)
     if not isinstance(body, Mapping):
         raise InvalidRequest("the body must be a JSON object")
     process = check_value(_SIGN_OF_LIFE, body)
-    beside = SignOfLife.model_fields
+    beside = ProcessAddress.model_fields
     return read_card({name: value for name, value in body.items() if name not in beside}), process
 
 
@@ -116,7 +116,7 @@ async def answer_heartbeat(
 async def register_agent(
     principal: Writer,
     registry: CurrentRegistry,
-    given: Annotated[tuple[Card, SignOfLife], Depends(_read_registration)],
+    given: Annotated[tuple[Card, ProcessAddress], Depends(_read_registration)],
 ) -> Response:
     """Registers an agent by its card. With the id of one that is there, or without an id and with its URI, that
     one gets the new card and keeps its status. Without an id the name makes one, as in `research-agent`."""

@@ -32,6 +32,8 @@ from registry.http import (
     erasures,
     events,
     executions,
+    gateway,
+    keys,
     tenants,
     tokens,
     work_items,
@@ -70,6 +72,8 @@ _ROUTERS = (
     artifacts.router,
     did.router,
     erasures.router,
+    keys.router,
+    gateway.router,
 )
 
 _ENUMS = {

@@ -24,7 +24,7 @@ async def get_did_document(request: Request, registry: CurrentRegistry) -> Respo
     is `application/did+json` for those who accept that by name."""
     if registry.settings.jamjet_dev_mode:
         registry.own_hosts.check(request)
-    document = await load_did_document(registry.pool, registry.public_url)
+    document = await load_did_document(registry.pool, registry.keys, registry.public_url)
     headers = {"Vary": "Accept"}
     if _DID_JSON in request.headers.get("accept", "").lower():
         headers["Content-Type"] = _DID_JSON

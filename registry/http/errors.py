@@ -16,6 +16,8 @@ from groundwork.http.load import Busy
 from groundwork.postgres.pool import DatabaseUnavailable
 from groundwork.telemetry.logs import request_id as current_request_id
 from registry.errors import (
+    AgentAway,
+    AgentTimedOut,
     AgentUnreachable,
     Conflict,
     Forbidden,
@@ -45,6 +47,8 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     PayloadTooLarge: (413, "payload too large: "),
     LimitReached: (429, "limit reached: "),
     AgentUnreachable: (502, "bad gateway: "),
+    AgentAway: (503, "unavailable: "),
+    AgentTimedOut: (504, "gateway timeout: "),
 }
 
 _HEADERS: dict[type[Exception], Mapping[str, str]] = {
@@ -53,6 +57,7 @@ _HEADERS: dict[type[Exception], Mapping[str, str]] = {
     LimitReached: {"Retry-After": "60"},
     Busy: Busy.headers,
     TimeoutError: {"Retry-After": "1"},
+    AgentAway: {"Retry-After": "5"},
 }
 
 
@@ -80,7 +85,7 @@ def respond_to(error: Exception) -> JsonResponse:
     kind = _listed(type(error))
     status, prefix = ANSWERS[kind]
     headers = _HEADERS.get(kind)
-    if status < 500 or kind is AgentUnreachable:
+    if status < 500 or issubclass(kind, AgentUnreachable):
         return JsonResponse({"error": f"{prefix}{error}"}, status, headers)
     request_id = current_request_id.get() or uuid4().hex
     if kind is Busy:  # not worth a line in the log for each

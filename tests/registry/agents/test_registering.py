@@ -46,6 +46,7 @@ async def test_an_agent_is_registered_by_its_card(registry):
     assert answer.status_code == 201
     assert answer.json() == {
         "agent_id": "research-agent",
+        "tenant_id": "default",
         "created": True,
         "status": "registered",
         "component_generation": 0,

@@ -41,7 +41,9 @@ async def services(registry: Served) -> list[dict[str, str]]:
 async def test_everybody_may_read_it(registry):
     answer = await (await registry.client()).get(PATH)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.json() == {"@context": ["https://www.w3.org/ns/did/v1"], "id": DID, "service": []}
+    contexts = ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/suites/jws-2020/v1"]
+    keys: dict[str, list[str]] = {"verificationMethod": [], "assertionMethod": []}
+    assert answer.json() == {"@context": contexts, "id": DID, "service": [], **keys}
 
 
 async def test_it_comes_with_its_own_media_type_for_those_who_ask_for_it(registry):
