@@ -8,6 +8,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from admin_api.errors import MissingThreadId
+from agent_runtime.a2a_server.decisions import Decisions
 from agent_runtime.components.opening import Components
 from agent_runtime.errors import AgentIdRequired, InvalidValue, MemoryDisabled
 from agent_runtime.live_settings.card_url import CardUrl
@@ -16,6 +17,7 @@ from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.threads.ids import is_thread_id
 from agent_runtime.threads.service import Threads
 from agent_runtime.turn_records.service import TurnRecords
+from groundwork.http.admin_calls import ACTOR, Actor
 
 
 class AdministeredAgent(Protocol):
@@ -55,6 +57,11 @@ class AdministeredAgent(Protocol):
         """What its turns work with; None when they are the host's business."""
         ...
 
+    @property
+    def decisions(self) -> Decisions | None:
+        """The questions that wait for an answer; None when turns are the host's business."""
+        ...
+
     def connection_status(self) -> Mapping[str, dict[str, dict[str, object]]]:
         """The states of the connections under `mcp` and `a2a`, by name."""
         ...
@@ -84,6 +91,17 @@ async def get_agent(request: Request) -> AdministeredAgent:
 
 
 Agent = Annotated[AdministeredAgent, Depends(get_agent)]
+
+
+async def get_decisions(agent: Agent) -> Decisions:
+    assert agent.decisions is not None, "the routes exist only with them"
+    return agent.decisions
+
+
+async def get_actor(request: Request) -> str:
+    """Return who calls: the name of the admin token, the person behind the registry, or `local` without a token."""
+    actor: Actor = request.scope[ACTOR]
+    return actor.name
 
 
 async def require_memory(agent: Agent) -> None:

@@ -9,13 +9,20 @@ from starlette.exceptions import HTTPException
 
 from admin_api.envelope import EnvelopeResponse, failure
 from agent_runtime.errors import (
+    AgentBusy,
     AgentError,
     AgentIdRequired,
     AgentStillAlive,
+    AgentStopping,
+    AnotherQuestion,
+    BudgetSpent,
+    CallerBusy,
+    DecisionNotFound,
     ImmutableField,
     InvalidValue,
     MemoryDisabled,
     MigrationConcernsOthers,
+    NothingToDecide,
     RegistryNotConfigured,
     RegistryRuntimeUnavailable,
     ThreadError,
@@ -99,6 +106,13 @@ ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     ThreadError: (409, "CONFLICT"),
     ThreadNotFound: (404, "THREAD_NOT_FOUND"),
     TurnNotFound: (404, "TURN_NOT_FOUND"),
+    DecisionNotFound: (404, "DECISION_NOT_FOUND"),
+    NothingToDecide: (409, "CONFLICT"),
+    AnotherQuestion: (409, "CONFLICT"),
+    AgentBusy: (503, "UNAVAILABLE"),
+    AgentStopping: (503, "UNAVAILABLE"),
+    CallerBusy: (429, "TOO_MANY_REQUESTS"),
+    BudgetSpent: (429, "TOO_MANY_REQUESTS"),
     ThreadNotOurs: (403, "FORBIDDEN"),
     ThreadOfAnotherCaller: (403, "FORBIDDEN"),
     MigrationConcernsOthers: (403, "FORBIDDEN"),
@@ -129,7 +143,7 @@ HTTP_CODES = {
 }
 
 # Told to the caller where the error has such an attribute.
-DETAILS = ("field", "fields", "thread_id", "task_id", "limit")
+DETAILS = ("field", "fields", "thread_id", "task_id", "limit", "decided_by")
 
 
 def answer_for(error: type[Exception]) -> tuple[int, str]:
@@ -147,8 +161,9 @@ def respond_to(error: Exception) -> EnvelopeResponse:
         }
         error = InvalidParameters(problems)
     status, code = answer_for(type(error))
-    if isinstance(error, Busy):  # not worth a line in the log for each
-        return failure(status, code, str(error), error.headers, request_id=_request_id())
+    if isinstance(error, Busy | AgentBusy | AgentStopping):  # not worth a line in the log for each
+        headers = getattr(error, "headers", None)
+        return failure(status, code, str(error), headers, request_id=_request_id())
     if status >= 500:
         return _respond_to_fault(error, status, code)
     details = {name: getattr(error, name) for name in DETAILS if hasattr(error, name)}

@@ -32,6 +32,7 @@ class MountedAgent:
     memory_backend = "postgres"
     runtime_control_enabled = False
     components = None
+    decisions = None
 
     def __post_init__(self) -> None:
         threads = Threads(self.pool, self.agent_id, forget=lambda thread_ids: None)

@@ -9,16 +9,13 @@ from starlette.requests import Request
 
 from admin_api.errors import RoleRefused, Unauthorized
 from agent_runtime.registry_link.trust import TokenRefused
-from groundwork.http.admin_calls import API_ROOT, ROLES_FOR, Actor, access_of
+from groundwork.http.admin_calls import ACTOR, API_ROOT, ROLES_FOR, Actor, access_of
 from groundwork.http.bearer import bearer_token
 from groundwork.http.hosts import OwnHosts
 from groundwork.http.known_tokens import KnownTokens
 from groundwork.telemetry.logs import field_of
 
 logger = logging.getLogger(__name__)
-
-ACTOR = "admin_api.actor"
-"""Where a request's scope says who makes it."""
 
 _UNKNOWN = "the bearer token is not one that this agent was given as ADMIN_TOKEN"
 _DOTS_IN_A_JWT = 2

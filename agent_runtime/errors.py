@@ -198,6 +198,33 @@ class TurnNotFound(AgentError):
         self.task_id = task_id
 
 
+class DecisionNotFound(AgentError):
+    """The agent has no such task."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"the agent has no task {task_id!r}")
+        self.task_id = task_id
+
+
+class NothingToDecide(AgentError):
+    """The task asks nothing: nobody was asked, or somebody else has answered."""
+
+    def __init__(self, task_id: str, state: str, decided_by: str | None) -> None:
+        answered = f"; its last question was answered by {decided_by}" if decided_by else ""
+        super().__init__(f"task {task_id!r} asks nothing now, it is {state}{answered}")
+        self.task_id = task_id
+        if decided_by:
+            self.decided_by = decided_by
+
+
+class AnotherQuestion(AgentError):
+    """The answer is for a question that the task does not ask any more."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"task {task_id!r} asks another question by now; read it, and answer with its digest")
+        self.task_id = task_id
+
+
 class TurnSuperseded(AgentError):
     """The turn is no longer this process's to write: it was cancelled, deleted, or taken over."""
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import httpx
 from langgraph.channels import DeltaChannel
 
+from agent_runtime.a2a_server.decisions import Decisions
 from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
 from agent_runtime.components.opening import Components, open_components
 from agent_runtime.data import describe_database, open_database
@@ -110,6 +111,10 @@ class AgentRuntime:
     @property
     def registry_trust(self) -> RegistryTrust | None:
         return self.registry.trust if self.registry else None
+
+    @property
+    def decisions(self) -> Decisions:
+        return self.a2a.decisions
 
     def connection_status(self) -> dict[str, dict[str, dict[str, object]]]:
         states = self.components.status()

@@ -162,3 +162,42 @@ SELECT config FROM a2a_push_configs WHERE task_id = %(task_id)s ORDER BY config_
 
 -- name: delete_push_config
 DELETE FROM a2a_push_configs WHERE task_id = %(task_id)s AND config_id = %(config_id)s;
+
+-- name: list_open_questions
+-- Of whichever caller, the one that waits longest first. The states stand here as they do in the index. The page ends
+-- where its tasks would be more bytes than it may have, but has one at least.
+WITH page AS (
+SELECT t.task_id, t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.status_at,
+       count(*) OVER () AS found, row_number() OVER in_order AS place,
+       sum(octet_length(t.task)) OVER in_order AS bytes
+  FROM agent_owners AS o
+ CROSS JOIN LATERAL (
+       SELECT * FROM a2a_tasks AS a
+        WHERE a.owner_key = o.owner_key AND a.state IN ('INPUT_REQUIRED', 'AUTH_REQUIRED')
+          AND (%(after_at)s::timestamptz IS NULL OR (a.status_at, a.task_id) > (%(after_at)s, %(after_id)s))
+        ORDER BY a.status_at, a.task_id
+        LIMIT %(limit)s + 1) AS t
+ WHERE o.agent_id = %(agent_id)s
+WINDOW in_order AS (ORDER BY t.status_at, t.task_id)
+ ORDER BY t.status_at, t.task_id
+ LIMIT %(limit)s + 1
+)
+SELECT t.task_id, t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.status_at, t.found,
+       ARRAY(SELECT e.events FROM a2a_task_events AS e
+              WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
+  FROM page AS t
+ WHERE t.place <= %(limit)s AND (t.place = 1 OR t.bytes <= %(bytes)s)
+ ORDER BY t.status_at, t.task_id;
+
+-- name: find_task_of_any_caller
+-- For the operator, who may answer in place of the caller.
+SELECT t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.answered_by,
+       ARRAY(SELECT e.events FROM a2a_task_events AS e
+              WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
+  FROM a2a_tasks AS t
+ WHERE t.task_id = %(task_id)s
+   AND t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s);
+
+-- name: note_answerer
+-- In the transaction that takes the answer, so whoever comes later is told whose it was.
+UPDATE a2a_tasks SET answered_by = %(answered_by)s WHERE task_id = %(task_id)s;

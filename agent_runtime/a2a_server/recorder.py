@@ -20,9 +20,10 @@ from agent_runtime.a2a_server.tasks import (
     TaskEvent,
     copy_of,
     fold,
+    question_digest,
     state_name,
 )
-from agent_runtime.errors import ThreadWaitsForInput, TurnSuperseded
+from agent_runtime.errors import AnotherQuestion, ThreadWaitsForInput, TurnSuperseded
 from agent_runtime.graph.outputs import (
     Completed,
     Failed,
@@ -209,6 +210,12 @@ class TaskRecorder:
         stored = await store.lock_task(conn, owner_key, request.task_id)
         check_answerable(request.task_id, stored, request.caller, request.thread_id)
         assert stored is not None
+        answered_by = None
+        if isinstance(request, A2ATurnRequest):
+            answered_by = request.answered_by
+            if request.question is not None and request.question != question_digest(stored.task):
+                raise AnotherQuestion(request.task_id)
+        await store.note_answerer(conn, request.task_id, answered_by)
         now = datetime.now(UTC)
         task, version = stored.task, stored.version + 1
         message = _message_of(request)

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.card import build_card
+from agent_runtime.a2a_server.decisions import Decisions
 from agent_runtime.a2a_server.feed import task_feed
 from agent_runtime.a2a_server.handler import A2AHandler, TurnEngine
 from agent_runtime.a2a_server.live_tasks import LiveTasks
@@ -51,6 +52,7 @@ class A2AServer:
         self._pushes = pushes
         self._live_tasks = LiveTasks()
         self._handler: A2AHandler | None = None
+        self._decisions: Decisions | None = None
         self.load = Load(settings.max_requests, pool)
         self.feed = task_feed(pool, self._live_tasks.runs_here)
         self.recorder = TaskRecorder(self._live_tasks, self.feed, pushes)
@@ -63,6 +65,7 @@ class A2AServer:
     ) -> None:
         """Says which engine runs the turns, what its graph takes, and what refuses a message's metadata by raising
         `InvalidValue`; `add_routes` needs to know."""
+        self._decisions = Decisions(self._pool, self._settings.agent_id or "", engine)
         self._handler = A2AHandler(
             self._pool,
             self._settings.agent_id or "",
@@ -75,6 +78,13 @@ class A2AServer:
             inputs,
             check_metadata,
         )
+
+    @property
+    def decisions(self) -> Decisions:
+        """The questions of all callers, for operators. Raises `RuntimeError` before `serve`."""
+        if self._decisions is None:
+            raise RuntimeError("serve(engine) comes first: there is nobody yet to take answers")
+        return self._decisions
 
     def add_routes(self, app: FastAPI) -> None:
         """Adds JSON-RPC, HTTP+JSON and the card to `app`. Raises `RuntimeError` before `serve`."""

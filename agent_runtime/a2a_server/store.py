@@ -364,6 +364,35 @@ async def list_tasks(
     return listed, bool(rows) and rows[0]["found"] > len(rows)
 
 
+async def list_open_questions(
+    conn: Connection, agent_id: str, limit: int, after: Position | None
+) -> tuple[list[tuple[StoredTask, Position]], bool]:
+    """Return a page of the tasks that wait for input, with their places, and whether there are more."""
+    parameters = {
+        "agent_id": agent_id,
+        "limit": limit,
+        "bytes": PAGE_BYTES,
+        "after_at": after.status_at if after else None,
+        "after_id": after.task_id if after else None,
+    }
+    rows = await (await conn.execute(sql.list_open_questions, parameters, prepare=False)).fetchall()
+    listed = [(_stored_task(row), Position(row["status_at"], row["task_id"])) for row in rows]
+    return listed, bool(rows) and rows[0]["found"] > len(rows)
+
+
+async def find_task_of_any_caller(
+    conn: Connection, agent_id: str, task_id: str
+) -> tuple[StoredTask, str | None] | None:
+    """Return the task, and who has answered its last question, unless it was its caller."""
+    parameters = {"agent_id": agent_id, "task_id": task_id}
+    row = await (await conn.execute(sql.find_task_of_any_caller, parameters)).fetchone()
+    return None if row is None else (_stored_task(row), row["answered_by"])
+
+
+async def note_answerer(conn: Connection, task_id: str, answered_by: str | None) -> None:
+    await conn.execute(sql.note_answerer, {"task_id": task_id, "answered_by": answered_by})
+
+
 async def count_tasks(conn: Connection, wanted: TaskFilter) -> int:
     row = await (await conn.execute(sql.count_tasks, wanted.parameters())).fetchone()
     assert row is not None
@@ -433,8 +462,10 @@ async def delete_push_config(conn: Connection, task_id: str, config_id: str) -> 
 
 
 def _stored(row: dict[str, Any] | None) -> StoredTask | None:
-    if row is None:
-        return None
+    return None if row is None else _stored_task(row)
+
+
+def _stored_task(row: dict[str, Any]) -> StoredTask:
     task, version = _folded(row)
     return StoredTask(
         task,

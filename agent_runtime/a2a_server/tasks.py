@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from io import BytesIO
 
 from a2a.types import (
@@ -49,6 +50,10 @@ class A2ATurnRequest(TurnRequest):
     original: Message = field(default_factory=Message)
     push: TaskPushNotificationConfig | None = None
     told: bool = False
+    answered_by: str | None = None
+    """The operator who answers in place of the caller."""
+    question: str | None = None
+    """The digest of the question that the answer is for; any other is not answered with it."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,11 @@ class StoredTask:
     @property
     def is_waiting(self) -> bool:
         return self.task.status.state in INTERRUPTED
+
+
+def question_digest(task: Task) -> str:
+    """Return what tells the question that the task asks from every other: its message has an id of its own."""
+    return sha256(task.status.message.SerializeToString(deterministic=True)).hexdigest()
 
 
 def state_name(state: TaskState) -> str:

@@ -123,9 +123,9 @@ def _readable(value: Any) -> str:
     """A question in text, for those who show nothing else."""
     if isinstance(value, str):
         return value
-    if requests := _approvals(value):
+    if requests := tool_approvals(value):
         asked = [str(request.get("description") or _readable(request)) for request in requests]
-        return "\n\n".join([*asked, f"Accepted: {', '.join(_common_decisions(value))}."])
+        return "\n\n".join([*asked, f"Accepted: {', '.join(common_decisions(value))}."])
     if isinstance(value, Mapping):
         return "\n".join(f"{key}: {_readable(item)}" for key, item in value.items())
     return json.dumps(value, ensure_ascii=False, default=str)
@@ -161,7 +161,7 @@ def _assign(questions: Sequence[Interrupt], said: Any) -> Iterable[tuple[Interru
 
 def _check(question: Interrupt, answer: Any) -> Any:
     """The answer in the form that the question takes, where it says which that is."""
-    schema = _decisions_schema(question.value) or getattr(question, "response_schema", None)
+    schema = decisions_schema(question.value) or getattr(question, "response_schema", None)
     if not isinstance(schema, dict):
         return answer
     problem = ""
@@ -171,7 +171,7 @@ def _check(question: Interrupt, answer: Any) -> Any:
             return reading
         problem = problem or found
     accepted = json.dumps(schema, ensure_ascii=False, default=str)
-    if _approvals(question.value):
+    if tool_approvals(question.value):
         accepted = (
             'a data part such as {"decisions": [{"type": "approve"}]}, with a decision for each call, in their'
             f" order, of a type that is allowed for it; or one of the words {', '.join(_words(question.value))}"
@@ -220,7 +220,8 @@ def _readings(value: Any, answer: Any) -> Iterator[Any]:
 # LangChain's approvals of tool calls: one request for all the calls of a message, or one for each
 
 
-def _approvals(value: Any) -> list[Mapping[str, Any]]:
+def tool_approvals(value: Any) -> list[Mapping[str, Any]]:
+    """Return the tool calls that the question asks to approve; none when it asks something else."""
     if not isinstance(value, Mapping):
         return []
     if value.get("type") == "tool_approval":
@@ -238,7 +239,8 @@ def _allowed(value: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
-def _common_decisions(value: Mapping[str, Any]) -> list[str]:
+def common_decisions(value: Mapping[str, Any]) -> list[str]:
+    """Return the decisions that are allowed for every call of a request."""
     first, *others = _allowed(value) or [["approve", "edit", "reject", "respond"]]
     return [kind for kind in first if all(kind in allowed for allowed in others)]
 
@@ -246,12 +248,14 @@ def _common_decisions(value: Mapping[str, Any]) -> list[str]:
 def _words(value: Any) -> list[str]:
     """The decisions that need nothing but their name."""
     return (
-        [kind for kind in _common_decisions(value) if kind in ("approve", "reject")] if _approvals(value) else []
+        [kind for kind in common_decisions(value) if kind in ("approve", "reject")]
+        if tool_approvals(value)
+        else []
     )
 
 
 def _decisions_of(value: Any, answer: Any) -> Iterator[Any]:
-    requests = _approvals(value)
+    requests = tool_approvals(value)
     if not requests:
         return
     if "action_requests" not in value:
@@ -262,9 +266,9 @@ def _decisions_of(value: Any, answer: Any) -> Iterator[Any]:
         yield {"decisions": [answer] * len(requests)}
 
 
-def _decisions_schema(value: Any) -> dict[str, Any] | None:
+def decisions_schema(value: Any) -> dict[str, Any] | None:
     """What LangChain's middleware takes for an answer to a request for several calls, which it does not say."""
-    if not _approvals(value) or "action_requests" not in value:
+    if not tool_approvals(value) or "action_requests" not in value:
         return None
     action = {"type": "object", "required": ["name", "args"], "properties": {"args": {"type": "object"}}}
     needed: dict[str, dict[str, Any]] = {

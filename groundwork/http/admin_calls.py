@@ -11,6 +11,9 @@ from urllib.parse import unquote
 
 ALGORITHM = "EdDSA"
 TOKEN_SECONDS = 60
+ACTOR = "admin_api.actor"
+"""Where the scope of a request to the admin API says who makes it."""
+
 API_ROOT = "/api/v1/"
 
 Access = Literal["read", "write", "operate"]

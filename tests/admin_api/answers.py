@@ -34,6 +34,7 @@ class AnyAgent:
     postgres_dsn: str = ""
     runtime_control_enabled: bool = False
     components: None = None
+    decisions: None = None
     connections: Any = None
 
     @property

@@ -127,4 +127,4 @@ def test_an_error_is_answered_like_the_nearest_of_its_parents_that_is_listed() -
     assert answer_for(ThreadGone) == answer_for(ThreadNotFound) == (404, "THREAD_NOT_FOUND")
     assert answer_for(ThreadNotOurs) == (403, "FORBIDDEN")
     assert answer_for(KeyError) == (500, "INTERNAL_ERROR")
-    assert {status for status, _ in ANSWERS.values()} == {400, 401, 403, 404, 405, 409, 413, 422, 500, 503}
+    assert {status for status, _ in ANSWERS.values()} == {400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 503}
