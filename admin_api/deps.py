@@ -99,7 +99,7 @@ async def get_decisions(agent: Agent) -> Decisions:
 
 
 async def get_actor(request: Request) -> str:
-    """Return who calls: the name of the admin token, the person behind the registry, or `local` without a token."""
+    """Return who calls: the name of the admin token, the person behind the registry, or `local`."""
     actor: Actor = request.scope[ACTOR]
     return actor.name
 
