@@ -182,7 +182,7 @@ LIFETIME_STEPS = _bound(
 OWNERS_SHARE = _bound(
     0.75,
     "OWNERS_SHARE",
-    "share of `MAX_REQUESTS` of one tenant of a registry",
+    "share of `MAX_REQUESTS` of one tenant of a registry, when another has asked for something within the hour",
     who=_DEVELOPERS,
     beyond="503 with `Retry-After`",
     test="tests/groundwork/http/test_load.py::test_one_owner_leaves_room_for_others",

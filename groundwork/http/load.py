@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -25,6 +25,7 @@ LONGEST_WAIT_SECONDS = 2.0
 
 _LOOK_SECONDS = 0.25
 _FORGET_SECONDS = 5.0
+_ALONE_SECONDS = 3600.0
 
 
 class Busy(Exception):
@@ -83,16 +84,31 @@ class Load:
         self.now = 0
         self.refused = 0
         self._by_owner: Counter[str] = Counter()
+        self._seen_at: OrderedDict[str, float] = OrderedDict()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody is let in at the moment, whoever asks."""
+        return self.now >= self.most or (self._line is not None and self._line.is_too_long)
 
     def enter(self, owner: str | None = None) -> None:
         """Raises `Busy`, also when the `owner` has its share; else `leave` has to follow, once."""
-        is_beyond_share = owner is not None and self._by_owner[owner] >= math.ceil(self.most * OWNERS_SHARE)
-        if self.now >= self.most or is_beyond_share or (self._line is not None and self._line.is_too_long):
+        has_its_share = owner is not None and self._has_its_share(owner)
+        if has_its_share or self.is_full:
             self.refused += 1
             raise Busy
         self.now += 1
         if owner is not None:
             self._by_owner[owner] += 1
+
+    def _has_its_share(self, owner: str) -> bool:
+        """Whether others may need the rest. Whoever has been alone for an hour has everything."""
+        now = time.monotonic()
+        self._seen_at[owner] = now
+        self._seen_at.move_to_end(owner)
+        while now - next(iter(self._seen_at.values())) > _ALONE_SECONDS:
+            self._seen_at.popitem(last=False)
+        return len(self._seen_at) > 1 and self._by_owner[owner] >= math.ceil(self.most * OWNERS_SHARE)
 
     def leave(self, owner: str | None = None) -> None:
         self.now -= 1

@@ -124,7 +124,8 @@ def create_app(registry: Registry, faces: Sequence[APIRouter] = ()) -> ASGIApp:
     registry.metrics.watch_refusals(lambda: load.refused)
     limited = LoadLimit(HeartbeatDoor(app, registry), load, _is_work, respond_to, tenant_of)
     bounded = BodyLimit(limited, limit_for, refuse_body, BodyTotal(), lambda scope: respond_to(Busy()))
-    counted = _Counted(TokenFirst(bounded, registry), registry.metrics)
+    admitted = TokenFirst(bounded, registry, lambda scope: load.is_full and _is_work(scope))
+    counted = _Counted(admitted, registry.metrics)
     return RequestId(HeadAsGet(JamJetPrefix(traced(counted))))
 
 

@@ -1,5 +1,7 @@
 """Nobody's body is read before it is known that they are let in."""
 
+from collections.abc import Callable
+
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,12 +21,18 @@ class TokenFirst:
     """Gives the app the requests of those who are not let in without their bodies: it refuses them in its own
     words, and what they send takes neither memory nor a place among the requests that are being worked on."""
 
-    def __init__(self, app: ASGIApp, registry: Registry) -> None:
+    def __init__(self, app: ASGIApp, registry: Registry, sheds: Callable[[Scope], bool]) -> None:
+        """`sheds` says of which requests it is known already that there is no room for them."""
         self.app = app
         self.registry = registry
+        self.sheds = sheds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or await self._is_let_in(scope) or not has_body(scope):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        # What is refused anyhow is refused at once: looking up its token would wait for a connection.
+        if not self.sheds(scope) and (await self._is_let_in(scope) or not has_body(scope)):
             await self.app(scope, receive, send)
             return
         headers = [(name, value) for name, value in scope["headers"] if name not in _OF_A_BODY]
