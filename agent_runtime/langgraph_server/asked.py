@@ -112,7 +112,6 @@ def _asked(body: RunCreate, call: GraphCall, is_temporary: bool) -> Json:
         "stream_mode": body.modes,
         "interrupt_before": body.interrupt_before,
         "interrupt_after": body.interrupt_after,
-        "webhook": body.webhook,
         "feedback_keys": body.feedback_keys,
         "temporary": is_temporary,
         "subgraphs": body.stream_subgraphs,

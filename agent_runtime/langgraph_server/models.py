@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from agent_runtime.langgraph_server.runs import Strategy
 from agent_runtime.threads.ids import LONGEST_ID, is_thread_id
@@ -156,6 +156,14 @@ class RunCreate(BaseModel):
     after_seconds: Annotated[float, Field(ge=0, le=MOST_SECONDS)] | None = None
     durability: Literal["sync", "async", "exit"] | None = None
     checkpoint_during: bool | None = None
+
+    @field_validator("webhook")
+    @classmethod
+    def _nothing_is_sent(cls, value: str | None) -> None:
+        if value is not None:
+            raise ValueError(
+                "webhooks are not sent; poll the run, or set a push notification for its task over A2A"
+            )
 
     @property
     def modes(self) -> list[str]:

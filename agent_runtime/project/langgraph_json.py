@@ -108,8 +108,8 @@ class LangGraphProject:
             raise _refused("dependencies", "should be a list of directories and packages")
         paths = []
         for dependency in given:
-            if dependency.startswith("."):
-                place = (self.directory / dependency).resolve()
+            place = (self.directory / dependency).resolve()
+            if dependency.startswith(".") or place.is_dir():
                 if not place.is_dir():
                     raise _refused("dependencies", f"there is no directory {dependency!r}")
                 paths += [place, *([place / "src"] if (place / "src").is_dir() else [])]

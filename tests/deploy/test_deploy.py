@@ -75,7 +75,8 @@ if ANALYZE := shutil.which("systemd-analyze"):  # where there is no systemd, not
             text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text("utf-8"), flags=re.MULTILINE)
             (tmp_path / unit.name.replace("@", "@x")).write_text(text, "utf-8")
         units = sorted(tmp_path.iterdir())
-        done = subprocess.run([str(ANALYZE), "verify", *map(str, units)], capture_output=True, text=True, check=False)
+        command = [str(ANALYZE), "verify", *map(str, units)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert [line for line in done.stderr.splitlines() if str(tmp_path) in line] == []
 
 

@@ -45,7 +45,7 @@ def write(directory: Path, mark: str, **more: Any) -> Path:
     (shared / "words.py").write_text("SAID = 'noted '\n")
     (directory / "project.env").write_text(f"{mark}=from-a-file\n")
     document = {
-        "dependencies": [".", "./libs", "langgraph>=0.2"],
+        "dependencies": [".", "libs", "langgraph>=0.2"],
         "graphs": {"keeper": {"path": f"./src/agent_{mark}/graph.py:graph", "description": "Keeps notes."}},
         "env": "project.env",
         "checkpointer": {"ttl": {}},
