@@ -149,6 +149,9 @@ SELECT count(*) AS rows FROM agent_runs WHERE thread_id = ANY(%(thread_ids)s);
 -- name: count_agent_thread_metadata
 SELECT count(*) AS rows FROM agent_thread_metadata WHERE thread_id = ANY(%(thread_ids)s);
 
+-- name: count_agent_message_keys
+SELECT count(*) AS rows FROM agent_message_keys WHERE thread_id = ANY(%(thread_ids)s);
+
 -- name: count_a2a_push_configs
 SELECT count(*) AS rows FROM a2a_push_configs
  WHERE task_id IN (SELECT task_id FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s));
