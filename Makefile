@@ -10,7 +10,8 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-clients test-newest fuzz bench soak wheel lint check format lock \
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-browser test-clients \
+	test-newest fuzz bench soak wheel lint check format lock \
 	clean
 
 # What follows the word `bench` says what to measure, and is no target of its own.
@@ -46,6 +47,11 @@ test-jamjet: venv  ## run the tests of JamJet's client with the newest one (need
 
 test-mcp: venv  ## run the tests with MCP servers of others (needs npm, and a network the first time)
 	@$(python) scripts/with_mcp_servers.py $(pytest) tests/strangers/mcp_servers $(ARGS)
+
+test-browser: venv  ## run the console's tests in a real browser (needs chromium, or CHROMIUM=/where/it/is)
+	@browser="$${CHROMIUM:-$$(command -v chromium || command -v chromium-browser || command -v google-chrome)}"; \
+	test -x "$$browser" || { echo "no chromium was found; name one by CHROMIUM=/where/it/is" >&2; exit 1; }; \
+	CHROMIUM="$$browser" $(python) -m pytest -n 0 tests/browser $(ARGS)
 
 test-clients: venv  ## generate clients in Python and TypeScript from the OpenAPI documents, and use them (needs npm)
 	@$(python) scripts/with_client_generators.py $(pytest) tests/clients $(ARGS)
