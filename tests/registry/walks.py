@@ -15,8 +15,9 @@ NEEDS_NO_TOKEN = frozenset(route.partition(" ")[2] for route, who in WHO.items()
 
 READS_BY_POST = frozenset({"/components/resolve"})
 
-_CHOICES = {"kind": ("prompt",)}
-"""What stands in places of paths where few things are possible. All kinds of components go the same way."""
+_CHOICES = {"kind": ("prompt",), "path": ("status",)}
+"""What stands in places of paths where few things are possible. All kinds of components go the same way, and so
+do all paths of agents' admin APIs."""
 
 
 @dataclass(frozen=True)
