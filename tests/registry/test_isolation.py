@@ -40,6 +40,7 @@ _FITTING = {
     "ir": REVIEW | {"workflow_id": _COMMON},
     "lease_fence": 1,
     "node_id": "review",
+    "part": 0,
     "time_zone": "Europe/Berlin",
     "workflow_version": "1.0.0",
 }
@@ -85,6 +86,7 @@ async def ids(registry, registry_dsn, registry_pool):
     async with running_registry(registry_dsn, worker=True):
         await _add_executions(acme)
     assert (await acme.post("/artifacts", content=_SECRET)).status_code == 200
+    await _add_erasure(acme)
     made = (await acme.post("/tokens", json={"role": "developer", "name": _SECRET})).json()
     await (await registry.client(made["token"])).post("/tokens", json={})  # refused, and so in the log
     ids = defaultdict(set)
@@ -168,6 +170,15 @@ async def _add_executions(client):
                 await asyncio.sleep(0.02)
             while not (await client.post("/work-items/claim", json=claim)).json()["claimed"]:
                 await asyncio.sleep(0.02)
+
+
+async def _add_erasure(client):
+    """One that waits for the agents alone."""
+    asked = (await client.post("/erasures", json={"thread_ids": [_SECRET]})).json()
+    async with asyncio.timeout(20):
+        while asked["registry_done_at"] is None:
+            await asyncio.sleep(0.05)
+            asked = (await client.get(f"/erasures/{asked['erasure_id']}")).json()
 
 
 async def test_acme_itself_is_shown_what_is_kept_from_others(registry, ids):
