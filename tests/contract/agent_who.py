@@ -86,6 +86,8 @@ WHO: dict[str, Who] = {
     "DELETE /api/v1/memory/threads": ADMIN,
     "DELETE /api/v1/memory/threads/{thread_id}": ADMIN,
     "GET /api/v1/memory/threads/{thread_id}/messages": ADMIN,
+    "GET /api/v1/decisions": ADMIN,
+    "POST /api/v1/decisions/{task_id}": ADMIN,
     "GET /api/v1/turns": ADMIN,
     "GET /api/v1/turns/{task_id}": ADMIN,
     "GET /api/v1/usage": ADMIN,
