@@ -1,7 +1,7 @@
 """The agent's open questions, and answers to them in place of the callers who were asked."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
@@ -15,7 +15,7 @@ from admin_api.envelope import answer_of, ok
 from admin_api.openapi import THREAD_ID, body, failures, parameters
 from admin_api.parameters import DECIMAL, STRICT, NoQuery, query_of
 from admin_api.routes import AdminRoute
-from agent_runtime.a2a_server.decisions import Decisions, OpenQuestion
+from agent_runtime.a2a_server.decisions import Decisions, OpenQuestion, Verdict
 from agent_runtime.a2a_server.store import Position
 from agent_runtime.errors import (
     AgentBusy,
@@ -52,9 +52,7 @@ class DecisionBody(TypedDict, total=False):
     __pydantic_config__ = STRICT  # type: ignore[misc]  # how pydantic configures a TypedDict
 
     answer: Annotated[Any, Field(description="any JSON: a text, or what the question asks for")]
-    decision: Annotated[
-        Literal["approve", "edit", "reject", "respond"], Field(description="approve, edit, reject or respond")
-    ]
+    decision: Annotated[Verdict, Field(description="approve, edit, reject or respond")]
     edited_action: Annotated[
         dict[str, Any], Field(description='an object such as {"name": "pay", "args": {}}, with decision edit')
     ]

@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BeforeValidator, Field
@@ -116,7 +116,7 @@ class UsageOfData(UsageData):
 
 
 class UsageByData(TypedDict):
-    by: Literal["day", "model", "caller", "thread"]
+    by: GroupBy
     total: UsageData
     usage: list[UsageOfData]
 

@@ -6,14 +6,19 @@ from importlib.metadata import version
 from fastapi import APIRouter
 from starlette.types import ASGIApp
 
+from agent_runtime.a2a_server.decisions import Verdict
 from agent_runtime.a2a_server.limits import Shedding
 from agent_runtime.runtime import AgentRuntime
 from agent_runtime.threads.store import ThreadState
+from agent_runtime.turn_records.models import GroupBy, TurnState
 from groundwork.http.asgi import HeadAsGet, RequestId
 from groundwork.http.cross_origin import CrossOrigin
 from groundwork.http.health import health_routes
 from groundwork.http.openapi import DocumentedApp
 from groundwork.telemetry.tracing import traced
+
+_ENUMS = {"Verdict": Verdict, "ThreadState": ThreadState, "TurnState": TurnState, "UsageGrouping": GroupBy}
+"""What may be in the documents, by the names it gets there."""
 
 
 def create_app(runtime: AgentRuntime, routers: Sequence[APIRouter] = ()) -> ASGIApp:
@@ -35,7 +40,7 @@ def create_admin_app(runtime: AgentRuntime, routers: Sequence[APIRouter]) -> ASG
 
 
 def _app_with(runtime: AgentRuntime, routers: Sequence[APIRouter], title: str) -> DocumentedApp:
-    app = DocumentedApp(title=title, version=version("agent-sidecar"), enums={"ThreadState": ThreadState})
+    app = DocumentedApp(title=title, version=version("agent-sidecar"), enums=_ENUMS)
     for router in (health_routes(runtime.check_ready, runtime.metrics.registry), *routers):
         app.include_router(router)
     return app

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from a2a.types import Role, Task
@@ -24,6 +24,10 @@ class TurnEngine(Protocol):
     """What takes answers; see `turns.engine.Turns`."""
 
     async def submit(self, request: TurnRequest) -> Turn: ...
+
+
+Verdict = Literal["approve", "edit", "reject", "respond"]
+"""What may be decided about tool calls that wait for a person."""
 
 
 @dataclass(frozen=True)

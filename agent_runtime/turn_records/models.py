@@ -9,7 +9,7 @@ from agent_runtime.errors import InvalidValue
 
 LiveState = Literal["queued", "running"]
 EndState = Literal["completed", "replied", "input_required", "rejected", "failed", "cancelled"]
-TurnState = LiveState | EndState
+TurnState = Literal[LiveState, EndState]
 
 TURN_STATES: tuple[str, ...] = (*get_args(LiveState), *get_args(EndState))
 

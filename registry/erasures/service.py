@@ -11,6 +11,7 @@ from groundwork.postgres.pool import Connection, Pool, connection, transaction
 from groundwork.process.each_row import EachRow
 from registry.access import Principal
 from registry.audit.store import append_entry
+from registry.checks import is_id
 from registry.erasures import store
 from registry.erasures.models import Erasure, ErasureBody, Found, Order, ReceiptBody, Work
 from registry.errors import Conflict, InvalidRequest, NotFound
@@ -76,7 +77,14 @@ class Erasures:
             return await store.get_erasure(conn, principal.tenant_id, erasure_id)
 
     async def claim(self, principal: Principal, agent_id: str) -> list[Order]:
-        """What the agent has to erase; for a minute no other process of it is told the same."""
+        """What the agent has to erase; for a minute no other process of it is told the same.
+
+        Raises `NotFound` for what no agent can be called.
+        """
+        if not is_id(agent_id):
+            raise NotFound(
+                "there is no such agent: an id is 1 to 255 printable characters without blanks and slashes"
+            )
         async with transaction(self._pool) as conn:
             rows = await store.claim_orders(conn, principal.tenant_id, agent_id, _PART)
             places = await store.list_places(conn, principal.tenant_id, agent_id) if rows else []

@@ -129,7 +129,7 @@ async def give_receipt(
     return JsonResponse(_shown(await registry.erasures.answer(principal, read_erasure_id(erasure_id), body)))
 
 
-@router.post("/agents/{agent_id}/erasures", response_model=OrdersAnswer, responses=failures())
+@router.post("/agents/{agent_id}/erasures", response_model=OrdersAnswer, responses=failures(NotFound))
 async def claim_erasures(principal: Writer, registry: CurrentRegistry, agent_id: str) -> Response:
     """What the agent has to erase. A heartbeat's answer tells it that there is something."""
     orders = await registry.erasures.claim(principal, agent_id)
