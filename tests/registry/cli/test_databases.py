@@ -31,7 +31,7 @@ async def test_nothing_is_migrated(command, empty_database_url, registry_pool, r
     done = await registry_command(*command, database_url=empty_database_url)
     assert (done.exit_code, "where nothing of this program is" in done.stderr) == (2, True)
     async with registry_pool.connection() as conn:
-        await conn.execute("DELETE FROM registry_migrations WHERE number = 13")
+        await conn.execute("DELETE FROM registry_migrations WHERE number >= 13")
         older = await registry_command(*command, database_url=registry_dsn)
         kept = await (await conn.execute("SELECT max(number) AS newest FROM registry_migrations")).fetchone()
     assert (older.exit_code, "lacks migration 13" in older.stderr) == (2, True)
