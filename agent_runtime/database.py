@@ -1,8 +1,11 @@
 """The agent's schema: our numbered migrations, and LangGraph's own tables."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from agent_runtime.data import REMEDY, describe_database
+from agent_runtime.memory.graph_store import prepare_store_tables
 from agent_runtime.settings import AgentSettings
 from groundwork.postgres.checkpoints import prepare_checkpoint_tables
 from groundwork.postgres.migrations import check_schema, migrate, schema_lock
@@ -19,12 +22,14 @@ async def check_database_ready(pool: Pool, settings: AgentSettings) -> None:
     await check_schema(pool, "agent_runtime.migrations", MIGRATIONS_TABLE, place, REMEDY)
 
 
-async def prepare_database(pool: Pool) -> None:
+async def prepare_database(pool: Pool, store_index: Mapping[str, Any] | None = None) -> None:
     """Brings the schema to this release. Safe to call from any number of processes at once, and again.
 
-    Raises `SchemaLockTimeout` and `SchemaTooNew` (see `groundwork.postgres.migrations`).
+    `store_index` is what the project says of a semantic index of the store. Raises `SchemaLockTimeout` and
+    `SchemaTooNew` (see `groundwork.postgres.migrations`), and `NoVectorIndex`.
     """
     async with schema_lock(pool):
         for name in await migrate(pool, "agent_runtime.migrations", MIGRATIONS_TABLE):
             logger.info("migration applied name=%s", name)
         await prepare_checkpoint_tables(pool)
+        await prepare_store_tables(pool, store_index)

@@ -10,6 +10,7 @@ from agent_runtime.graph.context import TurnContext
 from agent_runtime.graph.contexts import configurable
 from agent_runtime.graph.outputs import Completed, Rejected
 from agent_runtime.memory.config import LiveMemoryConfig
+from agent_runtime.memory.graph_store import AgentStore
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
 from agent_runtime.project.graph import GraphSource
@@ -40,6 +41,7 @@ class _GraphRunner:
         summaries: Summaries,
         retention: Retention | None,
         metrics: AgentMetrics,
+        store: AgentStore | None,
     ) -> None:
         self._settings = settings
         self._agent_name = agent_name
@@ -50,6 +52,7 @@ class _GraphRunner:
         self._summaries = summaries
         self._retention = retention
         self._metrics = metrics
+        self._store = store
         self._directory = directory
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
@@ -70,7 +73,7 @@ class _GraphRunner:
             try:
                 place = {"thread_id": turn.thread_id, **given}
                 with reporting(self._settings.model or "offline", self._directory):
-                    async with self._graphs.opened(place, turn.caller, context) as graph:
+                    async with self._graphs.opened(place, turn.caller, context, self._store) as graph:
                         run = GraphRun(
                             graph,
                             turn,
@@ -78,6 +81,7 @@ class _GraphRunner:
                             inputs=self._graphs.inputs,
                             configurable=given,
                             saver=saver,
+                            store=self._store,
                             durability=durability,
                             put=put,
                         )

@@ -20,6 +20,7 @@ from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.live_settings.secrets import LiveSecrets
 from agent_runtime.live_settings.settings import LiveSettings, open_settings
 from agent_runtime.memory.config import LiveMemoryConfig
+from agent_runtime.memory.graph_store import AgentStore, open_store
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
 from agent_runtime.project.file import Project
@@ -70,6 +71,8 @@ class AgentRuntime:
     """Whether the agent is registered, and where; `None` when it has no registry."""
     grace: ShutdownPeriod
     secrets: LiveSecrets
+    store: AgentStore | None
+    """What graphs find as `runtime.store`; `None` where nothing is remembered."""
 
     @property
     def agent_id(self) -> str | None:
@@ -154,7 +157,7 @@ async def open_runtime(
             )
         )
         if migrate:
-            await prepare_database(pool)
+            await prepare_database(pool, project.store_index)
         else:
             await check_database_ready(pool, settings)
         agent_id = settings.agent_id or ""
@@ -188,6 +191,9 @@ async def open_runtime(
             await stack.enter_async_context(running("retention", retention.sweep))
             await stack.enter_async_context(running("retention-look", retention.look))
             stack.push_async_exit(_draining(retention, grace))
+        graph_store = await stack.enter_async_context(
+            open_store(pool, settings.agent_id if settings.memory_enabled else None, project.store_index)
+        )
         runner = _GraphRunner(
             settings,
             project.card.name,
@@ -200,6 +206,7 @@ async def open_runtime(
             summaries,
             retention,
             metrics,
+            graph_store,
         )
         turns = Turns(
             pool,
@@ -250,6 +257,7 @@ async def open_runtime(
             registry,
             grace,
             secrets,
+            graph_store,
         )
 
 

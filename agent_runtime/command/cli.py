@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent_runtime.errors import AgentError
+from agent_runtime.errors import AgentError, BadProject
 from groundwork.command import CANNOT, busy, complain, run, run_with
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ def migrate() -> None:
 
     async def work() -> None:
         from agent_runtime.database import prepare_database
+        from agent_runtime.project.langgraph_json import store_index_of
 
         async with _pool(_settings(), makes_it=True) as pool:
-            await prepare_database(pool)
+            await prepare_database(pool, store_index_of(Path.cwd()))
         _say("The schema is up to date.")
 
     _run(work())
@@ -121,12 +122,14 @@ def card() -> None:
 
 def main() -> None:
     """Entry point. `.env` comes first: what it sets decides how some libraries behave when imported."""
+    from agent_runtime.project.langgraph_json import set_environment
     from groundwork.process.settings import BadSetting, read_env_file
 
     outer = frozenset(os.environ)
     try:
         read_env_file()
-    except BadSetting as error:
+        set_environment(Path.cwd())
+    except (BadSetting, BadProject) as error:
         _complain(str(error))
         raise SystemExit(CANNOT) from None
     if not any(name.startswith("OTEL_") for name in os.environ):

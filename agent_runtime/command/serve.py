@@ -48,6 +48,8 @@ async def serve_agent(
     )
     for line in near_misses(AgentSettings):
         logger.warning("%s", line)
+    for note in project.notes:
+        logger.warning("project setting ignored file=%s: %s", project.source, note)
     with bind(settings.host, settings.port) as agent_socket:
         public_url = settings.public_agent_url or url_of(agent_socket)
         async with (

@@ -5,10 +5,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values
 
 from agent_runtime.errors import BadProject
+from agent_runtime.project.langgraph_json import LANGGRAPH_FILE, LangGraphProject, is_langgraph_project
 from agent_runtime.project.outbound import OutboundReader, Peer, check_source_name
 from agent_runtime.project.slots import Kind, Prompt, Slot
 from agent_runtime.project.template import BadTemplate, parse_template
@@ -58,6 +60,14 @@ class Project:
     recursion_limit: int | None = None
     slots: tuple[Slot, ...] = (Slot("model", "model"),)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    source: str = PROJECT_FILE
+    """The file that all this was read from."""
+    paths: tuple[Path, ...] = ()
+    """Directories besides its own from which it imports."""
+    store_index: Mapping[str, Any] | None = None
+    """The semantic index of the store that it asks for, in LangGraph's words."""
+    notes: tuple[str, ...] = ()
+    """What of the file is not followed, and why."""
 
     @property
     def mcp(self) -> dict[str, McpServer]:
@@ -77,12 +87,16 @@ class Project:
 def load_project(
     directory: Path, environment: Mapping[str, str] | None = None, *, graph: str | None = None
 ) -> Project:
-    """Reads `agent.toml`. Raises `BadProject` naming the file, the field and what is accepted.
+    """Read `agent.toml`, or where there is none `langgraph.json`.
+
+    Raises `BadProject` naming the file, the field and what is accepted.
 
     `${NAME}` takes its value from `environment`: by default the process's own, over the project's `.env`.
     `graph` is the name of the one to serve, where there are several.
     """
     directory = directory.resolve()
+    if is_langgraph_project(directory):
+        return _langgraph_project(LangGraphProject(directory), graph)
     known = _environment(directory) if environment is None else environment
     root = read_table(directory / PROJECT_FILE)
     serve = root.table("serve")
@@ -100,6 +114,30 @@ def load_project(
     root.done()
     _refuse_taken_twice(slots)
     return Project(directory, chosen, card, recursion_limit, slots, tuple(dict.fromkeys(reader.secrets)))
+
+
+def _langgraph_project(written: LangGraphProject, name: str | None) -> Project:
+    """The graph that is named answers A2A, or else the first one. The card says what is known of it."""
+    if name is not None and name not in written.graphs:
+        raise BadProject(
+            f"{LANGGRAPH_FILE}: graphs: there is no {name!r}; accepted are {', '.join(written.graphs)}"
+        )
+    chosen = name or next(iter(written.graphs))
+    notes = list(written.notes)
+    if name is None and len(written.graphs) > 1:
+        notes.append(f"graphs has several: {chosen!r} answers A2A; --graph says another one")
+    description = written.descriptions.get(chosen) or f"The LangGraph graph {chosen} of {written.directory.name}."
+    return Project(
+        written.directory,
+        written.graphs[chosen],
+        CardSpec(
+            chosen, description, skills=(Skill("chat", chosen, description, ("chat",)),), default_input_modes=()
+        ),
+        source=LANGGRAPH_FILE,
+        paths=written.paths(),
+        store_index=written.store_index,
+        notes=tuple(notes),
+    )
 
 
 def _environment(directory: Path) -> dict[str, str]:

@@ -17,11 +17,12 @@ from typing import Any
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
+from langgraph.store.base import BaseStore
 
 from agent_runtime.errors import BadProject
 from agent_runtime.graph.contexts import ContextBuilder
 from agent_runtime.graph.inputs import GraphInput
-from agent_runtime.project.file import PROJECT_FILE, Project
+from agent_runtime.project.file import Project
 from agent_runtime.turns.containment import contained
 
 logger = logging.getLogger(__name__)
@@ -87,13 +88,15 @@ class GraphSource:
         self.contexts = ContextBuilder(graph)
 
     @asynccontextmanager
-    async def opened(self, configurable: Mapping[str, Any], caller: str, context: Any) -> AsyncIterator[Graph]:
+    async def opened(
+        self, configurable: Mapping[str, Any], caller: str, context: Any, store: BaseStore | None = None
+    ) -> AsyncIterator[Graph]:
         """Open the graph for one turn, and close it with the block. Raises whatever its factory raises."""
         if self._factory is None:
             yield self.graph
             return
         user = FactoryUser(caller) if caller else None
-        runtime = FactoryRuntime("threads.create_run", user, context=context)
+        runtime = FactoryRuntime("threads.create_run", user, store=store, context=context)
         async with AsyncExitStack() as stack:
             yield await self._factory.enter(stack, configurable, runtime)
 
@@ -178,7 +181,8 @@ def _arguments(project: Project, function: Callable[..., Any]) -> dict[str, str]
             takes[parameter.name] = "config"
         elif parameter.default is parameter.empty:
             raise bad_graph(
-                f"{project.graph!r} needs the argument {parameter.name!r}; accepted are config and runtime"
+                project,
+                f"{project.graph!r} needs the argument {parameter.name!r}; accepted are config and runtime",
             )
     return takes
 
@@ -218,9 +222,9 @@ def _import_graph(project: Project) -> Any:
     except ModuleNotFoundError as error:
         logger.debug("graph import failed", exc_info=True)
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise bad_graph(f"there is no module {where!r} in {project.directory}") from error
+            raise bad_graph(project, f"there is no module {where!r} in {project.directory}") from error
         missing = f"module {name!r} needs {error.name!r}, which is not installed{_place(project, error)}"
-        raise bad_graph(f"{missing}{_how_to_install(project)}") from error
+        raise bad_graph(project, f"{missing}{_how_to_install(project)}") from error
     except BaseException as error:
         raise _broken(project, f"importing module {name!r} failed", error) from error
     finally:
@@ -229,19 +233,19 @@ def _import_graph(project: Project) -> Any:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        raise bad_graph(f"module {name!r} has no {attribute!r}") from None
+        raise bad_graph(project, f"module {name!r} has no {attribute!r}") from None
 
 
 def _module(project: Project, where: str) -> tuple[list[str], str]:
     """Return the directories to import from, and the module's name there. A file in a package is imported as its
     module, so that it can import its neighbours."""
     source = project.directory / "src"
-    roots = [project.directory, *([source] if source.is_dir() else [])]
+    roots = [project.directory, *([source] if source.is_dir() else []), *project.paths]
     if not where.endswith(".py"):
         return [str(root) for root in roots], where
     file = (project.directory / where).resolve()
     if not file.is_file():
-        raise bad_graph(f"there is no file {where!r} in {project.directory}")
+        raise bad_graph(project, f"there is no file {where!r} in {project.directory}")
     root = file.parent
     while (root / "__init__.py").is_file():
         root = root.parent
@@ -281,15 +285,15 @@ def _place(project: Project, error: BaseException) -> str:
 
 
 def _refused(project: Project, found: Any) -> BadProject:
-    return bad_graph(f"{project.graph!r} is a {type(found).__name__}; {_ACCEPTED}")
+    return bad_graph(project, f"{project.graph!r} is a {type(found).__name__}; {_ACCEPTED}")
 
 
 def _broken(project: Project, what: str, error: BaseException) -> BadProject:
     logger.debug(what, exc_info=error)
     cause = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-    return bad_graph(f"{what}: {cause}{_place(project, error)}")
+    return bad_graph(project, f"{what}: {cause}{_place(project, error)}")
 
 
-def bad_graph(message: str) -> BadProject:
+def bad_graph(project: Project, message: str) -> BadProject:
     """Return the error for a graph that cannot be served."""
-    return BadProject(f"{PROJECT_FILE}: graph: {message}")
+    return BadProject(f"{project.source}: graph: {message}")

@@ -1,6 +1,5 @@
 """Which tables hold something of a thread, and what was removed from them."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +16,9 @@ ERASED_TABLES = (
 )
 """In the order in which they are emptied: turns first, since a deleted turn can write no more, and the thread's
 own row last, since a thread stays listed until everything else of it is gone."""
+
+STORE = "store"
+"""What graphs keep beyond a thread: it goes with everything of an agent, and is not of any thread."""
 
 REPORTED_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "persistent_memory")
 """The ones whose counts the admin API promises."""
@@ -36,7 +38,10 @@ class Erasure:
     @property
     def also_deleted(self) -> dict[str, int]:
         """The counts of every other table."""
-        return {table: self.rows.get(table, 0) for table in ERASED_TABLES if table not in REPORTED_TABLES}
+        tables = [table for table in ERASED_TABLES if table not in REPORTED_TABLES]
+        kept = {STORE: self.rows[STORE]} if STORE in self.rows else {}
+        return {table: self.rows.get(table, 0) for table in tables} | kept
 
     def __add__(self, other: "Erasure") -> "Erasure":
-        return Erasure(Counter(self.rows) + Counter(other.rows))
+        tables = self.rows.keys() | other.rows.keys()
+        return Erasure({table: self.rows.get(table, 0) + other.rows.get(table, 0) for table in tables})

@@ -13,10 +13,11 @@ import anyio
 from langchain_core.messages import BaseMessage
 
 from agent_runtime.errors import AgentStillAlive, InvalidValue, MigrationConcernsOthers
+from agent_runtime.memory.graph_store import erase_part, rename_part
 from agent_runtime.settings import is_identifier
 from agent_runtime.threads import store
 from agent_runtime.threads.conversation import read_conversation
-from agent_runtime.threads.erasure import Erasure
+from agent_runtime.threads.erasure import STORE, Erasure
 from agent_runtime.threads.ids import is_thread_id
 from groundwork.postgres.pool import Connection, Pool, connection
 
@@ -139,7 +140,8 @@ class Threads:
                 erasure += await store.erase_threads(conn, self._agent_id, locked)
             self._forget(locked)
             after = batch[-1].position if batch else last
-        return erasure
+        async with self._connection() as conn:
+            return erasure + Erasure({STORE: await erase_part(conn, self._agent_id)})
 
     async def migrate_agent_id(self, old_id: str, new_id: str, force: bool = False) -> int:
         """Moves every thread of `old_id` to `new_id`, all at once, and returns how many. They are counted once
@@ -165,6 +167,7 @@ class Threads:
                     f"another process runs as {old_id!r} right now; stop it first, or repeat with force"
                 )
             moved = await store.move_owner_keys(conn, old_id, new_id)
+            await rename_part(conn, old_id, new_id)
         async with self._connection() as conn:
             return await store.count_threads_of_keys(conn, moved)
 

@@ -13,6 +13,7 @@ from langgraph.channels import DeltaChannel
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.store.base import BaseStore
 from langgraph.types import StateSnapshot
 
 from agent_runtime.errors import InvalidValue, TurnSuperseded
@@ -92,10 +93,12 @@ class GraphRun:
         inputs: GraphInput = MESSAGES_ONLY,
         configurable: Mapping[str, Any] | None = None,
         saver: TurnSaver | None,
+        store: BaseStore | None = None,
         durability: Durability,
         put: Put,
     ) -> None:
-        self._graph = graph.copy(update={"checkpointer": saver})
+        changes: dict[str, Any] = {"checkpointer": saver}
+        self._graph = graph.copy(update=changes if store is None else {**changes, "store": store})
         self._turn = turn
         self._inputs = inputs
         self._context = context

@@ -178,7 +178,8 @@ async def test_deleting_all_removes_this_agents_threads_only(threads, others, ta
 
     erasure = await threads.delete_all()
 
-    assert {**erasure.deleted, **erasure.also_deleted} == {table: 5 * count for table, count in each.items()}
+    removed = {table: 5 * count for table, count in each.items()} | {"store": 0}
+    assert {**erasure.deleted, **erasure.also_deleted} == removed
     assert forgotten == ours
     assert (await threads.list_threads(10, None)).threads == []
     assert await rows_of(conn, "theirs") == kept

@@ -1,0 +1,160 @@
+"""LangGraph's store (`runtime.store`, `InjectedStore`) on the agent's database, of which each agent has a part."""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    Op,
+    PutOp,
+    Result,
+    SearchOp,
+)
+from langgraph.store.postgres.aio import AsyncPostgresStore
+from langgraph.store.postgres.base import PostgresIndexConfig
+
+from agent_runtime.errors import AgentError
+from groundwork.postgres.migrations import unhurried
+from groundwork.postgres.pool import Connection, Pool, database_errors
+
+
+class NoVectorIndex(AgentError):
+    """The database cannot make the index that the project asks for; the message says what is missing."""
+
+
+def part_of(agent_id: str) -> str:
+    """Return the first label of the namespaces of an agent.
+
+    A digest, because the library finds what begins with a namespace by `LIKE`: of two agents, `a` and `ab`, the
+    first would find what the second has put; and a period in an id would be taken for two labels.
+    """
+    return hashlib.sha256(agent_id.encode()).hexdigest()[:32]
+
+
+class AgentStore(BaseStore):
+    """The part of a store that is one agent's. Namespaces are as the graph says them; none leads outside.
+
+    Operations raise `DatabaseUnavailable` when the database cannot be used.
+    """
+
+    supports_ttl = True
+
+    def __init__(self, store: AsyncPostgresStore, agent_id: str) -> None:
+        self._store = store
+        self._part = part_of(agent_id)
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        with database_errors():
+            return [self._outward(result) for result in await self._store.abatch(list(map(self._inward, ops)))]
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """As `abatch`, for nodes that are ordinary functions, which run in a thread."""
+        with database_errors():
+            return [self._outward(result) for result in self._store.batch(list(map(self._inward, ops)))]
+
+    def _inward(self, op: Op) -> Op:
+        match op:
+            case GetOp() | PutOp():
+                return op._replace(namespace=(self._part, *op.namespace))
+            case SearchOp():
+                return op._replace(namespace_prefix=(self._part, *op.namespace_prefix))
+            case ListNamespacesOp():
+                return self._listing(op)
+        raise TypeError(f"a store knows no {type(op).__name__}")
+
+    def _listing(self, op: ListNamespacesOp) -> ListNamespacesOp:
+        conditions = list(op.match_conditions or ())
+        begins = [one for one in conditions if one.match_type == "prefix"] or [MatchCondition("prefix", ())]
+        others = [one for one in conditions if one.match_type != "prefix"]
+        ours = [MatchCondition("prefix", (self._part, *one.path)) for one in begins]
+        depth = None if op.max_depth is None else op.max_depth + 1
+        return op._replace(match_conditions=(*ours, *others), max_depth=depth)
+
+    def _outward(self, result: Result) -> Result:
+        match result:
+            case Item():
+                return _without_part(result)
+            case list():
+                # Items of a search, or namespaces; a list has one kind of them.
+                shown: list[Any] = [_without_part(one) if isinstance(one, Item) else one[1:] for one in result]
+                return shown
+        return result
+
+
+def _without_part(item: Item) -> Item:
+    item.namespace = item.namespace[1:]
+    return item
+
+
+@asynccontextmanager
+async def open_store(
+    pool: Pool, agent_id: str | None, index: Mapping[str, Any] | None = None
+) -> AsyncIterator[AgentStore | None]:
+    """Open the agent's store for as long as the block runs; an agent without an id has none.
+
+    `index` is LangGraph's configuration of a semantic index: `dims`, `embed`, `fields`.
+    """
+    if agent_id is None:
+        yield None
+        return
+    async with AsyncPostgresStore(pool, index=_index_config(index)) as store:
+        yield AgentStore(store, agent_id)
+
+
+async def prepare_store_tables(pool: Pool, index: Mapping[str, Any] | None = None) -> None:
+    """Bring LangGraph's tables of the store to the library's release; the caller holds the lock on the schema.
+
+    Raises `NoVectorIndex` where the database has no pgvector and `index` asks for it.
+    """
+    async with unhurried(pool) as conn:
+        try:
+            await AsyncPostgresStore(conn, index=_index_config(index)).setup()
+        except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
+            if index is None:
+                raise
+            raise NoVectorIndex(
+                "the semantic index of the store needs pgvector, which this PostgreSQL does not have; install it"
+                " there (the embedded server has none: set POSTGRES_DSN), or leave store.index out"
+            ) from error
+
+
+async def rename_part(conn: Connection, old_id: str, new_id: str) -> None:
+    """Give what an agent has stored to another id. What both have under one key stays the new one's."""
+    given = {"old": part_of(old_id), "new": part_of(new_id)}
+    await conn.execute(_COPY.format(table="store"), given)
+    row = await (await conn.execute("SELECT to_regclass('store_vectors') IS NOT NULL AS there")).fetchone()
+    if row is not None and row["there"]:
+        await conn.execute(_COPY.format(table="store_vectors"), given)
+    await conn.execute(_ERASE, {"part": given["old"]})
+
+
+async def erase_part(conn: Connection, agent_id: str) -> int:
+    """Delete all that the agent has stored, and return how many items that were."""
+    deleted = await conn.execute(_ERASE, {"part": part_of(agent_id)})
+    return deleted.rowcount
+
+
+def _index_config(index: Mapping[str, Any] | None) -> PostgresIndexConfig | None:
+    if index is None:
+        return None
+    config: PostgresIndexConfig = {**index}  # type: ignore[typeddict-item]  # the library checks what it is given
+    return config
+
+
+# A part is hexadecimal, so nothing of it means anything to LIKE. The vectors of an item go with it.
+_ERASE = "DELETE FROM store WHERE prefix = %(part)s OR prefix LIKE %(part)s || '.%%'"
+
+# Copied and deleted, because vectors refer to items by their namespace. Every column, whichever there are.
+_COPY: LiteralString = """
+INSERT INTO {table}
+SELECT (jsonb_populate_record(t, jsonb_build_object('prefix', %(new)s || substr(t.prefix, 33)))).*
+  FROM {table} t WHERE t.prefix = %(old)s OR t.prefix LIKE %(old)s || '.%%'
+    ON CONFLICT DO NOTHING
+"""
