@@ -25,7 +25,7 @@ from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres.pool import Pool
 
 
-class _GraphRunner:
+class GraphRunner:
     """Runs the project's graph for the turn engine, with what the runtime adds to it."""
 
     def __init__(

@@ -15,7 +15,7 @@ from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
 from agent_runtime.components.opening import Components, open_components
 from agent_runtime.data import describe_database, open_database
 from agent_runtime.database import check_database_ready, prepare_database
-from agent_runtime.graph_runner import _GraphRunner
+from agent_runtime.graph_runner import GraphRunner
 from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.live_settings.secrets import LiveSecrets
 from agent_runtime.live_settings.settings import LiveSettings, open_settings
@@ -194,7 +194,7 @@ async def open_runtime(
         graph_store = await stack.enter_async_context(
             open_store(pool, settings.agent_id if settings.memory_enabled else None, project.store_index)
         )
-        runner = _GraphRunner(
+        runner = GraphRunner(
             settings,
             project.card.name,
             project.directory,

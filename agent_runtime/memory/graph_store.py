@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 from langgraph.store.base import (
@@ -22,7 +22,10 @@ from langgraph.store.postgres.base import PostgresIndexConfig
 
 from agent_runtime.errors import AgentError
 from groundwork.postgres.migrations import unhurried
-from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, Pool, connection, database_errors
+from groundwork.postgres.sql import Queries
+
+sql = Queries("agent_runtime.memory")
 
 
 class NoVectorIndex(AgentError):
@@ -111,11 +114,13 @@ async def open_store(
 async def prepare_store_tables(pool: Pool, index: Mapping[str, Any] | None = None) -> None:
     """Bring LangGraph's tables of the store to the library's release; the caller holds the lock on the schema.
 
-    Raises `NoVectorIndex` where the database has no pgvector and `index` asks for it.
+    Raises `NoVectorIndex` where `index` asks for what the database or the environment does not have.
     """
     async with unhurried(pool) as conn:
         try:
             await AsyncPostgresStore(conn, index=_index_config(index)).setup()
+        except (ImportError, ValueError) as error:
+            raise NoVectorIndex(f"the semantic index of the store cannot be used: {error}") from error
         except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
             if index is None:
                 raise
@@ -128,17 +133,27 @@ async def prepare_store_tables(pool: Pool, index: Mapping[str, Any] | None = Non
 async def rename_part(conn: Connection, old_id: str, new_id: str) -> None:
     """Give what an agent has stored to another id. What both have under one key stays the new one's."""
     given = {"old": part_of(old_id), "new": part_of(new_id)}
-    await conn.execute(_COPY.format(table="store"), given)
-    row = await (await conn.execute("SELECT to_regclass('store_vectors') IS NOT NULL AS there")).fetchone()
-    if row is not None and row["there"]:
-        await conn.execute(_COPY.format(table="store_vectors"), given)
-    await conn.execute(_ERASE, {"part": given["old"]})
+    await conn.execute(sql.copy_stored_items, given)
+    if await _has_table(conn, "store_vectors"):
+        await conn.execute(sql.copy_stored_vectors, given)
+    await conn.execute(sql.erase_stored_items, {"part": given["old"]})
 
 
 async def erase_part(conn: Connection, agent_id: str) -> int:
     """Delete all that the agent has stored, and return how many items that were."""
-    deleted = await conn.execute(_ERASE, {"part": part_of(agent_id)})
+    deleted = await conn.execute(sql.erase_stored_items, {"part": part_of(agent_id)})
     return deleted.rowcount
+
+
+async def has_store_tables(pool: Pool) -> bool:
+    """Tell whether the tables of the store have been made."""
+    async with connection(pool) as conn:
+        return await _has_table(conn, "store")
+
+
+async def _has_table(conn: Connection, name: str) -> bool:
+    row = await (await conn.execute(sql.find_store_table, {"name": name})).fetchone()
+    return row is not None
 
 
 def _index_config(index: Mapping[str, Any] | None) -> PostgresIndexConfig | None:
@@ -146,15 +161,3 @@ def _index_config(index: Mapping[str, Any] | None) -> PostgresIndexConfig | None
         return None
     config: PostgresIndexConfig = {**index}  # type: ignore[typeddict-item]  # the library checks what it is given
     return config
-
-
-# A part is hexadecimal, so nothing of it means anything to LIKE. The vectors of an item go with it.
-_ERASE = "DELETE FROM store WHERE prefix = %(part)s OR prefix LIKE %(part)s || '.%%'"
-
-# Copied and deleted, because vectors refer to items by their namespace. Every column, whichever there are.
-_COPY: LiteralString = """
-INSERT INTO {table}
-SELECT (jsonb_populate_record(t, jsonb_build_object('prefix', %(new)s || substr(t.prefix, 33)))).*
-  FROM {table} t WHERE t.prefix = %(old)s OR t.prefix LIKE %(old)s || '.%%'
-    ON CONFLICT DO NOTHING
-"""

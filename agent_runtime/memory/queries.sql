@@ -21,3 +21,24 @@ SELECT t.thread_id, t.owner_key, %(summary)s, %(summarized_messages)s, %(last_me
  WHERE persistent_memory.owner_key = %(owner_key)s
    AND persistent_memory.summarized_messages = %(continued_messages)s
    AND persistent_memory.last_message_id = %(continued_message_id)s;
+
+-- name: find_store_table
+SELECT 1 WHERE to_regclass(%(name)s) IS NOT NULL;
+
+-- name: erase_stored_items
+-- A part is hexadecimal, so nothing of it means anything to LIKE. The vectors of an item go with it.
+DELETE FROM store WHERE prefix = %(part)s OR prefix LIKE %(part)s || '.%%';
+
+-- name: copy_stored_items
+-- Copied, and the old ones deleted afterwards, because vectors refer to items by their namespace. Every column,
+-- whichever there are: the table is LangGraph's.
+INSERT INTO store
+SELECT (jsonb_populate_record(s, jsonb_build_object('prefix', %(new)s || substr(s.prefix, 33)))).*
+  FROM store s WHERE s.prefix = %(old)s OR s.prefix LIKE %(old)s || '.%%'
+    ON CONFLICT DO NOTHING;
+
+-- name: copy_stored_vectors
+INSERT INTO store_vectors
+SELECT (jsonb_populate_record(v, jsonb_build_object('prefix', %(new)s || substr(v.prefix, 33)))).*
+  FROM store_vectors v WHERE v.prefix = %(old)s OR v.prefix LIKE %(old)s || '.%%'
+    ON CONFLICT DO NOTHING;

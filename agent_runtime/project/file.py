@@ -10,7 +10,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from agent_runtime.errors import BadProject
-from agent_runtime.project.langgraph_json import LANGGRAPH_FILE, LangGraphProject, is_langgraph_project
+from agent_runtime.project.langgraph_json import GRAPH_SPEC, LANGGRAPH_FILE, LangGraphProject, is_langgraph_project
 from agent_runtime.project.outbound import OutboundReader, Peer, check_source_name
 from agent_runtime.project.slots import Kind, Prompt, Slot
 from agent_runtime.project.template import BadTemplate, parse_template
@@ -20,7 +20,6 @@ from groundwork.outgoing.mcp_server import McpServer
 PROJECT_FILE = "agent.toml"
 
 _TEXT_MODES = ("text/plain",)
-_GRAPH_NAME = re.compile(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|[^:\x00]+\.py):[A-Za-z_]\w*")
 _PROMPT_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _COMPONENT_ID = re.compile(r"[^\s/\\\x00-\x1f\x7f]{1,255}")
 
@@ -153,7 +152,7 @@ def _graph(root: Table, serve: Table, name: str | None) -> str:
     elif root.has("graph"):
         root.refuse("graph", "is one graph, and [graphs] are several; keep one of them")
     for key, spec in graphs.items():
-        if not _GRAPH_NAME.fullmatch(spec):
+        if not GRAPH_SPEC.fullmatch(spec):
             root.refuse(
                 f"graphs.{key}" if key else "graph",
                 f'{spec!r} is not module:attribute or file:attribute, such as "graph:graph"',

@@ -18,7 +18,7 @@ from agent_runtime.errors import BadProject
 
 LANGGRAPH_FILE = "langgraph.json"
 
-_SPEC = re.compile(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|[^:\x00]+\.py):[A-Za-z_]\w*")
+GRAPH_SPEC = re.compile(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|[^:\x00]+\.py):[A-Za-z_]\w*")
 _NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f]{1,255}")
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*([<>=!~;@ ].*)?")
 _INDEX_FIELDS = ("dims", "embed", "fields")
@@ -62,7 +62,7 @@ class LangGraphProject:
                 raise _refused(
                     f"graphs.{name}", f"{spec!r} is a graph in JavaScript; accepted are graphs in Python"
                 )
-            if not isinstance(spec, str) or not _SPEC.fullmatch(spec):
+            if not isinstance(spec, str) or not GRAPH_SPEC.fullmatch(spec):
                 raise _refused(f"graphs.{name}", f'{spec!r} is not file:attribute, such as "./agent.py:graph"')
             graphs[name] = spec
         return graphs

@@ -124,7 +124,7 @@ class Threads:
         return erasure
 
     async def delete_all(self) -> Erasure:
-        """Removes every thread that the agent had when this was called, some at a time.
+        """Remove every thread that the agent had when this was called, some at a time, and what it has stored.
 
         When it breaks off, what is left is whole, and another call goes on with it.
         """

@@ -10,6 +10,8 @@ import pytest
 from agent_runtime.errors import BadProject
 from agent_runtime.project.file import load_project
 from agent_runtime.project.langgraph_json import set_environment
+from groundwork.postgres.migrations import SchemaNotReady
+from groundwork.postgres.pool import Pool
 from tests.agents import running_agent
 
 GRAPH = """
@@ -124,3 +126,11 @@ def test_of_several_graphs_the_first_answers_unless_another_is_named(tmp_path: P
     assert load_project(directory, graph="two").graph == "b:graph"
     with pytest.raises(BadProject, match="there is no 'three'; accepted are one, two"):
         load_project(directory, graph="three")
+
+
+async def test_a_database_without_the_store_is_not_ready(database_url: str, project: Path, pool: Pool) -> None:
+    async with pool.connection() as conn:
+        await conn.execute("DROP TABLE store CASCADE")
+    with pytest.raises(SchemaNotReady, match="lacks LangGraph's store"):
+        async with running_agent(project, database_url):
+            pass
