@@ -1,39 +1,39 @@
-"""Runs the project's graph for turns, with what the runtime adds to it."""
+"""Runs the project's graphs for turns, with what the runtime adds to it."""
 
 import time
 
 from agent_runtime.components.opening import Components
 from agent_runtime.components.snapshot import Snapshot
-from agent_runtime.errors import InvalidValue
+from agent_runtime.errors import InvalidValue, TurnSuperseded
 from agent_runtime.graph.context import TurnContext
 from agent_runtime.graph.contexts import configurable
-from agent_runtime.graph.outputs import Completed, Rejected
+from agent_runtime.graph.outputs import Completed, Failed, Rejected
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.graph_store import AgentStore
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
 from agent_runtime.project.file import Project
-from agent_runtime.project.graph import GraphSource
+from agent_runtime.project.graph import Graphs, GraphSource
 from agent_runtime.retention.service import Retention
 from agent_runtime.settings import AgentSettings
+from agent_runtime.threads.store import keep_graph
 from agent_runtime.turn_records.budget import Budget
 from agent_runtime.turns.conversation_cache import ConversationCache
 from agent_runtime.turns.graph_run import GraphRun, Put, RunResult
 from agent_runtime.turns.reports import TurnReport, failure_of
 from agent_runtime.turns.saver import Durability, TurnSaver
-from agent_runtime.turns.state_types import serializer_for
 from agent_runtime.turns.types import Turn, TurnRequest
-from groundwork.postgres.pool import Pool
+from groundwork.postgres.pool import Pool, connection
 
 
 class GraphRunner:
-    """Runs the project's graph for the turn engine, with what the runtime adds to it."""
+    """Runs the project's graphs for the turn engine, with what the runtime adds to it."""
 
     def __init__(
         self,
         settings: AgentSettings,
         project: Project,
-        graphs: GraphSource,
+        graphs: Graphs,
         pool: Pool,
         memory: LiveMemoryConfig,
         components: Components,
@@ -60,18 +60,20 @@ class GraphRunner:
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
         self._recent = recent
-        self._serializer = serializer_for(graphs.graph)
 
     def report(self, turn: Turn) -> TurnReport:
         return TurnReport(turn, self._prices, self._settings.model or "offline")
 
     async def run(self, report: TurnReport, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
         turn = report.turn
+        source = await self._source(turn, request)
+        if source is None:
+            return RunResult(Failed(f"the agent has no graph {request.graph_id!r} any more"), [], [])
         with self._components.hold() as snapshot:
             turn_context = self._context(turn, request, summary, snapshot)
             call = request.call
             durability = (call and call.durability) or self._settings.checkpoint_durability
-            saver = self._saver(report, request, durability) if self._remembers else None
+            saver = self._saver(report, request, source, durability) if self._remembers else None
             # What says who calls is ours to say, and comes last.
             given = {
                 **(call.configurable if call else {}),
@@ -79,18 +81,18 @@ class GraphRunner:
             }
             started = time.monotonic()
             try:
-                context = self._graphs.contexts.build(turn_context, request.metadata)
+                context = source.contexts.build(turn_context, request.metadata)
             except InvalidValue as error:
                 return RunResult(Rejected(str(error)), [], [])
             try:
                 place = {"thread_id": turn.thread_id, **given}
                 with report.watching(self._directory):
-                    async with self._graphs.opened(place, turn.caller, context, self._store) as graph:
+                    async with source.opened(place, turn.caller, context, self._store) as graph:
                         run = GraphRun(
                             graph,
                             turn,
                             context,
-                            inputs=self._graphs.inputs,
+                            inputs=source.inputs,
                             configurable=given,
                             call=call,
                             saver=saver,
@@ -105,11 +107,25 @@ class GraphRunner:
             finally:
                 self._metrics.turn_ran(time.monotonic() - started)
 
-    def _saver(self, report: TurnReport, request: TurnRequest, durability: Durability) -> TurnSaver:
+    async def _source(self, turn: Turn, request: TurnRequest) -> GraphSource | None:
+        """The graph that the request is for, or that answers in its thread; `None` when it is gone."""
+        if not self._graphs.are_several:
+            return self._graphs.default
+        if request.graph_id:
+            return self._graphs.find(request.graph_id)
+        async with connection(self._pool) as conn:
+            name = await keep_graph(conn, turn.thread_id, self._graphs.default_name)
+        if name is None:
+            raise TurnSuperseded(f"thread {turn.thread_id} is gone")
+        return self._graphs.find(name) or self._graphs.default
+
+    def _saver(
+        self, report: TurnReport, request: TurnRequest, source: GraphSource, durability: Durability
+    ) -> TurnSaver:
         return TurnSaver(
             self._pool,
             report.turn,
-            serializer=self._serializer,
+            serializer=source.serializer,
             answers=request.answers or bool(request.call and request.call.answers),
             durability=durability,
             recent=self._recent,

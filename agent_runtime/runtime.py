@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
-from langgraph.channels import DeltaChannel
 
 from agent_runtime.a2a_server.decisions import Decisions
 from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
@@ -27,14 +26,14 @@ from agent_runtime.memory.graph_store import AgentStore, open_store
 from agent_runtime.memory.summaries import Summaries
 from agent_runtime.metrics import AgentMetrics
 from agent_runtime.project.file import Project
-from agent_runtime.project.graph import open_graph
+from agent_runtime.project.graph import Graphs, open_graphs
 from agent_runtime.project.outbound import REGISTRY_NAME
 from agent_runtime.registry_link.client import open_registry_client
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
 from agent_runtime.registry_link.trust import RegistryTrust
 from agent_runtime.retention.idle import IdleThreads
 from agent_runtime.retention.service import Retention
-from agent_runtime.retention.snapshots import Snapshots
+from agent_runtime.retention.snapshots import DeltaChannels, Snapshots
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import open_connections
@@ -43,10 +42,8 @@ from agent_runtime.turn_records.service import TurnRecords
 from agent_runtime.turns.containment import install_containment
 from agent_runtime.turns.conversation_cache import ConversationCache
 from agent_runtime.turns.engine import Turns
-from agent_runtime.turns.graph_run import Graph
 from agent_runtime.turns.lease import open_lease
 from agent_runtime.turns.once import forget_old_keys
-from agent_runtime.turns.state_types import serializer_for
 from groundwork.outgoing.bounded_http import OpenTransport
 from groundwork.outgoing.fetch import CheckingTransport, OutgoingPolicy
 from groundwork.postgres.dsn import mask_password
@@ -169,9 +166,8 @@ async def open_runtime(
     metrics = AgentMetrics()
     grace = ShutdownPeriod(settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
-        graphs = await stack.enter_async_context(open_graph(project))
-        graph = graphs.graph
-        modes = project.card.default_input_modes or graphs.inputs.input_modes
+        graphs = await stack.enter_async_context(open_graphs(project))
+        modes = project.card.default_input_modes or graphs.default.inputs.input_modes
         project = replace(project, card=replace(project.card, default_input_modes=modes))
         opened = database or stack.enter_async_context(open_database(settings, project.directory))
         dsn = await opened
@@ -216,12 +212,10 @@ async def open_runtime(
         langgraph: LangGraphServer | None = None
         if settings.langgraph_api:
             langgraph = await stack.enter_async_context(
-                open_langgraph_server(
-                    settings, pool, a2a.recorder, graphs, secrets.callers, lambda: card_url.url, project.graph_name
-                )
+                open_langgraph_server(settings, pool, a2a.recorder, graphs, secrets.callers, lambda: card_url.url)
             )
         recent = ConversationCache(settings.conversation_cache_mb * 1024 * 1024)
-        retention = _retention(settings, graph, pool, metrics)
+        retention = _retention(settings, graphs, pool, metrics)
         if retention is not None:
             await stack.enter_async_context(running("retention", retention.sweep))
             await stack.enter_async_context(running("retention-look", retention.look))
@@ -265,7 +259,7 @@ async def open_runtime(
             most_of_one=settings.most_of_one_caller,
             longest_seconds=settings.max_turn_seconds,
         )
-        a2a.serve(turns, graphs.inputs, graphs.contexts.check)
+        a2a.serve(turns, graphs.default.inputs, graphs.default.contexts.check)
         metrics.watch_turns(turns)
         metrics.watch_connections(components.status)
         metrics.watch_refusals("a2a", lambda: a2a.load.refused)
@@ -355,12 +349,12 @@ def _forget(turns: Turns, recent: ConversationCache, thread_ids: Sequence[str]) 
         recent.drop(thread_id)
 
 
-def _retention(settings: AgentSettings, graph: Graph, pool: Pool, metrics: AgentMetrics) -> Retention | None:
+def _retention(settings: AgentSettings, graphs: Graphs, pool: Pool, metrics: AgentMetrics) -> Retention | None:
     """`None` when checkpoints are kept for ever, or there are none that could go."""
     if not settings.checkpoint_retention or not settings.memory_enabled or settings.agent_id is None:
         return None
-    deltas = {name: each for name, each in graph.channels.items() if isinstance(each, DeltaChannel)}
-    snapshots = Snapshots(deltas, serializer_for(graph)) if deltas else None
+    deltas = {name: DeltaChannels.of(source.graph, source.serializer) for name, source in graphs.items()}
+    snapshots = Snapshots(deltas) if any(each.channels for each in deltas.values()) else None
     return Retention(
         pool, settings.agent_id, settings.checkpoint_retention, pruned=metrics.pruned, snapshots=snapshots
     )

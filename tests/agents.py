@@ -148,6 +148,7 @@ async def running_agent(
     agent_id: str | None = "test-agent",
     *,
     migrate: bool = False,
+    graph: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[Agent]:
     """Opens and serves the project in `directory`; settings are given by their names in `AgentSettings`."""
@@ -157,7 +158,7 @@ async def running_agent(
         postgres_dsn=database_url,
         **{"turn_lease_seconds": 1, "postgres_pool_size": 8, "shutdown_grace_seconds": 1} | settings,
     )
-    project = load_project(directory)
+    project = load_project(directory, graph=graph)
     port = free_port()
     async with (
         open_runtime(

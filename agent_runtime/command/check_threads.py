@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from agent_runtime.project.file import load_project
-from agent_runtime.project.graph import Graph, open_graph
+from agent_runtime.project.graph import Graph, Graphs, GraphSource, open_graphs
 from agent_runtime.threads import store
 from agent_runtime.threads.service import Threads
 from agent_runtime.turns.state_types import allowed_classes
@@ -27,7 +27,8 @@ class Unloadable:
 
 
 class ThreadCheck:
-    """A check of an agent's threads against the graph of a directory. It writes nothing, and calls no node."""
+    """A check of an agent's threads against the graphs of a directory, each by the one that has answered in it. It
+    writes nothing, and calls no node."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
@@ -35,17 +36,27 @@ class ThreadCheck:
         self.checked = 0
 
     async def run(self, directory: Path, graph: str | None, sample: int | None) -> AsyncIterator[Unloadable]:
-        """Yield what would not load of all threads, or of `sample` that are drawn at random.
+        """Yield what would not load of all threads, or of `sample` that are drawn at random. `graph` reads those
+        which do not say which graph has answered in them.
 
-        Raises `BadProject` when the graph itself does not load.
+        Raises `BadProject` when a graph itself does not load.
         """
-        async with open_graph(load_project(directory, graph=graph)) as source:
-            allowed = allowed_classes(source.graph)
+        async with open_graphs(load_project(directory, graph=graph)) as graphs:
+            allowed = {id(source): allowed_classes(source.graph) for _, source in graphs.items()}
             async for page in self._pages(sample):
                 for thread_id in page:
-                    for problem in await self._check(source.graph, CheckingSerializer(allowed), thread_id):
+                    source = await self._source(graphs, thread_id)
+                    serializer = CheckingSerializer(allowed[id(source)])
+                    for problem in await self._check(source.graph, serializer, thread_id):
                         yield problem
                     self.checked += 1
+
+    async def _source(self, graphs: Graphs, thread_id: str) -> GraphSource:
+        if not graphs.are_several:
+            return graphs.default
+        async with connection(self._pool) as conn:
+            name = await store.find_graph(conn, thread_id)
+        return (name and graphs.find(name)) or graphs.default
 
     async def _pages(self, sample: int | None) -> AsyncIterator[list[str]]:
         if sample is None:

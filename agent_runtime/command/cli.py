@@ -47,7 +47,7 @@ _USAGE_COLUMNS = ("turns", "failed", "input_tokens", "cached_tokens", "output_to
 def serve(
     context: typer.Context,
     migrate: Annotated[bool, typer.Option(help="Bring the database schema to this release first.")] = True,
-    graph: Annotated[str | None, typer.Option(help="Which of the graphs in agent.toml to serve.")] = None,
+    graph: Annotated[str | None, typer.Option(help="Which of the project's graphs answers A2A.")] = None,
 ) -> None:
     """Serve the agent of this directory until Ctrl-C."""
     from groundwork.process.garbage import pause_collection
@@ -129,7 +129,9 @@ def sweep(
 @threads_app.command()
 def check(
     sample: Annotated[int | None, typer.Option(min=1, help="Only so many threads, drawn at random.")] = None,
-    graph: Annotated[str | None, typer.Option(help="Which of the project's graphs reads them.")] = None,
+    graph: Annotated[
+        str | None, typer.Option(help="Which of the project's graphs reads threads that name none.")
+    ] = None,
 ) -> None:
     """Load stored threads with the code of this directory, and list what would not load."""
 

@@ -4,16 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
 
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import PydanticInvalidForJsonSchema, PydanticUserError, TypeAdapter
 
 from agent_runtime.errors import GraphNotFound
-from agent_runtime.project.graph import Graph, GraphSource
-
-_NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
-"""In which LangGraph's own server makes the ids of its assistants."""
+from agent_runtime.project.graph import Graph, Graphs, GraphSource
+from agent_runtime.threads.ids import assistant_id_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Assistant:
 
     @property
     def assistant_id(self) -> str:
-        return str(uuid5(_NAMESPACE, self.graph_id))
+        return assistant_id_of(self.graph_id)
 
     @property
     def graph(self) -> Graph:
@@ -65,7 +62,7 @@ class Assistant:
 class Assistants:
     """The assistants of an agent, the default one first."""
 
-    def __init__(self, graphs: Mapping[str, GraphSource], since: datetime) -> None:
+    def __init__(self, graphs: Graphs, since: datetime) -> None:
         self._assistants = [Assistant(name, source, since) for name, source in graphs.items()]
 
     @property

@@ -25,7 +25,7 @@ from agent_runtime.langgraph_server.system_routes import assistant_router, syste
 from agent_runtime.langgraph_server.thread_routes import thread_router
 from agent_runtime.langgraph_server.threads import CallersThreads
 from agent_runtime.live_settings.card_url import hosts_of_callers
-from agent_runtime.project.graph import GraphSource
+from agent_runtime.project.graph import Graphs
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.callers import list_temporary_threads
 from agent_runtime.threads.service import Threads
@@ -38,9 +38,6 @@ from groundwork.process.background import running
 from groundwork.process.each_row import EachRow
 
 logger = logging.getLogger(__name__)
-
-GRAPH_ID = "agent"
-"""What the only graph of a project is called, if it does not say."""
 
 DOCUMENT_PATH = "/langgraph/openapi.json"
 
@@ -55,16 +52,15 @@ class LangGraphServer:
         settings: AgentSettings,
         pool: Pool,
         tasks: TaskAccount,
-        graphs: GraphSource,
+        graphs: Graphs,
         callers: KnownTokens,
         current_url: Callable[[], str],
-        graph_id: str,
     ) -> None:
         self._current_url = current_url
         self._settings = settings
         self._pool = pool
         self._callers = callers
-        self._assistants = Assistants({graph_id or GRAPH_ID: graphs}, datetime.now(UTC))
+        self._assistants = Assistants(graphs, datetime.now(UTC))
         self.load = Load(settings.max_requests, pool)
         here: set[str] = set()
         self.feed = run_feed(pool, here.__contains__)
@@ -127,16 +123,15 @@ async def open_langgraph_server(
     settings: AgentSettings,
     pool: Pool,
     tasks: TaskAccount,
-    graphs: GraphSource,
+    graphs: Graphs,
     callers: KnownTokens,
     current_url: Callable[[], str],
-    graph_id: str = "",
 ) -> AsyncIterator[LangGraphServer]:
     """Opens the LangGraph side. At the end followers are let go.
 
     Open it before the turn engine and close it after: turns that end while the engine drains are announced.
     """
-    server = LangGraphServer(settings, pool, tasks, graphs, callers, current_url, graph_id)
+    server = LangGraphServer(settings, pool, tasks, graphs, callers, current_url)
     async with running("langgraph-feed", server.feed.poll):
         try:
             yield server

@@ -18,7 +18,6 @@ class RunRequest(TurnRequest):
     """A turn request with what LangGraph's API wants of its acceptance. `asked` is what readers of the run are
     shown of the request, as JSON."""
 
-    graph_id: str = ""
     assistant_id: str = ""
     run_metadata: Mapping[str, Any] = field(default_factory=dict)
     asked: Mapping[str, Any] = field(default_factory=dict)

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -166,7 +167,7 @@ class Runs:
             rows = await store.list_runs(
                 conn, thread_id, thread.owner_key, status=status, limit=limit, offset=offset
             )
-        return [self.describe(row) for row in rows]
+        return [self.describe(_of_thread(row, thread)) for row in rows]
 
     async def cancel(self, thread_id: str, caller: str, run_id: str, *, undo: bool) -> bool:
         """End the run where it is; with `undo` it is to have never been. Return whether it was going on."""
@@ -247,7 +248,7 @@ class Runs:
     async def _get(self, thread_id: str, caller: str, run_id: str) -> RunRow:
         async with connection(self._pool) as conn:
             thread = await get_callers_thread(conn, self._agent_id, caller, thread_id)
-            return await store.get_run(conn, thread_id, thread.owner_key, run_id)
+            return _of_thread(await store.get_run(conn, thread_id, thread.owner_key, run_id), thread)
 
     async def _undo(self, thread_id: str, caller: str, run_id: str) -> bool:
         async with transaction(self._pool) as conn:
@@ -371,6 +372,11 @@ class _Reader:
             self.has_ended |= item is not None and item.ends
             yield item
         self.is_done = True
+
+
+def _of_thread(run: RunRow, thread: ThreadRow) -> RunRow:
+    """A run that came in over A2A is of the graph that answers in its thread."""
+    return run if run.graph_id else replace(run, graph_id=thread.metadata.get("graph_id"))
 
 
 def check_place(value: str | None) -> int | None:

@@ -15,7 +15,6 @@ from agent_runtime.errors import InvalidValue
 from agent_runtime.langgraph_server.assistants import Assistant
 from agent_runtime.project.graph import Graph
 from agent_runtime.turns.saver import stay_ahead_of
-from agent_runtime.turns.state_types import serializer_for
 from groundwork.postgres.pool import Connection, Pool, database_errors
 
 Json = dict[str, Any]
@@ -101,7 +100,7 @@ class ThreadStates:
     async def _opened(self, assistant: Assistant, where: Pool | Connection) -> AsyncIterator[Graph]:
         """The graph with what is stored, for one request."""
         with database_errors():
-            saver = AsyncPostgresSaver(where, serde=serializer_for(assistant.graph)) if self._remembers else None
+            saver = AsyncPostgresSaver(where, serde=assistant.source.serializer) if self._remembers else None
             yield assistant.graph.copy(update={"checkpointer": saver})
 
 

@@ -72,7 +72,9 @@ class Project:
     notes: tuple[str, ...] = ()
     """What of the file is not followed, and why."""
     graph_name: str = ""
-    """What the file calls the graph that is served; empty where it has only one, without a name."""
+    """What the file calls the graph that answers A2A; empty where it has only one, without a name."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """The other graphs by name, which clients of LangGraph's API choose."""
 
     @property
     def mcp(self) -> dict[str, McpServer]:
@@ -105,7 +107,7 @@ def load_project(
     known = _environment(directory) if environment is None else environment
     root = read_table(directory / PROJECT_FILE)
     serve = root.table("serve")
-    graph_name, chosen = _graph(root, serve, graph)
+    graph_name, chosen, others = _graph(root, serve, graph)
     recursion_limit = serve.integer("recursion_limit", 1, 1_000_000)
     serve.done()
     card = _card(root.table("card"))
@@ -121,7 +123,18 @@ def load_project(
     root.done()
     _refuse_taken_twice(slots)
     secrets = tuple(dict.fromkeys(reader.secrets))
-    return Project(directory, chosen, card, recursion_limit, slots, secrets, prices, budget, graph_name=graph_name)
+    return Project(
+        directory,
+        chosen,
+        card,
+        recursion_limit,
+        slots,
+        secrets,
+        prices,
+        budget,
+        graph_name=graph_name,
+        others=others,
+    )
 
 
 def _langgraph_project(written: LangGraphProject, name: str | None) -> Project:
@@ -146,6 +159,7 @@ def _langgraph_project(written: LangGraphProject, name: str | None) -> Project:
         store_index=written.store_index,
         notes=tuple(notes),
         graph_name=chosen,
+        others={name: spec for name, spec in written.graphs.items() if name != chosen},
     )
 
 
@@ -154,8 +168,8 @@ def _environment(directory: Path) -> dict[str, str]:
     return {**from_file, **os.environ}
 
 
-def _graph(root: Table, serve: Table, name: str | None) -> tuple[str, str]:
-    """By its name, the one graph of the project, or of its `[graphs]` the one that is chosen."""
+def _graph(root: Table, serve: Table, name: str | None) -> tuple[str, str, dict[str, str]]:
+    """By its name, the one graph of the project, or of its `[graphs]` the one that is chosen; and the others."""
     graphs = root.text_map("graphs")
     if not graphs:
         graphs = {"": root.text("graph")}
@@ -173,7 +187,7 @@ def _graph(root: Table, serve: Table, name: str | None) -> tuple[str, str]:
         names = ", ".join(graphs)
         accepted = f"accepted are {names}" if names else "this project has one graph, without a name"
         serve.refuse("graph", f"{name!r} is not in [graphs]; {accepted}" if name else f"say which one; {accepted}")
-    return name, graphs[name]
+    return name, graphs.pop(name), graphs
 
 
 def _card(table: Table) -> CardSpec:

@@ -8,9 +8,9 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from agent_runtime.graph.contexts import ContextBuilder
 from agent_runtime.graph.inputs import GraphInput
 from agent_runtime.project.file import Project
 from agent_runtime.turns.containment import contained
+from agent_runtime.turns.state_types import serializer_for
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class GraphSource:
         self.graph = graph
         self.inputs = GraphInput.of(graph)
         self.contexts = ContextBuilder(graph)
+        self.serializer = serializer_for(graph)
 
     @asynccontextmanager
     async def opened(
@@ -124,6 +126,46 @@ async def open_graph(project: Project) -> AsyncIterator[GraphSource]:
             except BaseException as error:
                 raise _broken(project, f"calling {project.graph!r} failed", error) from error
         yield GraphSource(project, graph, factory if factory.is_called_per_turn else None)
+
+
+DEFAULT_NAME = "agent"
+"""What the only graph of a project is called, if it does not say."""
+
+
+class Graphs:
+    """The graphs of a running agent by name. The first answers A2A; clients of LangGraph's API choose."""
+
+    def __init__(self, sources: Mapping[str, GraphSource]) -> None:
+        self._sources = sources
+
+    @property
+    def default_name(self) -> str:
+        return next(iter(self._sources))
+
+    @property
+    def default(self) -> GraphSource:
+        return self._sources[self.default_name]
+
+    @property
+    def are_several(self) -> bool:
+        return len(self._sources) > 1
+
+    def find(self, name: str) -> GraphSource | None:
+        return self._sources.get(name)
+
+    def items(self) -> Iterable[tuple[str, GraphSource]]:
+        return self._sources.items()
+
+
+@asynccontextmanager
+async def open_graphs(project: Project) -> AsyncIterator[Graphs]:
+    """Import the project's graphs, and open them with the block. Raises `BadProject` when one cannot be served."""
+    async with AsyncExitStack() as stack:
+        sources = {project.graph_name or DEFAULT_NAME: await stack.enter_async_context(open_graph(project))}
+        for name, spec in project.others.items():
+            other = replace(project, graph=spec, graph_name=name)
+            sources[name] = await stack.enter_async_context(open_graph(other))
+        yield Graphs(sources)
 
 
 class _Factory:

@@ -280,6 +280,16 @@ INSERT INTO agent_thread_metadata AS m (thread_id, metadata) VALUES (%(thread_id
 ON CONFLICT (thread_id) DO UPDATE SET metadata = m.metadata || EXCLUDED.metadata
  WHERE NOT m.metadata @> EXCLUDED.metadata;
 
+-- name: keep_graph
+-- The graph that has answered in a thread last; before any has, the one that does now. Of a thread that is gone, none.
+INSERT INTO agent_thread_metadata AS m (thread_id, metadata)
+SELECT thread_id, %(names)s FROM agent_threads WHERE thread_id = %(thread_id)s
+ON CONFLICT (thread_id) DO UPDATE SET metadata = EXCLUDED.metadata || m.metadata
+RETURNING m.metadata ->> 'graph_id' AS graph_id;
+
+-- name: find_graph
+SELECT metadata ->> 'graph_id' AS graph_id FROM agent_thread_metadata WHERE thread_id = %(thread_id)s;
+
 -- name: search_threads
 -- For each key of the agent, so that the index by caller gives a page in its order. `implied` is what is true of a
 -- thread that does not say otherwise; planned for these parameters each time, so that the others cost nothing.

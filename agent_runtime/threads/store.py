@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from agent_runtime.errors import ThreadNotFound, ThreadNotOurs, ThreadOfAnotherCaller, ThreadUnclaimed
 from agent_runtime.threads.erasure import ERASED_TABLES, Erasure
+from agent_runtime.threads.ids import graph_names
 from groundwork.postgres.pool import Connection
 from groundwork.postgres.sql import Queries
 
@@ -243,6 +246,20 @@ async def sample_threads(conn: Connection, agent_id: str, limit: int) -> list[st
     """Return so many of the agent's threads, drawn at random."""
     cursor = await conn.execute(sql.sample_threads, {"agent_id": agent_id, "limit": limit})
     return [row["thread_id"] for row in await cursor.fetchall()]
+
+
+async def keep_graph(conn: Connection, thread_id: str, graph_id: str) -> str | None:
+    """Return the name of the graph that answers in the thread, which is `graph_id` if none has yet; `None` when
+    the thread is gone."""
+    parameters = {"thread_id": thread_id, "names": Jsonb(graph_names(graph_id))}
+    row = await (await conn.execute(sql.keep_graph, parameters)).fetchone()
+    return None if row is None else row["graph_id"]
+
+
+async def find_graph(conn: Connection, thread_id: str) -> str | None:
+    """Return the name of the graph that has answered in the thread last, where it says so."""
+    row = await (await conn.execute(sql.find_graph, {"thread_id": thread_id})).fetchone()
+    return None if row is None else row["graph_id"]
 
 
 async def find_last_step(conn: Connection, thread_id: str) -> int | None:

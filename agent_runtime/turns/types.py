@@ -80,6 +80,8 @@ class TurnRequest:
     """What the graph is called with in place of the message, which then only says so to readers of the task."""
     once: MessageKey | None = None
     """Under which it may have been sent before."""
+    graph_id: str = ""
+    """The name of the graph that it is for; empty: of the one that answers in the thread."""
 
     def as_turn(self, turn_id: int, owner_key: int, attempt: int, latest: LatestCheckpoint | None = None) -> Turn:
         """The turn that this has become."""
@@ -105,6 +107,7 @@ class TurnRequest:
             "values": self.values,
             "metadata": self.metadata,
             "call": self.call and self.call.to_json(),
+            "graph_id": self.graph_id,
         }
         return json.dumps(content).encode()
 
@@ -125,6 +128,7 @@ class TurnRequest:
             values=content.get("values", {}),
             metadata=content.get("metadata", {}),
             call=GraphCall(**call) if (call := content.get("call")) else None,
+            graph_id=content.get("graph_id", ""),
         )
 
 

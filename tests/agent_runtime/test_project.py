@@ -12,7 +12,7 @@ from langgraph.pregel import Pregel
 
 from agent_runtime.errors import BadProject
 from agent_runtime.project.file import Project, Skill, load_project
-from agent_runtime.project.graph import open_graph
+from agent_runtime.project.graph import open_graphs
 
 SMALLEST = """
 graph = "graph:graph"
@@ -63,8 +63,8 @@ def mistake(directory: Path, more: str = "", **environment: str) -> str:
 
 def load_graph(project: Project) -> Pregel[Any, Any, Any, Any]:
     async def opened() -> Pregel[Any, Any, Any, Any]:
-        async with open_graph(project) as source:
-            return source.graph
+        async with open_graphs(project) as graphs:
+            return graphs.default.graph
 
     return asyncio.run(opened())
 

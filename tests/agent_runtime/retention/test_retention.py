@@ -238,7 +238,7 @@ def conversation(pool: Pool) -> Any:
 def snapshots_of(
     graph: Any, slack: int, kind: type[snapshots.Snapshots] = snapshots.Snapshots
 ) -> snapshots.Snapshots:
-    return kind({"messages": graph.channels["messages"]}, serializer_for(graph), slack)
+    return kind({"agent": snapshots.DeltaChannels.of(graph, serializer_for(graph))}, slack)
 
 
 async def test_a_long_conversation_in_a_delta_channel_stays_flat_and_langgraph_reads_it(pool, threads):
