@@ -14,6 +14,7 @@ from agent_runtime.errors import AgentIdRequired, InvalidValue, MemoryDisabled
 from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.live_settings.settings import LiveSettings
 from agent_runtime.memory.config import LiveMemoryConfig
+from agent_runtime.storage.service import Storage
 from agent_runtime.threads.ids import is_thread_id
 from agent_runtime.threads.service import Threads
 from agent_runtime.turn_records.service import TurnRecords
@@ -43,6 +44,8 @@ class AdministeredAgent(Protocol):
 
     @property
     def turn_records(self) -> TurnRecords: ...
+    @property
+    def storage(self) -> Storage: ...
     @property
     def card_url(self) -> CardUrl: ...
     @property

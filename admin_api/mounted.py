@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.live_settings.settings import OwnSettings
 from agent_runtime.memory.config import LiveMemoryConfig, MemoryConfig
+from agent_runtime.storage.service import Storage
 from agent_runtime.threads.service import Threads
 from agent_runtime.turn_records.service import TurnRecords
 from groundwork.postgres.dsn import mask_password
@@ -27,6 +28,7 @@ class MountedAgent:
     card_url: CardUrl = field(default_factory=lambda: CardUrl("http://127.0.0.1:8000", None))
     threads: Threads = field(init=False)
     turn_records: TurnRecords = field(init=False)
+    storage: Storage = field(init=False)
 
     memory_enabled = True
     memory_backend = "postgres"
@@ -38,6 +40,7 @@ class MountedAgent:
         threads = Threads(self.pool, self.agent_id, forget=lambda thread_ids: None)
         object.__setattr__(self, "threads", threads)
         object.__setattr__(self, "turn_records", TurnRecords(self.pool, self.agent_id))
+        object.__setattr__(self, "storage", Storage(self.pool, self.agent_id))
 
     @property
     def live_settings(self) -> OwnSettings:

@@ -35,6 +35,7 @@ from agent_runtime.retention.idle import IdleThreads
 from agent_runtime.retention.service import Retention
 from agent_runtime.retention.snapshots import DeltaChannels, Snapshots
 from agent_runtime.settings import AgentSettings
+from agent_runtime.storage.service import Storage
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import open_connections
 from agent_runtime.turn_records.budget import open_budget
@@ -104,6 +105,10 @@ class AgentRuntime:
     @property
     def runtime_control_enabled(self) -> bool:
         return self.settings.internal_runtime_control_enabled
+
+    @property
+    def storage(self) -> Storage:
+        return Storage(self.pool, self.agent_id or "")
 
     @property
     def registry_trust(self) -> RegistryTrust | None:

@@ -15,6 +15,7 @@ from admin_api import AdministeredAgent, admin_router
 from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.live_settings.settings import OwnSettings
 from agent_runtime.memory.config import LiveMemoryConfig
+from agent_runtime.storage.service import Storage
 from agent_runtime.threads.service import Threads
 from agent_runtime.turn_records.service import TurnRecords
 from tests.servers import run_server
@@ -28,6 +29,7 @@ class AnyAgent:
     memory: LiveMemoryConfig
     threads: Threads
     turn_records: TurnRecords
+    storage: Storage
     card_url: CardUrl
     memory_enabled: bool = True
     memory_backend: str = "postgres"
@@ -49,7 +51,7 @@ class AnyAgent:
 
 def like(agent: AdministeredAgent, **changes: Any) -> AnyAgent:
     """The same agent, except for `changes`."""
-    same = {name: getattr(agent, name) for name in ("memory", "threads", "turn_records", "card_url")}
+    same = {name: getattr(agent, name) for name in ("memory", "threads", "turn_records", "storage", "card_url")}
     return AnyAgent(**{"agent_id": agent.agent_id, **same, **changes})
 
 

@@ -21,6 +21,7 @@ ROUTES = {
     "/api/v1/turns": {"get"},
     "/api/v1/turns/{task_id}": {"get"},
     "/api/v1/usage": {"get"},
+    "/api/v1/storage": {"get"},
     THREADS: {"get", "delete"},
     f"{THREADS}/{{thread_id}}": {"delete"},
     f"{THREADS}/{{thread_id}}/messages": {"get"},

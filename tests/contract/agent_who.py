@@ -91,6 +91,7 @@ WHO: dict[str, Who] = {
     "GET /api/v1/turns": ADMIN,
     "GET /api/v1/turns/{task_id}": ADMIN,
     "GET /api/v1/usage": ADMIN,
+    "GET /api/v1/storage": ADMIN,
     "POST /api/v1/memory/migrate-agent-id": ADMIN,
     "GET /api/v1/registry/metadata": ADMIN,
     "POST /api/v1/registry/reload": ADMIN,

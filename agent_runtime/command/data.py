@@ -1,0 +1,79 @@
+"""`agent-runtime data …`: what the database of the directory's agent holds, and what it comes to."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent_runtime.command.common import open_pool, read_settings, run_command, say
+from groundwork.command import busy
+from groundwork.output import AsJson, show
+
+if TYPE_CHECKING:
+    from agent_runtime.settings import AgentSettings
+    from agent_runtime.storage.models import Retention
+
+data_app = typer.Typer(help="What the agent's database holds.", no_args_is_help=True)
+
+_COLUMNS = (
+    "table",
+    "rows",
+    "bytes",
+    "rows_in_30_days",
+    "bytes_in_30_days",
+    "removable_rows",
+    "removable_bytes",
+)
+
+
+@data_app.callback()
+def data() -> None:
+    """Keep the name of the only command there is."""
+
+
+@data_app.command()
+def forecast(
+    thread_ttl_days: Annotated[
+        float | None, typer.Option(min=0, help="Instead of THREAD_TTL_DAYS: what it would remove.")
+    ] = None,
+    checkpoint_retention: Annotated[
+        int | None, typer.Option(min=0, help="Instead of CHECKPOINT_RETENTION: what it would remove.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show rows and bytes by table, now and in 30 days, and what retention would remove now."""
+
+    async def work() -> dict[str, Any]:
+        from pathlib import Path
+
+        from agent_runtime.database import check_database_ready
+        from agent_runtime.storage.describe import describe_forecast
+        from agent_runtime.storage.service import Storage
+
+        settings = read_settings().named_after(Path.cwd())
+        retention = _retention(settings, thread_ttl_days, checkpoint_retention)
+        async with open_pool(settings, makes_it=False) as pool:
+            await check_database_ready(pool, settings)
+            agent_id = settings.agent_id or ""
+            with busy("Counting what retention would remove"):
+                return {
+                    "agent_id": agent_id,
+                    **describe_forecast(await Storage(pool, agent_id).forecast(retention)),
+                }
+
+    found = run_command(work())
+    rows = [{"table": name, **sizes} for name, sizes in found["tables"].items()]
+    show(found, [*rows, {"table": "total", **found["total"]}], _COLUMNS, as_json=as_json)
+    if not as_json:
+        kept = ", ".join(f"{name}={value:g}" for name, value in found["retention"].items())
+        say(f"At the rate of the last {found['days_observed']:g} days. Removable by {kept}.")
+
+
+def _retention(settings: "AgentSettings", ttl_days: float | None, checkpoints: int | None) -> "Retention":
+    from agent_runtime.storage.models import Retention
+
+    return Retention(
+        settings.thread_ttl_days if ttl_days is None else ttl_days,
+        settings.checkpoint_retention if checkpoints is None else checkpoints,
+        settings.turn_history_days,
+        settings.idempotency_hours,
+    )

@@ -1,0 +1,68 @@
+"""`agent-runtime threads …`: look after the threads of the directory's agent."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent_runtime.command.common import open_threads, run_command, say
+from groundwork.command import busy
+
+threads_app = typer.Typer(help="Threads in the agent's database.", no_args_is_help=True)
+
+
+@threads_app.command()
+def adopt(
+    prefix: Annotated[str, typer.Option(help="Only threads whose id begins with this.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them, change nothing.")] = False,
+) -> None:
+    """Claim threads that have checkpoints but no owner: another LangGraph program wrote them."""
+
+    async def work() -> None:
+        async with open_threads() as threads:
+            with busy("Looking for threads without an owner"):
+                count = await threads.adopt(prefix, dry_run=dry_run)
+        say(f"{count} threads {'would be adopted' if dry_run else 'adopted'}.")
+
+    run_command(work())
+
+
+@threads_app.command()
+def sweep(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them, change nothing.")] = False,
+) -> None:
+    """Remove checkpoint blobs and writes whose thread has neither a checkpoint nor an owner."""
+
+    async def work() -> None:
+        async with open_threads() as threads:
+            with busy("Looking for orphaned rows"):
+                counts = await threads.sweep_orphans(dry_run=dry_run)
+        for table, count in counts.items():
+            say(f"{table}: {count} orphaned rows {'found' if dry_run else 'removed'}.")
+
+    run_command(work())
+
+
+@threads_app.command()
+def check(
+    sample: Annotated[int | None, typer.Option(min=1, help="Only so many threads, drawn at random.")] = None,
+    graph: Annotated[
+        str | None, typer.Option(help="Which of the project's graphs reads threads that name none.")
+    ] = None,
+) -> None:
+    """Load stored threads with the code of this directory, and list what would not load."""
+
+    async def work() -> int:
+        from agent_runtime.command.check_threads import ThreadCheck
+
+        found = 0
+        async with open_threads() as threads:
+            checking = ThreadCheck(threads)
+            async for problem in checking.run(Path.cwd(), graph, sample):
+                found += 1
+                say(f"{problem.thread_id}: step {problem.step}: {problem.what}: {problem.why}")
+        say(f"{checking.checked} threads checked; {found or 'nothing'} would not load.")
+        return found
+
+    if run_command(work()):
+        raise typer.Exit(1)
