@@ -6,7 +6,6 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import httpx
 from a2a.types import Message, Task, TaskArtifactUpdateEvent, TaskPushNotificationConfig, TaskState
@@ -18,16 +17,8 @@ from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.exact import write_numbers
 from agent_runtime.a2a_server.tasks import Event, TaskEvent
 from groundwork.bounds import PUSH_REQUESTS_AT_ONCE, PUSH_REQUESTS_PER_MESSAGE, PUSH_WAITING_BYTES
-from groundwork.outgoing.fetch import (
-    FetchFailed,
-    FetchTimedOut,
-    OutgoingPolicy,
-    ResponseTooLarge,
-    Unreachable,
-    check_address_allowed,
-    fetch,
-    open_client,
-)
+from groundwork.outgoing.fetch import FetchFailed, check_address_allowed, open_client
+from groundwork.outgoing.notifications import FairSlots, GiveUp, TryAgain, notification_policy, post_notification
 from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection
 from groundwork.process.background import let_end
 
@@ -43,23 +34,15 @@ MOST_WAITING = 256
 """Notifications of one task that may wait for a slow receiver; the oldest give way."""
 
 MOST_TASKS = 10_000
-_SECONDS_PER_ATTEMPT = 10.0
 _DRAIN_SECONDS = 5.0
 _LONGEST_HEADER = 4096
-_LONGEST_ANSWER = 64 * 1024
 
 
 class PushPolicy:
     """Where notifications may go."""
 
     def __init__(self, *, deny_private_networks: bool = False) -> None:
-        # A receiver that moves has to say so by a new config: its token is for the place it named.
-        self.outgoing = OutgoingPolicy(
-            timeout_seconds=_SECONDS_PER_ATTEMPT,
-            max_bytes=_LONGEST_ANSWER,
-            max_redirects=0,
-            deny_private_networks=deny_private_networks,
-        )
+        self.outgoing = notification_policy(deny_private_networks=deny_private_networks)
 
     async def check(self, config: TaskPushNotificationConfig) -> None:
         """Raises `InvalidParamsError` for a config that no notification could, or may, be sent by."""
@@ -89,8 +72,7 @@ class PushSender:
         self._waiting_bytes = 0
         self._allowances: dict[str, int] = {}
         self._workers: set[asyncio.Task[None]] = set()
-        self._at_once = asyncio.Semaphore(PUSH_REQUESTS_AT_ONCE)
-        self._callers: dict[str, _Share] = {}
+        self._slots = FairSlots(PUSH_REQUESTS_AT_ONCE)
 
     def notify(self, task: Task, items: Sequence[TaskEvent], caller: str) -> None:
         """Queues what the receivers of the task's notifications want to know. Never waits."""
@@ -134,7 +116,7 @@ class PushSender:
         waiting = self._waiting[task_id]
         try:
             while waiting:
-                async with self._share_of(caller), self._at_once:
+                async with self._slots.of(caller):
                     event = self._next(waiting)
                     async with connection(self._pool) as conn:
                         configs = await store.list_push_configs(conn, task_id)
@@ -174,19 +156,6 @@ class PushSender:
         while len(self._allowances) > MOST_TASKS:
             self._allowances.pop(next(iter(self._allowances)))
 
-    @asynccontextmanager
-    async def _share_of(self, caller: str) -> AsyncIterator[None]:
-        """Hold one of the caller's requests: others find room beside a caller whose receivers hang."""
-        share = self._callers.setdefault(caller, _Share())
-        share.users += 1
-        try:
-            async with share.at_once:
-                yield
-        finally:
-            share.users -= 1
-            if not share.users:
-                del self._callers[caller]
-
     async def _deliver(self, config: TaskPushNotificationConfig, caller: str, payload: bytes) -> None:
         problem = "no requests are left for this message"
         for attempt in range(1, ATTEMPTS + 1):
@@ -194,12 +163,14 @@ class PushSender:
                 break
             self._count_request(config.task_id)
             try:
-                async with self._share_of(caller), self._at_once:
-                    await self._post(config, payload)
-            except _GiveUp as reason:
+                async with self._slots.of(caller):
+                    await post_notification(
+                        self._client, config.url, self.policy.outgoing, _headers(config), payload
+                    )
+            except GiveUp as reason:
                 problem = str(reason)
                 break
-            except _TryAgain as reason:
+            except TryAgain as reason:
                 problem = str(reason)
             except Exception:  # whatever is wrong with this one, the task's others are to be sent
                 logger.exception("push notification crashed task_id=%s config_id=%s", config.task_id, config.id)
@@ -213,22 +184,6 @@ class PushSender:
             "push notification not delivered config_id=%s task_id=%s: %s", config.id, config.task_id, problem
         )
 
-    async def _post(self, config: TaskPushNotificationConfig, payload: bytes) -> None:
-        headers = {"Content-Type": "application/json", **_headers(config)}
-        policy = self.policy.outgoing
-        try:
-            answer = await fetch(self._client, "POST", config.url, policy=policy, headers=headers, content=payload)
-        except ResponseTooLarge:
-            return  # it was received, and what the receiver has to say does not interest
-        except (Unreachable, FetchTimedOut) as error:
-            raise _TryAgain(error) from None
-        except FetchFailed as error:
-            raise _GiveUp(error) from None
-        if answer.status in (408, 425, 429) or answer.status >= 500:
-            raise _TryAgain(f"the receiver answered {answer.status}")
-        if answer.status >= 300:
-            raise _GiveUp(f"the receiver answered {answer.status}")
-
 
 @asynccontextmanager
 async def open_push_sender(pool: Pool, policy: PushPolicy) -> AsyncIterator[PushSender]:
@@ -239,22 +194,6 @@ async def open_push_sender(pool: Pool, policy: PushPolicy) -> AsyncIterator[Push
             yield sender
         finally:
             await sender.drain(_DRAIN_SECONDS)
-
-
-@dataclass
-class _Share:
-    """What one caller has of the requests that are made at a time, and how many want it."""
-
-    at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PUSH_REQUESTS_AT_ONCE // 2))
-    users: int = 0
-
-
-class _TryAgain(Exception):
-    """A notification was not delivered, and may be the next time."""
-
-
-class _GiveUp(Exception):
-    """A notification was not delivered, and will not be."""
 
 
 def _headers(config: TaskPushNotificationConfig) -> dict[str, str]:

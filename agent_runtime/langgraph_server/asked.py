@@ -65,6 +65,7 @@ def run_request(
         must_exist=thread_id is not None and body.if_not_exists != "create",
         after_seconds=body.after_seconds or 0,
         is_temporary=is_temporary,
+        webhook=body.webhook,
     )
 
 
@@ -112,6 +113,7 @@ def _asked(body: RunCreate, call: GraphCall, is_temporary: bool) -> Json:
         "stream_mode": body.modes,
         "interrupt_before": body.interrupt_before,
         "interrupt_after": body.interrupt_after,
+        "webhook": body.webhook,
         "feedback_keys": body.feedback_keys,
         "temporary": is_temporary,
         "subgraphs": body.stream_subgraphs,

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, Field
 
+from agent_runtime.langgraph_server.extracting import steps_of
 from agent_runtime.langgraph_server.runs import Strategy
 from agent_runtime.threads.ids import LONGEST_ID, is_thread_id
 
@@ -30,6 +31,11 @@ def _has_nul(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
     return isinstance(value, list) and any(_has_nul(item) for item in value)
+
+
+def _path(value: str) -> str:
+    steps_of(value)
+    return value
 
 
 ThreadId = Annotated[str, AfterValidator(_thread_id)]
@@ -88,6 +94,7 @@ class ThreadSearch(ThreadMatch):
     sort_by: Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] | None = None
     sort_order: Literal["asc", "desc"] | None = None
     select: Names | None = None
+    extract: Annotated[dict[str, Annotated[str, AfterValidator(_path)]], Field(max_length=20)] | None = None
 
 
 class ThreadPrune(BaseModel):
@@ -156,14 +163,6 @@ class RunCreate(BaseModel):
     after_seconds: Annotated[float, Field(ge=0, le=MOST_SECONDS)] | None = None
     durability: Literal["sync", "async", "exit"] | None = None
     checkpoint_during: bool | None = None
-
-    @field_validator("webhook")
-    @classmethod
-    def _nothing_is_sent(cls, value: str | None) -> None:
-        if value is not None:
-            raise ValueError(
-                "webhooks are not sent; poll the run, or set a push notification for its task over A2A"
-            )
 
     @property
     def modes(self) -> list[str]:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from langgraph.store.base import BaseStore
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse
 
 from agent_runtime.langgraph_server import store
 from agent_runtime.langgraph_server.assistants import Assistants
@@ -24,12 +24,14 @@ from agent_runtime.langgraph_server.store_routes import store_router
 from agent_runtime.langgraph_server.system_routes import assistant_router, system_router
 from agent_runtime.langgraph_server.thread_routes import thread_router
 from agent_runtime.langgraph_server.threads import CallersThreads
+from agent_runtime.langgraph_server.webhooks import Webhooks, open_webhooks
 from agent_runtime.live_settings.card_url import hosts_of_callers
 from agent_runtime.project.graph import Graphs
 from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.callers import list_temporary_threads
 from agent_runtime.threads.service import Threads
 from agent_runtime.turns.engine import Turns
+from groundwork.http.docs_page import HEADERS, docs_page
 from groundwork.http.known_tokens import KnownTokens
 from groundwork.http.load import Load
 from groundwork.http.openapi import DocumentedApp
@@ -40,6 +42,14 @@ from groundwork.process.each_row import EachRow
 logger = logging.getLogger(__name__)
 
 DOCUMENT_PATH = "/langgraph/openapi.json"
+
+DOCS_PATH = "/docs"
+
+_DOCUMENTS = {
+    "OpenAPI document of these routes": DOCUMENT_PATH,
+    "OpenAPI document of the agent's other routes": "/openapi.json",
+    "Agent card (A2A)": "/.well-known/agent-card.json",
+}
 
 _TIDY_SECONDS = 30.0
 
@@ -55,7 +65,9 @@ class LangGraphServer:
         graphs: Graphs,
         callers: KnownTokens,
         current_url: Callable[[], str],
+        webhooks: Webhooks,
     ) -> None:
+        self._webhooks = webhooks
         self._current_url = current_url
         self._settings = settings
         self._pool = pool
@@ -73,7 +85,17 @@ class LangGraphServer:
         settings, agent_id = self._settings, self._settings.agent_id or ""
         states = ThreadStates(self._pool, remembers=settings.memory_enabled and settings.agent_id is not None)
         self.recorder.let_go = turns.let_go
-        runs = Runs(self._pool, agent_id, self._assistants, states, self.recorder, self.feed, turns, threads)
+        runs = Runs(
+            self._pool,
+            agent_id,
+            self._assistants,
+            states,
+            self.recorder,
+            self.feed,
+            turns,
+            threads,
+            self._webhooks,
+        )
         directory = CallersThreads(self._pool, agent_id, self._assistants, states, self.recorder, runs, threads)
         self._face = Face(
             self._assistants,
@@ -100,6 +122,8 @@ class LangGraphServer:
             app.include_router(router, include_in_schema=False)
         document = described.openapi()
         app.add_route(DOCUMENT_PATH, lambda request: JSONResponse(document), include_in_schema=False)
+        page = docs_page("LangGraph API of this agent", document, _DOCUMENTS)
+        app.add_route(DOCS_PATH, lambda request: HTMLResponse(page, headers=HEADERS), include_in_schema=False)
 
     async def tidy(self, threads: Threads) -> None:
         """The loop that removes what finished runs have left: old frames, and threads that nobody waited for."""
@@ -131,9 +155,10 @@ async def open_langgraph_server(
 
     Open it before the turn engine and close it after: turns that end while the engine drains are announced.
     """
-    server = LangGraphServer(settings, pool, tasks, graphs, callers, current_url)
-    async with running("langgraph-feed", server.feed.poll):
-        try:
-            yield server
-        finally:
-            server.feed.close()
+    async with open_webhooks(deny_private_networks=settings.deny_private_networks) as webhooks:
+        server = LangGraphServer(settings, pool, tasks, graphs, callers, current_url, webhooks)
+        async with running("langgraph-feed", server.feed.poll):
+            try:
+                yield server
+            finally:
+                server.feed.close()

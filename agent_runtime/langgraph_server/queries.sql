@@ -1,6 +1,8 @@
 -- name: insert_run
-INSERT INTO agent_runs (run_id, thread_id, graph_id, metadata, asked, strategy)
-VALUES (%(run_id)s, %(thread_id)s, %(graph_id)s, %(metadata)s, %(asked)s, %(strategy)s);
+-- Its thread is locked, so no number is given twice.
+INSERT INTO agent_runs (run_id, thread_id, graph_id, metadata, asked, strategy, webhook, number)
+VALUES (%(run_id)s, %(thread_id)s, %(graph_id)s, %(metadata)s, %(asked)s, %(strategy)s, %(webhook)s,
+        coalesce((SELECT max(number) FROM agent_runs WHERE thread_id = %(thread_id)s), 0) + 1);
 
 -- name: delay_turn
 -- It waits in its place, and so does what comes after it in its thread.
@@ -17,12 +19,14 @@ SELECT append_run_frames(%(turn_id)s, %(attempt)s, %(run_id)s, %(count)s, %(fram
 -- In the transaction that ends the turn, or has removed it. Nothing happens to a turn that is no run.
 WITH run AS (
     UPDATE agent_runs SET status = %(status)s, error = %(error)s, updated_at = now()
-     WHERE run_id = %(run_id)s RETURNING run_id
+     WHERE run_id = %(run_id)s RETURNING run_id, webhook
+), ending AS (
+    INSERT INTO agent_run_frames (run_id, first_seq, last_seq, frames)
+    SELECT run.run_id, last.seq + 1, last.seq + %(count)s, %(frames)s
+      FROM run, LATERAL (SELECT coalesce(max(last_seq), 0) AS seq FROM agent_run_frames f WHERE f.run_id = run.run_id) AS last
+    RETURNING first_seq
 )
-INSERT INTO agent_run_frames (run_id, first_seq, last_seq, frames)
-SELECT run.run_id, last.seq + 1, last.seq + %(count)s, %(frames)s
-  FROM run, LATERAL (SELECT coalesce(max(last_seq), 0) AS seq FROM agent_run_frames f WHERE f.run_id = run.run_id) AS last
-RETURNING first_seq;
+SELECT ending.first_seq, run.webhook FROM run, ending;
 
 -- name: is_run
 SELECT EXISTS (SELECT FROM agent_runs WHERE run_id = %(run_id)s) AS is_run;

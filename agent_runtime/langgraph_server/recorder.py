@@ -8,10 +8,11 @@ from uuid import UUID
 import psycopg
 
 from agent_runtime.errors import ThreadBusy
-from agent_runtime.graph.outputs import Failed, Outcome, Output, Rejected, StreamFrame
+from agent_runtime.graph.outputs import Failed, NeedsInput, Outcome, Output, Rejected, StreamFrame
 from agent_runtime.langgraph_server import store
 from agent_runtime.langgraph_server.feed import RunFeed
-from agent_runtime.langgraph_server.runs import END, RunFrame, RunRequest
+from agent_runtime.langgraph_server.runs import Ending, RunFrame, RunRequest, end_frame
+from agent_runtime.langgraph_server.store import EndedRun
 from agent_runtime.threads.callers import lock_callers_thread, mark_temporary, merge_metadata
 from agent_runtime.threads.store import claim_thread
 from agent_runtime.turns.store import delete_turn_of_task
@@ -49,6 +50,8 @@ class RunRecorder:
         """Told of each turn that another one has displaced."""
         self.over: Callable[[str], None] = lambda run_id: None
         """Told of each run that has ended."""
+        self.tell: Callable[[Turn, str], None] = lambda turn, webhook: None
+        """Told of each run whose end is to be told somewhere, before `over` is."""
 
     async def accept(self, conn: Connection, agent_id: str, process_id: UUID, request: TurnRequest) -> Accepted:
         if not isinstance(request, RunRequest):
@@ -113,22 +116,23 @@ class RunRecorder:
             return _both(told, lambda: self._feed.hurry(turn.task_id))
         frames, others = _apart(outputs)
         status, error = "success", None
+        ending: Ending = "interrupted" if isinstance(outcome, NeedsInput) else "completed"
         if isinstance(outcome, Failed | Rejected):
-            status = "error"
+            status, ending = "error", "failed"
             error = {"error": getattr(outcome, "kind", "") or type(outcome).__name__, "message": outcome.reason}
             frames.append(StreamFrame("error", encoded(error)))
 
-        async def end() -> tuple[list[RunFrame], Announce]:
+        async def end() -> tuple[EndedRun, Announce]:
             told = await self._tasks.ended(conn, turn, outcome, others, unsaved, report)
-            return await store.end_run(conn, turn.task_id, status, [*frames, END], error), told
+            return await store.end_run(conn, turn.task_id, status, [*frames, end_frame(ending)], error), told
 
-        shown, told = await _whole(conn, end)
-        return _both(told, self._closing(turn, shown))
+        ended, told = await _whole(conn, end)
+        return _both(told, self._closing(turn, ended))
 
     async def cancelled(self, conn: Connection, turn: Turn) -> Announce:
         told = await self._tasks.cancelled(conn, turn)
-        shown = await store.end_run(conn, turn.task_id, "interrupted", [END])
-        return _both(told, self._closing(turn, shown))
+        ended = await store.end_run(conn, turn.task_id, "interrupted", [end_frame("cancelled")])
+        return _both(told, self._closing(turn, ended))
 
     async def undone(self, conn: Connection, turn: Turn) -> Announce:
         """In a transaction that has removed the turn: it is to have never been. One that came in over A2A leaves
@@ -137,7 +141,7 @@ class RunRecorder:
         if not await store.is_run(conn, turn.task_id):
             return await self.cancelled(conn, turn)
         told = await self.removed(conn, turn.owner_key, turn.task_id)
-        return _both(told, self._closing(turn, []))
+        return _both(told, self._closing(turn, EndedRun()))
 
     async def removed(self, conn: Connection, owner_key: int, run_id: str) -> Announce:
         """In a transaction that holds the run's thread, where no turn works on it: the run goes."""
@@ -175,12 +179,14 @@ class RunRecorder:
     def _publishing(self, run_id: str, frames: Sequence[RunFrame]) -> Announce:
         return lambda: self._feed.publish(run_id, frames)
 
-    def _closing(self, turn: Turn, frames: Sequence[RunFrame]) -> Announce:
+    def _closing(self, turn: Turn, ended: EndedRun) -> Announce:
         def announce() -> None:
             self._runs_here.discard(turn.task_id)
-            self._feed.publish(turn.task_id, frames)
-            if not frames:
+            self._feed.publish(turn.task_id, ended.frames)
+            if not ended.frames:
                 self._feed.hurry(turn.task_id)
+            if ended.webhook is not None:
+                self.tell(turn, ended.webhook)
             self.over(turn.task_id)
 
         return announce

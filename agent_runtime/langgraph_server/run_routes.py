@@ -10,7 +10,8 @@ from starlette.responses import Response
 from agent_runtime.langgraph_server import models
 from agent_runtime.langgraph_server.edge import Refused, json_answer
 from agent_runtime.langgraph_server.routes import Face, body_schema, new_router
-from agent_runtime.langgraph_server.service import ACTIVE, check_place
+from agent_runtime.langgraph_server.service import ACTIVE
+from agent_runtime.langgraph_server.streams import check_place
 
 Action = Literal["interrupt", "rollback"]
 Flag = Annotated[bool, Query()]

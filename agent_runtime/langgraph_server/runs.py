@@ -3,14 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote
 
 from agent_runtime.graph.outputs import StreamFrame
 from agent_runtime.turns.types import TurnRequest
 
 Strategy = Literal["enqueue", "reject", "interrupt", "rollback"]
 
-END = StreamFrame("end", "null")
-"""Stands after everything that a run has streamed; nobody is shown it."""
+Ending = Literal["completed", "failed", "interrupted", "cancelled"]
+"""How a run has ended; `interrupted` is one that waits for an answer."""
+
+END = "end"
+"""The event of the frame after everything that a run has streamed. Who follows the run is not shown it."""
+
+
+def end_frame(ending: Ending) -> StreamFrame:
+    """Return the frame that ends a run."""
+    return StreamFrame(END, f'{{"event":"{ending}"}}')
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,17 @@ class RunRequest(TurnRequest):
     must_exist: bool = False
     after_seconds: float = 0
     is_temporary: bool = False
+    webhook: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The path of the run."""
+        return f"/threads/{quote(self.thread_id, safe='')}/runs/{self.task_id}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What tells a client where the run is that it has begun."""
+        return {"Content-Location": self.place}
 
 
 @dataclass(frozen=True)
@@ -40,4 +60,4 @@ class RunFrame:
 
     @property
     def ends(self) -> bool:
-        return self.frame.event == END.event
+        return self.frame.event == END

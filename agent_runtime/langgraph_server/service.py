@@ -6,12 +6,12 @@ import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
-from urllib.parse import quote
 
 from starlette.responses import Response
 
-from agent_runtime.errors import GraphNotFound, InvalidValue, ThreadNotFound
+from agent_runtime.errors import GraphNotFound, ThreadNotFound
 from agent_runtime.graph.outputs import StreamFrame
 from agent_runtime.langgraph_server import store
 from agent_runtime.langgraph_server.asked import run_request
@@ -22,7 +22,8 @@ from agent_runtime.langgraph_server.recorder import RunRecorder
 from agent_runtime.langgraph_server.runs import RunFrame, RunRequest
 from agent_runtime.langgraph_server.states import ThreadStates, result_of
 from agent_runtime.langgraph_server.store import RunRow
-from agent_runtime.langgraph_server.streams import FollowingResponse, as_events, frames_of, shown_in
+from agent_runtime.langgraph_server.streams import FollowingResponse, Reader, as_events, metadata_frame, shown_in
+from agent_runtime.langgraph_server.webhooks import Webhooks
 from agent_runtime.threads.callers import ThreadRow, get_callers_thread, lock_callers_thread
 from agent_runtime.turns.feed import Follower
 from agent_runtime.turns.stream_frames import encoded
@@ -61,6 +62,7 @@ class Runs:
         feed: RunFeed,
         engine: TurnEngine,
         threads: ThreadEraser,
+        webhooks: Webhooks,
     ) -> None:
         self._pool = pool
         self._agent_id = agent_id
@@ -70,39 +72,41 @@ class Runs:
         self._feed = feed
         self._engine = engine
         self._threads = threads
+        self._webhooks = webhooks
         self._temporary: dict[str, str] = {}
         self._removing: set[asyncio.Task[None]] = set()
         recorder.over = self._is_over
+        recorder.tell = self._tell
 
     # Beginning one
 
     async def create(self, body: RunCreate, caller: str, thread_id: str | None) -> tuple[Json, Mapping[str, str]]:
         """Begin a run in the background. Return it, and the headers that say where it is."""
-        request = self._request(body, caller, thread_id)
+        request = await self._request(body, caller, thread_id)
         await self._submit(request)
         run = await self._get(request.thread_id, caller, request.task_id)
-        return self.describe(run), _headers(request)
+        return self.describe(run), request.headers
 
     async def stream(self, body: RunCreate, caller: str, thread_id: str | None) -> Response:
         """Begin a run, and return the answer that shows its frames."""
-        request = self._request(body, caller, thread_id)
+        request = await self._request(body, caller, thread_id)
         following, follower = await self._begin(request)
-        place = _place(request)
+        place = request.place
         return self._events(
             request.task_id,
             following,
             follower,
             shown=shown_in(None),
-            first=_metadata(request.task_id),
-            headers={**_headers(request), "Location": f"{place}/stream"},
+            first=metadata_frame(request.task_id),
+            headers={**request.headers, "Location": f"{place}/stream"},
             cancels=body.on_disconnect == "cancel",
         )
 
     async def wait(self, body: RunCreate, caller: str, thread_id: str | None) -> Response:
         """Begin a run, and return the answer that has what it came to."""
-        request = self._request(body, caller, thread_id, only_result=True)
+        request = await self._request(body, caller, thread_id, only_result=True)
         following, follower = await self._begin(request)
-        headers = {"Content-Location": _place(request), "Location": f"{_place(request)}/join"}
+        headers = {"Content-Location": request.place, "Location": f"{request.place}/join"}
         return self._result(
             request.task_id,
             request.thread_id,
@@ -150,7 +154,7 @@ class Runs:
             following,
             follower,
             shown=shown_in(modes),
-            first=_metadata(run_id) if after is not None and after < 0 and modes is None else None,
+            first=metadata_frame(run_id) if after is not None and after < 0 and modes is None else None,
             headers={},
             cancels=cancels,
         )
@@ -223,10 +227,12 @@ class Runs:
         except GraphNotFound:  # of a release that had a graph of that name
             return self._assistants.default
 
-    def _request(
+    async def _request(
         self, body: RunCreate, caller: str, thread_id: str | None, *, only_result: bool = False
     ) -> RunRequest:
         assistant = self._assistants.get(body.assistant_id)
+        if body.webhook is not None:
+            await self._webhooks.check(body.webhook)
         return run_request(body, assistant, thread_id=thread_id, caller=caller, only_result=only_result)
 
     async def _submit(self, request: RunRequest) -> None:
@@ -272,7 +278,7 @@ class Runs:
         headers: Mapping[str, str],
         cancels: bool,
     ) -> Response:
-        reader = _Reader(follower)
+        reader = Reader(follower)
 
         async def body() -> AsyncGenerator[bytes, None]:
             async for part in as_events(reader.frames(), shown, first):
@@ -299,7 +305,7 @@ class Runs:
         *,
         cancels: bool,
     ) -> Response:
-        reader = _Reader(follower)
+        reader = Reader(follower)
 
         async def body() -> AsyncGenerator[bytes, None]:
             last: StreamFrame | None = None
@@ -337,10 +343,31 @@ class Runs:
             return encoded({"__error__": error})
         return encoded(result_of(await self._states.get(self.assistant_of(thread), {"thread_id": thread_id})))
 
-    async def _left(self, run_id: str, reader: "_Reader", cancels: bool) -> None:
+    async def _left(self, run_id: str, reader: "Reader", cancels: bool) -> None:
         if cancels and not reader.is_done:
             logger.info("run cancelled, its client has left run_id=%s", run_id)
             await self._engine.cancel(run_id)
+
+    # Runs whose end is told
+
+    def _tell(self, turn: Turn, webhook: str) -> None:
+        self._webhooks.send(turn.task_id, turn.caller, webhook, lambda: self._report(turn))
+
+    async def _report(self, turn: Turn) -> bytes:
+        """What a webhook is told of a run that has ended."""
+        async with connection(self._pool) as conn:
+            thread = await get_callers_thread(conn, self._agent_id, turn.caller, turn.thread_id)
+            run = await store.get_run(conn, turn.thread_id, thread.owner_key, turn.task_id)
+            error = await store.find_error(conn, turn.task_id)
+        state = await self._states.get(self.assistant_of(thread), {"thread_id": turn.thread_id})
+        told = {
+            **self.describe(run),
+            "run_started_at": run.created_at,
+            "run_ended_at": run.updated_at,
+            "webhook_sent_at": datetime.now(UTC),
+            "values": result_of(state),
+        }
+        return encoded(told if error is None else {**told, "error": error}).encode("utf-8", "replace")
 
     # Runs that leave nothing
 
@@ -353,51 +380,13 @@ class Runs:
 
     async def _remove_temporary(self, run_id: str) -> None:
         if (thread_id := self._temporary.pop(run_id, None)) is not None:
+            await self._webhooks.has_read(run_id)
             try:
                 await self._threads.delete_thread(thread_id)
             except ThreadNotFound:
                 logger.debug("thread of a finished run is gone already thread_id=%s", thread_id)
 
 
-class _Reader:
-    """How far a run's frames were read: to the run's end (`has_ended`), or as far as they could be (`is_done`)."""
-
-    def __init__(self, follower: Follower[RunFrame]) -> None:
-        self._follower = follower
-        self.has_ended = False
-        self.is_done = False
-
-    async def frames(self) -> AsyncGenerator[RunFrame | None, None]:
-        async for item in frames_of(self._follower):
-            self.has_ended |= item is not None and item.ends
-            yield item
-        self.is_done = True
-
-
 def _of_thread(run: RunRow, thread: ThreadRow) -> RunRow:
     """A run that came in over A2A is of the graph that answers in its thread."""
     return run if run.graph_id else replace(run, graph_id=thread.metadata.get("graph_id"))
-
-
-def check_place(value: str | None) -> int | None:
-    """Return the place in a stream that `Last-Event-ID` names; -1 is before everything. Raises `InvalidValue`."""
-    if value is None or not value.strip():
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        raise InvalidValue(
-            "Last-Event-ID", "Last-Event-ID must be the id of an event of this stream, or -1"
-        ) from None
-
-
-def _metadata(run_id: str) -> StreamFrame:
-    return StreamFrame("metadata", encoded({"run_id": run_id, "attempt": 1}))
-
-
-def _place(request: RunRequest) -> str:
-    return f"/threads/{quote(request.thread_id, safe='')}/runs/{request.task_id}"
-
-
-def _headers(request: RunRequest) -> dict[str, str]:
-    return {"Content-Location": _place(request)}

@@ -1,10 +1,12 @@
 """What is stored of a thread, as the graph sees it, and changes to it from outside."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -15,7 +17,9 @@ from agent_runtime.errors import InvalidValue
 from agent_runtime.langgraph_server.assistants import Assistant
 from agent_runtime.project.graph import Graph
 from agent_runtime.turns.saver import stay_ahead_of
-from groundwork.postgres.pool import Connection, Pool, database_errors
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, database_errors
+
+logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -94,6 +98,13 @@ class ThreadStates:
                     made = await work(graph, {"configurable": {"checkpoint_ns": "", **place}})
             except InvalidUpdateError as error:
                 raise InvalidValue("as_node", str(error)) from error
+            except (DatabaseUnavailable, psycopg.Error):
+                raise
+            except Exception as error:
+                # Reducers, branches and the classes of states are the project's own, and raise what they like.
+                logger.warning("changing a state failed thread_id=%s", place["thread_id"], exc_info=error)
+                what = f"the graph does not take this change: it raised {type(error).__name__}"
+                raise InvalidValue("values", what) from error
             return made["configurable"], await _get(graph, thread, False)
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from agent_runtime.errors import RunNotFound
 from agent_runtime.graph.outputs import StreamFrame
-from agent_runtime.langgraph_server.runs import END, RunFrame, RunRequest
+from agent_runtime.langgraph_server.runs import RunFrame, RunRequest, end_frame
 from agent_runtime.turns.feed import News
 from agent_runtime.turns.store import turn_fence
 from agent_runtime.turns.types import Turn
@@ -35,6 +35,14 @@ class RunRow:
     status: str
 
 
+@dataclass(frozen=True)
+class EndedRun:
+    """The last frames of a run, and where its end is to be told."""
+
+    frames: Sequence[RunFrame] = ()
+    webhook: str | None = None
+
+
 async def insert_run(conn: Connection, request: RunRequest) -> None:
     parameters = {
         "run_id": request.task_id,
@@ -43,6 +51,7 @@ async def insert_run(conn: Connection, request: RunRequest) -> None:
         "metadata": Jsonb(request.run_metadata),
         "asked": json.dumps(request.asked).encode(),
         "strategy": request.strategy,
+        "webhook": request.webhook,
     }
     await conn.execute(sql.insert_run, parameters)
 
@@ -78,8 +87,8 @@ async def end_run(
     status: str,
     frames: Sequence[StreamFrame],
     error: Mapping[str, str] | None = None,
-) -> list[RunFrame]:
-    """In the transaction that ends the turn of the run: how that was, and the last frames. Returns none when the
+) -> EndedRun:
+    """In the transaction that ends the turn of the run: how that was, and the last frames. There are none when the
     turn was no run."""
     parameters = {
         "run_id": run_id,
@@ -89,7 +98,7 @@ async def end_run(
         "frames": _packed(frames),
     }
     row = await (await conn.execute(sql.end_run, parameters)).fetchone()
-    return [] if row is None else _numbered(frames, row["first_seq"])
+    return EndedRun() if row is None else EndedRun(_numbered(frames, row["first_seq"]), row["webhook"])
 
 
 async def is_run(conn: Connection, run_id: str) -> bool:
@@ -109,7 +118,7 @@ async def read_frames(conn: Connection, seen: Mapping[str, int]) -> dict[str, Ne
     for run_id, (is_live, frames) in found.items():
         last = frames[-1].version if frames else seen[run_id]
         if not is_live and not (frames and frames[-1].ends):
-            frames.append(RunFrame(last + 1, END))
+            frames.append(RunFrame(last + 1, end_frame("cancelled")))
     return {
         run_id: News(frames[-1].version if frames else seen[run_id], tuple(frames))
         for run_id, (_, frames) in found.items()

@@ -7,10 +7,11 @@ import anyio
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from agent_runtime.errors import RunNotFound
+from agent_runtime.errors import InvalidValue, RunNotFound
 from agent_runtime.graph.outputs import StreamFrame
 from agent_runtime.langgraph_server.runs import RunFrame
 from agent_runtime.turns.feed import FeedClosed, Follower
+from agent_runtime.turns.stream_frames import encoded
 from groundwork.postgres.pool import DatabaseUnavailable
 
 HEARTBEAT_SECONDS = 5.0
@@ -65,6 +66,21 @@ async def frames_of(follower: Follower[RunFrame]) -> AsyncGenerator[RunFrame | N
             return
 
 
+class Reader:
+    """How far a run's frames were read: to the run's end (`has_ended`), or as far as they could be (`is_done`)."""
+
+    def __init__(self, follower: Follower[RunFrame]) -> None:
+        self._follower = follower
+        self.has_ended = False
+        self.is_done = False
+
+    async def frames(self) -> AsyncGenerator[RunFrame | None, None]:
+        async for item in frames_of(self._follower):
+            self.has_ended |= item is not None and item.ends
+            yield item
+        self.is_done = True
+
+
 async def as_events(
     frames: AsyncGenerator[RunFrame | None, None], shown: Callable[[StreamFrame], bool], first: StreamFrame | None
 ) -> AsyncGenerator[bytes, None]:
@@ -96,3 +112,20 @@ def _event(frame: StreamFrame, place: int | None) -> bytes:
     if place is not None:
         lines.append(f"id: {place}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "replace")
+
+
+def check_place(value: str | None) -> int | None:
+    """Return the place in a stream that `Last-Event-ID` names; -1 is before everything. Raises `InvalidValue`."""
+    if value is None or not value.strip():
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise InvalidValue(
+            "Last-Event-ID", "Last-Event-ID must be the id of an event of this stream, or -1"
+        ) from None
+
+
+def metadata_frame(run_id: str) -> StreamFrame:
+    """Return the frame with which the stream of a run begins."""
+    return StreamFrame("metadata", encoded({"run_id": run_id, "attempt": 1}))

@@ -1,5 +1,6 @@
 """The threads of one caller: found and changed by what they are called, their state read and written."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ from langgraph.types import StateSnapshot, StateUpdate
 from agent_runtime.errors import InvalidValue, ThreadBusy, ThreadExists, ThreadNotFound
 from agent_runtime.langgraph_server import store
 from agent_runtime.langgraph_server.assistants import Assistant, Assistants
+from agent_runtime.langgraph_server.extracting import extract
 from agent_runtime.langgraph_server.models import (
     CheckpointConfig,
     Json,
@@ -37,6 +39,7 @@ from agent_runtime.threads.callers import (
 )
 from agent_runtime.threads.store import list_states
 from agent_runtime.turns.graph_call import command_of
+from agent_runtime.turns.stream_frames import encoded
 from groundwork.postgres.pool import Connection, Pool, connection, transaction
 
 _STORED_WITH_THE_STATE = frozenset({"values", "interrupts", "state_updated_at"})
@@ -100,9 +103,9 @@ class CallersThreads:
             found = await search_threads(conn, wanted, order=order, limit=body.limit + 1, offset=body.offset)
             rows = found[: body.limit]
             described = await self._without_state(conn, rows)
-        if body.select is None or _STORED_WITH_THE_STATE & set(body.select):
+        if body.select is None or body.extract or _STORED_WITH_THE_STATE & set(body.select):
             described = [await self._with_state(row, one) for row, one in zip(rows, described, strict=True)]
-        return [_selected(one, body.select) for one in described], len(found) > body.limit
+        return [_shown(one, body) for one in described], len(found) > body.limit
 
     async def count(self, body: ThreadMatch, caller: str) -> int:
         async with connection(self._pool) as conn:
@@ -258,5 +261,10 @@ def _written(update: Json) -> Any:
     return command_of(command) if isinstance(command, dict) else update.get("values")
 
 
-def _selected(thread: Json, fields: Sequence[str] | None) -> Json:
-    return thread if fields is None else {key: value for key, value in thread.items() if key in fields}
+def _shown(thread: Json, body: ThreadSearch) -> Json:
+    fields = body.select
+    shown = thread if fields is None else {key: value for key, value in thread.items() if key in fields}
+    if body.extract:
+        told = json.loads(encoded(thread))
+        shown = {**shown, "extracted": {name: extract(told, path) for name, path in body.extract.items()}}
+    return shown

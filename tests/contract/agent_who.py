@@ -22,6 +22,7 @@ WHO: dict[str, Who] = {
     "GET /ok": EVERYBODY,
     "GET /info": EVERYBODY,
     "GET /langgraph/openapi.json": EVERYBODY,
+    "GET /docs": EVERYBODY,
     "POST /": CALLERS,
     "POST /a2a/message:send": CALLERS,
     "POST /a2a/message:stream": CALLERS,

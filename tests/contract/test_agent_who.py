@@ -18,7 +18,7 @@ from tests.routes import operations_of
 ANN, BOB, OPERATOR = "token-of-ann", "token-of-bob", "token-of-the-operator"
 
 EVERY_ROUTE = WHO | MISTAKES
-LANGGRAPH_SYSTEM = {"GET /ok", "GET /info", "GET /langgraph/openapi.json"}
+LANGGRAPH_SYSTEM = {"GET /ok", "GET /info", "GET /langgraph/openapi.json", "GET /docs"}
 
 
 @asynccontextmanager

@@ -188,12 +188,12 @@ async def test_a_caller_whose_receivers_hang_holds_up_no_other() -> None:
     async with push.open_push_sender(cast(Pool, None), push.PushPolicy()) as sender:
         async with AsyncExitStack() as held:
             for _ in range(at_once):
-                await held.enter_async_context(sender._share_of("greedy"))
+                await held.enter_async_context(sender._slots.of("greedy"))
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(held.enter_async_context(sender._share_of("greedy")), 0.01)
-            async with sender._share_of("another"):
+                await asyncio.wait_for(held.enter_async_context(sender._slots.of("greedy")), 0.01)
+            async with sender._slots.of("another"):
                 pass
-        assert sender._callers == {}
+        assert sender._slots.callers == {}
 
 
 async def test_notifications_that_wait_are_bounded_in_bytes(

@@ -38,6 +38,8 @@ async def test_threads_are_made_found_changed_and_deleted(client: LangGraphClien
     (found,) = await client.threads.search(metadata={"mark": mark}, status="idle", sort_by="created_at")
     assert (found["thread_id"], found["metadata"]["n"]) == (thread_id, 2)
     assert await client.threads.count(metadata={"mark": mark}) == 1
+    (found,) = await client.threads.search(ids=[thread_id], select=["status"], extract={"n": "metadata.n"})
+    assert found == {"status": "idle", "extracted": {"n": 2}}
     assert await client.threads.search(metadata={"mark": mark}, status="interrupted") == []
     await client.threads.delete(thread_id)
     with pytest.raises(NotFoundError, match=f"Thread with ID {thread_id} not found"):
@@ -112,6 +114,16 @@ async def test_a_remote_graph_is_a_node_of_another(agent: Agent) -> None:
     assert [one.values["steps"][-1:] async for one in remote.aget_state_history(config, limit=1)] == [["remotely"]]
     drawn = await remote.aget_graph()
     assert {"first", "answer", "inner"} <= set(drawn.nodes)
+
+
+async def test_people_find_the_routes_on_a_page(agent: Agent) -> None:
+    page = await agent.http.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "/threads/{thread_id}/runs/stream" in page.text
+    assert "src=" not in page.text
+    for path in ("/langgraph/openapi.json", "/openapi.json"):
+        assert path in page.text
+        assert (await agent.http.get(path)).json()["paths"]
 
 
 async def test_assistants_are_the_graphs_and_do_not_change(agent: Agent, client: LangGraphClient) -> None:
