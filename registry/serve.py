@@ -12,6 +12,7 @@ from groundwork.process.shutdown import ShutdownPeriod
 from groundwork.telemetry.logs import configure_logging, hide
 from groundwork.telemetry.tracing import open_tracing
 from registry.console import router as console
+from registry.console.assets import load_templates
 from registry.data import describe_database
 from registry.database import check_database_ready, open_registry_pool
 from registry.engine.worker import open_worker
@@ -43,6 +44,8 @@ async def serve_registry(
     _begin_logging(settings)
     with bind(settings.jamjet_bind, settings.jamjet_port) as listening:
         public_url = settings.jamjet_public_url or url_of(listening)
+        # Beside the start of the database: compiled at first use, they would hold up everybody for a second.
+        templates = asyncio.create_task(asyncio.to_thread(load_templates), name="compile-templates")
         async with (
             open_tracing("registry"),
             open_registry(
@@ -56,6 +59,7 @@ async def serve_registry(
         ):
             _announce(registry, url_of(listening))
             await _see_that_somebody_gets_in(registry, show_once)
+            await templates
             app = Listener(create_app(registry, [console.router]), listening)
             await serve([app], settings.shutdown_grace_seconds, registry.begin_to_stop)
 

@@ -183,7 +183,7 @@ async def put_cron_job(viewer: WritingSender) -> Response:
     return go_to("/console/cron", "saved")
 
 
-@router.post("/cron/{name}/delete")
+@router.post("/cron/{name:path}/delete")
 async def delete_cron_job(viewer: WritingSender, name: str) -> Response:
     await viewer.registry.cron_jobs.delete(viewer.principal, name)
     return go_to("/console/cron", "deleted")

@@ -35,7 +35,7 @@ def load_assets() -> tuple[Mapping[str, Asset], Mapping[str, str]]:
 
 @cache
 def load_templates() -> Environment:
-    """Return the templates. Whatever is put into one is text, and a name that was not given is an error."""
+    """Return the templates, compiled. Whatever is put into one is text; a name that was not given is an error."""
     environment = Environment(
         loader=PackageLoader("registry.console"),
         autoescape=True,
@@ -56,4 +56,6 @@ def load_templates() -> Environment:
     _, hashed = load_assets()
     environment.globals["static"] = lambda name: f"/console/static/{hashed[name]}"
     environment.globals["ui"] = environment.get_template("macros.html").module
+    for name in environment.list_templates():
+        environment.get_template(name)
     return environment

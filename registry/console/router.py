@@ -1,6 +1,7 @@
 """The console: pages for people, over the same services as the API, under `/console`.
 
-The API keeps every path that it had, whoever asks; only `/` itself, which it has no use for, leads here.
+The API keeps every path that it had, whoever asks; only `/` itself, which it has no use for, leads here, but for
+clients that want JSON.
 """
 
 from fastapi import APIRouter
@@ -18,7 +19,10 @@ _rest = APIRouter(prefix="/console", route_class=PageRoute, include_in_schema=Fa
 
 @router.get("/")
 async def lead_to_console(request: Request) -> Response:
-    """Also for `curl`, which shows where it is."""
+    """Also for `curl`, which shows where it is. Raises `NotFound` for who wants JSON and no page."""
+    accepted = request.headers.get("accept", "")
+    if "application/json" in accepted and "text/html" not in accepted:
+        raise NotFound("there is no /")
     return go_to("/console")
 
 

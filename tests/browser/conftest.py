@@ -3,26 +3,21 @@
 import os
 from collections.abc import AsyncIterator
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.registry.conftest import (
-    registry,
-    registry_dsn,
-    registry_template,
-    reused_registry_database,
-)
-from tests.registry.console.test_pages import lived_in
+from tests.registry.conftest import registry_template
+from tests.registry.console.conftest import registry
 from tests.registry.registries import Served
 
-__all__ = ["lived_in", "registry", "registry_dsn", "registry_template", "reused_registry_database"]
+__all__ = ["registry", "registry_template"]
 
 CHROMIUM = os.environ.get("CHROMIUM", "")
 
 collect_ignore_glob = [] if CHROMIUM else ["test_*.py"]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     async with async_playwright() as playwright:

@@ -1,13 +1,16 @@
 """What people do at the console, in a browser."""
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, expect
 
 from tests.browser.conftest import enter
 from tests.registry.agents.agents import run_agent
+from tests.registry.console.lived_in import LivedIn
 from tests.registry.executions.runs import REVIEW, paused
-from tests.registry.registries import Served, running_registry
+from tests.registry.registries import Served
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LISTS = [
     *("/console/agents", "/console/executions", "/console/workflows", "/console/components", "/console/cron"),
@@ -15,41 +18,41 @@ LISTS = [
     *("/console/sessions", "/console/agents/canary", "/console/components/prompt/canary?old=1&new=2"),
     *("/console/workflows/canary", "/console/tenants/acme", "/console/nowhere"),
 ]
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+_QUICKLY = {"resultTypes": ["violations"], "preload": False, "iframes": False}
+AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], **_QUICKLY}
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, **_QUICKLY}
+"""All that may differ in the other scheme."""
 
 
 async def test_no_page_hinders_anybody_or_scrolls_sideways_in_either_scheme(
-    lived_in: tuple[Served, str], browser: Browser
+    registry: LivedIn, browser: Browser
 ) -> None:
-    registry, execution_id = lived_in
     problems: list[object] = []
-    for scheme in ("light", "dark"):
-        context = await browser.new_context(color_scheme=scheme, viewport={"width": 320, "height": 640})
-        page = await enter(context, registry, registry.token)
-        _note_errors(page, problems)
-        for path in (
-            *LISTS,
-            f"/console/executions/{execution_id}",
-            f"/console/executions/{execution_id}?view=table",
-        ):
-            await page.goto(registry.url + path)
-            wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
-            problems += [(path, "scrolls sideways")] if wide else []
-            found = await Axe().run(page, options=AXE)
-            problems += [
-                (scheme, path, each["id"], each["nodes"][0]["html"]) for each in found.response["violations"]
-            ]
-        await context.close()
+    context = await browser.new_context(viewport={"width": 320, "height": 640})
+    page = await enter(context, registry, registry.token)
+    _note_errors(page, problems)
+    execution = f"/console/executions/{registry.execution_id}"
+    for path in (*LISTS, execution, f"{execution}?view=table"):
+        await page.goto(registry.url + path)
+        wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        problems += [(path, "scrolls sideways")] if wide else []
+        await page.evaluate(AXE_SCRIPT)
+        problems += await _violations(page, AXE)
+        await page.emulate_media(color_scheme="dark")
+        problems += await _violations(page, COLOURS)
+        await page.emulate_media(color_scheme="light")
+    await context.close()
     assert problems == []
 
 
 async def test_a_list_grows_by_itself_and_stands_still_on_demand(registry: Served, browser: Browser) -> None:
     page = await enter(await browser.new_context(), registry, registry.token)
-    await expect(page.get_by_text("No agents yet")).to_be_visible()
-    await run_agent(registry.http, "first")
+    await page.goto(f"{registry.url}/console/agents?skill=growing")
+    await expect(page.get_by_text("No agent fits this filter")).to_be_visible()
+    await run_agent(registry.http, "first", skills=["growing"])
     await expect(page.get_by_role("link", name="first")).to_be_visible()
     await page.get_by_role("button", name="Pause updates").click()
-    await run_agent(registry.http, "second")
+    await run_agent(registry.http, "second", skills=["growing"])
     await page.wait_for_timeout(2500)
     await expect(page.get_by_role("link", name="second")).to_have_count(0)
     await page.get_by_role("button", name="Go on updating").click()
@@ -58,23 +61,22 @@ async def test_a_list_grows_by_itself_and_stands_still_on_demand(registry: Serve
 
 @pytest.mark.parametrize("scripts", [True, False])
 async def test_a_waiting_question_is_answered_by_keyboard_alone_with_and_without_scripts(
-    registry_dsn: str, browser: Browser, scripts: bool
+    registry: Served, browser: Browser, scripts: bool
 ) -> None:
-    async with running_registry(registry_dsn, worker=True) as registry:
-        execution_id = await paused(registry.http, REVIEW)
-        context = await browser.new_context(java_script_enabled=scripts)
-        page = await enter(context, registry, registry.token)
-        await _press_to(page, "Executions")
-        await page.keyboard.press("Enter")
-        await page.wait_for_url("**/console/executions")
-        await _press_to(page, f"{execution_id[:13]}…")
-        await page.keyboard.press("Enter")
-        await page.wait_for_url(f"**/console/executions/{execution_id}")
-        await _press_to(page, "Approve")
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_text("Your decision was taken: approved.")).to_be_visible()
-        if scripts:
-            await expect(page.locator(".facts").get_by_text("completed")).to_be_visible()
+    execution_id = await paused(registry.http, REVIEW)
+    context = await browser.new_context(java_script_enabled=scripts)
+    page = await enter(context, registry, registry.token)
+    await _press_to(page, "Executions")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/console/executions")
+    await _press_to(page, f"{execution_id[:13]}…")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"**/console/executions/{execution_id}")
+    await _press_to(page, "Approve")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("Your decision was taken: approved.")).to_be_visible()
+    if scripts:
+        await expect(page.locator(".facts").get_by_text("completed")).to_be_visible()
 
 
 async def test_a_prompt_is_changed_and_rolled_back(registry: Served, browser: Browser) -> None:
@@ -103,6 +105,11 @@ def _note_errors(page: Page, problems: list[object]) -> None:
 
     page.on("console", note_message)
     page.on("pageerror", note_error)
+
+
+async def _violations(page: Page, options: dict[str, object]) -> list[object]:
+    found = await page.evaluate("options => axe.run(options)", options)
+    return [(page.url, each["id"], each["nodes"][0]["html"]) for each in found["violations"]]
 
 
 async def _press_to(page: Page, name: str) -> None:
