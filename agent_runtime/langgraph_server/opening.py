@@ -9,7 +9,9 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from langgraph.store.base import BaseStore
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute
 
 from agent_runtime.langgraph_server import store
 from agent_runtime.langgraph_server.assistants import Assistants
@@ -31,10 +33,11 @@ from agent_runtime.settings import AgentSettings
 from agent_runtime.threads.callers import list_temporary_threads
 from agent_runtime.threads.service import Threads
 from agent_runtime.turns.engine import Turns
+from groundwork.http.deferred import DeferredRoutes
 from groundwork.http.docs_page import HEADERS, docs_page
 from groundwork.http.known_tokens import KnownTokens
 from groundwork.http.load import Load
-from groundwork.http.openapi import DocumentedApp
+from groundwork.http.openapi import DocumentedApp, Schema
 from groundwork.postgres.pool import DatabaseUnavailable, Pool, connection
 from groundwork.process.background import running
 from groundwork.process.each_row import EachRow
@@ -50,6 +53,9 @@ _DOCUMENTS = {
     "OpenAPI document of the agent's other routes": "/openapi.json",
     "Agent card (A2A)": "/.well-known/agent-card.json",
 }
+
+_ROUTERS = (system_router, assistant_router, run_router, thread_router, store_router)
+_BEGINNINGS = ("/ok", "/info", "/assistants", "/runs", "/threads", "/store")
 
 _TIDY_SECONDS = 30.0
 
@@ -110,20 +116,31 @@ class LangGraphServer:
 
     def add_routes(self, app: FastAPI) -> None:
         """Adds the API to `app`. Raises `RuntimeError` before `serve`."""
-        if self._face is None:
+        face = self._face
+        if face is None:
             raise RuntimeError("serve(…) comes first: there is nobody yet to run turns")
-        made = [
-            make(self._face) for make in (system_router, assistant_router, run_router, thread_router, store_router)
-        ]
+
+        def make() -> list[BaseRoute]:
+            return [route for router_of in _ROUTERS for route in router_of(face).routes]
+
+        # It has a document of its own: errors and answers are of another form than the agent's others.
+        deferred = DeferredRoutes(_BEGINNINGS, make)
+        app.router.routes.append(deferred)
         described = DocumentedApp(title="LangGraph API", version=version("agent-sidecar"), enums={})
-        for router in made:
-            described.include_router(router)
-            # It has a document of its own: errors and answers are of another form than the agent's others.
-            app.include_router(router, include_in_schema=False)
-        document = described.openapi()
-        app.add_route(DOCUMENT_PATH, lambda request: JSONResponse(document), include_in_schema=False)
-        page = docs_page("LangGraph API of this agent", document, _DOCUMENTS)
-        app.add_route(DOCS_PATH, lambda request: HTMLResponse(page, headers=HEADERS), include_in_schema=False)
+
+        def describe() -> Schema:
+            described.router.routes = list(deferred.routes)
+            return described.openapi()
+
+        def show_document(request: Request) -> Response:
+            return JSONResponse(describe())
+
+        def show_page(request: Request) -> Response:
+            page = docs_page("LangGraph API of this agent", describe(), _DOCUMENTS)
+            return HTMLResponse(page, headers=HEADERS)
+
+        app.add_route(DOCUMENT_PATH, show_document, include_in_schema=False)
+        app.add_route(DOCS_PATH, show_page, include_in_schema=False)
 
     async def tidy(self, threads: Threads) -> None:
         """The loop that removes what finished runs have left: old frames, and threads that nobody waited for."""
