@@ -55,6 +55,13 @@ DryRun = Annotated[str, Field(description="true or false", pattern="^(true|false
 """With `true` nothing is erased: the answer counts what would be."""
 
 
+All = Annotated[str, Field(description="true", pattern="^true$")]
+
+CallerName = Annotated[
+    str, Field(description="the name of a caller, 1 to 255 characters", min_length=1, max_length=255)
+]
+
+
 class EraseQuery(TypedDict, total=False):
     __pydantic_config__ = STRICT  # type: ignore[misc]  # how pydantic configures a TypedDict
 
@@ -64,10 +71,8 @@ class EraseQuery(TypedDict, total=False):
 class EraseManyQuery(TypedDict, total=False):
     __pydantic_config__ = STRICT  # type: ignore[misc]  # how pydantic configures a TypedDict
 
-    all: Annotated[str, Field(description="true", pattern="^true$")]
-    caller: Annotated[
-        str, Field(description="the name of a caller, 1 to 255 characters", min_length=1, max_length=255)
-    ]
+    all: All
+    caller: CallerName
     dry_run: DryRun
 
 

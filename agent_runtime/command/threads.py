@@ -1,11 +1,13 @@
 """`agent-runtime threads …`: look after the threads of the directory's agent."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agent_runtime.command.common import open_threads, run_command, say
+from agent_runtime.errors import InvalidValue
 from groundwork.command import busy
 
 threads_app = typer.Typer(help="Threads in the agent's database.", no_args_is_help=True)
@@ -66,3 +68,47 @@ def check(
 
     if run_command(work()):
         raise typer.Exit(1)
+
+
+@threads_app.command("export")
+def export_threads(
+    thread: Annotated[str | None, typer.Option(help="One thread.")] = None,
+    caller: Annotated[str | None, typer.Option(help="The threads that this caller has opened.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All threads of the agent.")] = False,
+) -> None:
+    """Write threads to standard output, as JSON lines for people, programs and `threads import`."""
+
+    async def work() -> None:
+        from agent_runtime.exports.exporting import Exports
+
+        if [thread is not None, caller is not None, everything].count(True) != 1:
+            raise InvalidValue("thread", "say one of --thread ID, --caller NAME and --all")
+        async with open_threads() as threads:
+            exports = Exports(threads.pool, threads.agent_id)
+            if thread is not None:
+                await exports.check(thread)
+            chunks = exports.export_all(caller) if thread is None else exports.export_thread(thread)
+            async for chunk in chunks:
+                sys.stdout.buffer.write(chunk)
+
+    run_command(work())
+
+
+@threads_app.command("import")
+def import_lines(
+    file: Annotated[typer.FileBinaryRead, typer.Argument(help="What was exported; - is standard input.")],
+) -> None:
+    """Read exported threads into this agent's database. A thread whose id is taken is left as it is."""
+
+    async def work() -> None:
+        from agent_runtime.exports.importing import import_threads
+
+        made, there = 0, 0
+        async with open_threads() as threads:
+            async for imported in import_threads(threads.pool, threads.agent_id, file):
+                made, there = made + (not imported.was_there), there + imported.was_there
+                if imported.was_there:
+                    say(f"{imported.thread_id}: there already, not imported")
+        say(f"{made} threads imported, {there} were there already.")
+
+    run_command(work())

@@ -15,12 +15,15 @@ from agent_runtime.threads import store
 from groundwork.postgres.checkpoint_values import StateSerializer
 from groundwork.postgres.pool import Connection
 
-# No class beyond the harmless ones: what an application has stored comes back as plain data.
-_STRICT = StateSerializer()
+STRICT = StateSerializer()
+"""No class beyond the harmless ones: what an application has stored comes back as plain data."""
 
 
-async def read_conversation(conn: Connection, agent_id: str, thread_id: str) -> list[BaseMessage]:
-    """The whole conversation as of the latest checkpoint; empty when there is none yet.
+async def read_conversation(
+    conn: Connection, agent_id: str, thread_id: str, *, in_snapshot: bool = False
+) -> list[BaseMessage]:
+    """The whole conversation as of the latest checkpoint; empty when there is none yet. `in_snapshot` tells that
+    the caller has a transaction in which the database stands still.
 
     Raises `ThreadNotFound`, `ThreadNotOurs`, and `ThreadUnreadable` when it cannot be decoded.
     """
@@ -28,7 +31,7 @@ async def read_conversation(conn: Connection, agent_id: str, thread_id: str) -> 
     if latest.version is None and not latest.is_inline:
         return []
     if latest.type is None and not latest.is_inline:
-        return await _rebuild(conn, agent_id, thread_id)
+        return await _rebuild(conn, agent_id, thread_id, in_snapshot=in_snapshot)
     try:
         # A long conversation takes a while to decode, and other requests should not wait for it.
         return await asyncio.to_thread(_decode, latest)
@@ -39,22 +42,23 @@ async def read_conversation(conn: Connection, agent_id: str, thread_id: str) -> 
 def _decode(latest: store.LatestMessages) -> list[BaseMessage]:
     if latest.type is None:
         return _as_messages(latest.inline_value)
-    value = _STRICT.loads_typed((latest.type, latest.blob or b""))
+    value = STRICT.loads_typed((latest.type, latest.blob or b""))
     return _as_messages(value.value if isinstance(value, _DeltaSnapshot) else value)
 
 
-async def _rebuild(conn: Connection, agent_id: str, thread_id: str) -> list[BaseMessage]:
+async def _rebuild(conn: Connection, agent_id: str, thread_id: str, *, in_snapshot: bool) -> list[BaseMessage]:
     """The conversation of a graph that keeps its messages in a `DeltaChannel`, from snapshot and writes.
 
     It takes several reads, so they are made in one snapshot of the database.
     """
     async with conn.transaction():
-        await store.read_one_snapshot(conn)
+        if not in_snapshot:
+            await store.read_one_snapshot(conn)
         latest = await store.get_latest_messages(conn, agent_id, thread_id)
         if latest.version is None:
             return []
         config = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": latest.checkpoint_id}
-        saver = AsyncPostgresSaver(conn, serde=_STRICT)
+        saver = AsyncPostgresSaver(conn, serde=STRICT)
         try:
             history = await saver.aget_delta_channel_history(
                 config={"configurable": config}, channels=["messages"]

@@ -28,9 +28,9 @@ def describe_message(message: BaseMessage) -> dict[str, Any]:
     The role is `human`, `ai`, `system` or `tool`. A speaker of any other role is shown as `human`, with the
     role as the name unless there is one.
     """
-    described = {"role": _role(message), "content": _plain(message.content)}
+    described = {"role": _role(message), "content": plain(message.content)}
     if isinstance(message, AIMessage) and message.tool_calls:
-        described["tool_calls"] = _plain(message.tool_calls)
+        described["tool_calls"] = plain(message.tool_calls)
     if isinstance(message, ToolMessage):
         described["tool_call_id"] = message.tool_call_id
     if name := message.name or _unusual_role(message):
@@ -49,7 +49,7 @@ def _unusual_role(message: BaseMessage) -> str | None:
     return message.role if isinstance(message, ChatMessage) and message.role not in usual else None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Exactly what JSON can say; bytes in base64, the rest by its text."""
     match value:
         case float() if not math.isfinite(value):
@@ -57,9 +57,9 @@ def _plain(value: Any) -> Any:
         case None | str() | bool() | int() | float():
             return value
         case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
+            return {str(key): plain(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         case bytes() | bytearray():
             return base64.b64encode(value).decode()
     return str(value)

@@ -103,6 +103,11 @@ class Threads:
         """The pool of the database that the threads are in."""
         return self._pool
 
+    @property
+    def agent_id(self) -> str:
+        """The agent whose threads these are."""
+        return self._agent_id
+
     async def sample_threads(self, size: int) -> list[str]:
         """Return so many of the threads, drawn at random."""
         async with self._connection() as conn:

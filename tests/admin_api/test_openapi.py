@@ -20,6 +20,8 @@ ROUTES = {
     "/api/v1/memory/config": {"get", "patch"},
     "/api/v1/turns": {"get"},
     "/api/v1/turns/{task_id}": {"get"},
+    "/api/v1/memory/threads/export": {"get"},
+    "/api/v1/memory/threads/{thread_id}/export": {"get"},
     "/api/v1/usage": {"get"},
     "/api/v1/storage": {"get"},
     THREADS: {"get", "delete"},

@@ -87,6 +87,8 @@ WHO: dict[str, Who] = {
     "DELETE /api/v1/memory/threads": ADMIN,
     "DELETE /api/v1/memory/threads/{thread_id}": ADMIN,
     "GET /api/v1/memory/threads/{thread_id}/messages": ADMIN,
+    "GET /api/v1/memory/threads/export": ADMIN,
+    "GET /api/v1/memory/threads/{thread_id}/export": ADMIN,
     "GET /api/v1/decisions": ADMIN,
     "POST /api/v1/decisions/{task_id}": ADMIN,
     "GET /api/v1/turns": ADMIN,
@@ -105,6 +107,7 @@ WHO: dict[str, Who] = {
 MISTAKES: dict[str, Who] = {
     "DELETE /api/v1/memory/threads/": ADMIN,
     "GET /api/v1/memory/threads//messages": ADMIN,
+    "GET /api/v1/memory/threads//export": ADMIN,
     "GET /internal/reload": ADMIN,
     "GET /api/v1": ADMIN,
     "GET /api/v1/{rest:path}": ADMIN,
