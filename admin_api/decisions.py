@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from admin_api.body import body_of
 from admin_api.deps import get_actor, get_decisions
 from admin_api.envelope import answer_of, ok
+from admin_api.errors import InvalidBody, PayloadTooLarge
 from admin_api.openapi import THREAD_ID, body, failures, parameters
 from admin_api.parameters import DECIMAL, STRICT, NoQuery, query_of
 from admin_api.routes import AdminRoute
@@ -103,7 +104,16 @@ async def list_decisions(
 @router.post(
     "/{task_id}",
     response_model=answer_of(DecidedData),
-    responses=failures(DecisionNotFound, NothingToDecide, AnotherQuestion, AgentBusy, CallerBusy, BudgetSpent),
+    responses=failures(
+        InvalidBody,
+        PayloadTooLarge,
+        DecisionNotFound,
+        NothingToDecide,
+        AnotherQuestion,
+        AgentBusy,
+        CallerBusy,
+        BudgetSpent,
+    ),
     openapi_extra=parameters({**THREAD_ID, "name": "task_id"}) | body(DecisionBody),
 )
 async def decide(

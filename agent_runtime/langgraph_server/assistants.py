@@ -93,7 +93,7 @@ class Assistants:
 
 def schemas_of(graph: Any) -> dict[str, Any]:
     """Return JSON Schemas of what the graph takes, gives and holds; null where there is none."""
-    context = graph.get_context_jsonschema()
+    context = _schema(graph.get_context_jsonschema)
     return {
         "input_schema": _schema(graph.get_input_jsonschema),
         "output_schema": _schema(graph.get_output_jsonschema),
