@@ -134,7 +134,7 @@ BODIES_BYTES = _bound(
 PAGE_BYTES = _bound(
     4 * 1024**2,
     "PAGE_BYTES",
-    "a page of tasks, or of events of an execution, as it is read",
+    "a page of tasks, of threads with their states, or of events of an execution, as it is read",
     who="callers, clients of the registry",
     unit="bytes",
     beyond="the page ends there, but has one item; the next page goes on",

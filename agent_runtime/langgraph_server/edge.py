@@ -1,7 +1,7 @@
 """Where requests of LangGraph's clients come in, and errors leave in their shape: `{"detail": "…"}`."""
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -98,6 +98,11 @@ class ClientRoute(APIRoute):
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return the value as JSON, whatever it is made of."""
     return Response(encoded(value), status, headers, "application/json")
+
+
+def json_list(items: Iterable[str], headers: dict[str, str] | None = None) -> Response:
+    """Return what is JSON already as one list."""
+    return Response(f"[{','.join(items)}]", 200, headers, "application/json")
 
 
 def answer_to(error: Exception) -> Response:

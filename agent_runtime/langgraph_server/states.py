@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
+HISTORY_BATCH = 4
+"""How many states of a thread are in memory at a time, beside those that are shown."""
+
 CHANGE_SECONDS = 30.0
 """How long the graph's own code may take over a change, during which its thread stands still."""
 
@@ -41,7 +44,7 @@ class ThreadStates:
             state = await _get(graph, {"configurable": {"checkpoint_ns": "", **place}}, subgraphs)
         return state if state is not None and state.created_at is not None else None
 
-    async def history(
+    async def stream_history(
         self,
         assistant: Assistant,
         place: Json,
@@ -49,18 +52,26 @@ class ThreadStates:
         limit: int,
         before: str | None,
         metadata: Mapping[str, Any] | None,
-    ) -> list[StateSnapshot]:
-        """Return the states that led to the one at `place`, newest first. Raises as `get` does."""
+    ) -> AsyncGenerator[StateSnapshot]:
+        """Yield the states that led to the one at `place`, newest first. Raises as `get` does."""
         config: RunnableConfig = {"configurable": {"checkpoint_ns": "", **place}}
         earlier: RunnableConfig | None = {"configurable": {**place, "checkpoint_id": before}} if before else None
         async with self._opened(assistant, self._pool) as graph:
-            if graph.checkpointer is None:
-                return []
-            with _namespace_errors():
-                found = graph.aget_state_history(
-                    config, filter=dict(metadata) if metadata else None, before=earlier, limit=limit
-                )
-                return [state async for state in found]
+            while graph.checkpointer is not None and limit > 0:
+                # The saver reads all that it is asked for before it gives the first.
+                asked = min(limit, HISTORY_BATCH)
+                with _namespace_errors():
+                    found = [
+                        state
+                        async for state in graph.aget_state_history(
+                            config, filter=dict(metadata) if metadata else None, before=earlier, limit=asked
+                        )
+                    ]
+                for state in found:
+                    yield state
+                if len(found) < asked:
+                    return
+                earlier, limit = found[-1].config, limit - asked
 
     async def change(
         self, conn: Connection, assistant: Assistant, place: Json, values: Any, as_node: str | None

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agent_runtime.langgraph_server import models
-from agent_runtime.langgraph_server.edge import Refused, json_answer
+from agent_runtime.langgraph_server.edge import Refused, json_answer, json_list
 from agent_runtime.langgraph_server.models import CheckpointConfig, StateHistory
 from agent_runtime.langgraph_server.routes import Face, body_schema, new_router
 
@@ -35,7 +35,7 @@ def thread_router(face: Face) -> APIRouter:
         headers = {"X-Pagination-Total": str(total + has_more)}
         if has_more:
             headers["X-Pagination-Next"] = str(total)
-        return json_answer(page, headers=headers)
+        return json_list(page, headers)
 
     @router.post("/threads/count", openapi_extra=body_schema(models.ThreadMatch))
     async def count_threads(request: Request) -> Response:
@@ -113,7 +113,7 @@ def thread_router(face: Face) -> APIRouter:
         """Show the states that have led to a thread's last one, newest first."""
         caller = face.caller(request)
         body = await face.bodies.read(request, StateHistory, optional=True)
-        return json_answer(await face.threads.history(thread_id, caller, body))
+        return json_list(await face.threads.history(thread_id, caller, body))
 
     @router.get("/threads/{thread_id}/history")
     async def get_history(
@@ -122,6 +122,6 @@ def thread_router(face: Face) -> APIRouter:
         """Show the same, asked for without a body."""
         caller = face.caller(request)
         body = StateHistory(limit=limit, before=before)
-        return json_answer(await face.threads.history(thread_id, caller, body))
+        return json_list(await face.threads.history(thread_id, caller, body))
 
     return router

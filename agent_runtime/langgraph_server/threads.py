@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 from uuid import uuid4
 
@@ -40,6 +41,7 @@ from agent_runtime.threads.callers import (
 from agent_runtime.threads.store import list_states
 from agent_runtime.turns.graph_call import command_of
 from agent_runtime.turns.stream_frames import encoded
+from groundwork.bounds import PAGE_BYTES
 from groundwork.postgres.pool import Connection, Pool, connection, transaction
 
 _STORED_WITH_THE_STATE = frozenset({"values", "interrupts", "state_updated_at"})
@@ -94,8 +96,8 @@ class CallersThreads:
             await touch_thread(conn, thread_id)
         return await self.get(thread_id, caller)
 
-    async def search(self, body: ThreadSearch, caller: str) -> tuple[list[Json], bool]:
-        """Return a page, and whether there are more."""
+    async def search(self, body: ThreadSearch, caller: str) -> tuple[list[str], bool]:
+        """Return a page as JSON of each thread, at most `PAGE_BYTES` or one, and whether there are more."""
         wanted = self._filter(body, caller)
         sort_by = body.sort_by or "updated_at"
         order = f"{'updated_at' if sort_by == 'state_updated_at' else sort_by} {body.sort_order or 'desc'}"
@@ -103,9 +105,14 @@ class CallersThreads:
             found = await search_threads(conn, wanted, order=order, limit=body.limit + 1, offset=body.offset)
             rows = found[: body.limit]
             described = await self._without_state(conn, rows)
-        if body.select is None or body.extract or _STORED_WITH_THE_STATE & set(body.select):
-            described = [await self._with_state(row, one) for row, one in zip(rows, described, strict=True)]
-        return [_shown(one, body) for one in described], len(found) > body.limit
+        with_state = body.select is None or body.extract or _STORED_WITH_THE_STATE & set(body.select)
+        page = Page()
+        for row, one in zip(rows, described, strict=True):
+            if with_state:
+                one = await self._with_state(row, one)
+            if not page.takes(_shown(one, body)):
+                break
+        return page.items, len(found) > len(page.items)
 
     async def count(self, body: ThreadMatch, caller: str) -> int:
         async with connection(self._pool) as conn:
@@ -148,17 +155,22 @@ class CallersThreads:
             return describe_state(state)
         return {**NO_STATE, "checkpoint_id": checkpoint.checkpoint_id}
 
-    async def history(self, thread_id: str, caller: str, body: StateHistory) -> Sequence[Json]:
-        """Raises as `state` does."""
+    async def history(self, thread_id: str, caller: str, body: StateHistory) -> list[str]:
+        """Return the newest states as JSON of each, at most `PAGE_BYTES` or one. Raises as `state` does."""
         assistant = await self._assistant(thread_id, caller)
-        found = await self._states.history(
+        found = self._states.stream_history(
             assistant,
             _place(thread_id, body.checkpoint or CheckpointConfig()),
             limit=body.limit,
             before=_checkpoint_id(body.before),
             metadata=body.metadata,
         )
-        return [describe_state(state) for state in found]
+        page = Page()
+        async with aclosing(found):
+            async for state in found:
+                if not page.takes(describe_state(state)):
+                    break
+        return page.items
 
     async def change_state(self, thread_id: str, caller: str, body: StateUpdateBody) -> Json:
         """Write to the thread in its order: while something is in flight in it, that is refused.
@@ -243,6 +255,23 @@ class CallersThreads:
             "interrupts": interrupts,
             "state_updated_at": state.created_at,
         }
+
+
+class Page:
+    """What is answered of a list: JSON of each item, until they are too many bytes."""
+
+    def __init__(self) -> None:
+        self.items: list[str] = []
+        self._bytes = 0
+
+    def takes(self, item: Json) -> bool:
+        """Return whether there was room for the item. The first one always has it."""
+        text = encoded(item)
+        self._bytes += len(text)
+        if self.items and self._bytes > PAGE_BYTES:
+            return False
+        self.items.append(text)
+        return True
 
 
 def _place(thread_id: str, checkpoint: CheckpointConfig) -> Json:

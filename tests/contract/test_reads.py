@@ -27,7 +27,7 @@ QUERIES = {"/agents/search": "?skills=any", "/store/items": "?namespace=notes&ke
 """What routes cannot be asked without."""
 
 NOTHING_TO_SHOW = frozenset({"GET /a2a/extendedAgentCard", "GET /assistants/{assistant_id}/subgraphs/{namespace}"})
-"""The agent has one card, the public one, and no other for those who come with a token; its graph has no subgraph."""
+"""The agent has one card, the public one, and no other for those with a token; its graph has no subgraph."""
 
 THROUGH_THE_REGISTRY = "GET /agents/{agent_id}/admin/{path:path}"
 """Answered by the agent, and nobody stands behind this one's address."""
@@ -51,7 +51,9 @@ async def test_no_get_changes_anything_of_an_agent(tmp_path: Path, database_url:
         await agent.http.patch("/api/v1/memory/config", json={"window_size": 7})
         hook = {"taskId": task_ids[2], "id": "hook", "url": "http://127.0.0.1:9/"}
         assert "error" not in await agent.rpc("CreateTaskPushNotificationConfig", hook)
-        names = {"id": task_ids, "task_id": task_ids, "push_id": ["hook"]} | await something_of_langgraph(agent.http)
+        names = {"id": task_ids, "task_id": task_ids, "push_id": ["hook"]} | await something_of_langgraph(
+            agent.http
+        )
         names["thread_id"].append("c")
         before = await settled_rows(pool)
         assert {"a2a_tasks", "a2a_push_configs", "agent_threads", "agent_settings"} <= {row[0] for row in before}
@@ -82,7 +84,9 @@ async def something_of_langgraph(http: httpx.AsyncClient) -> dict[str, list[str]
     [assistant] = (await http.post("/assistants/search", json={})).json()
     thread_id = (await http.post("/threads", json={})).json()["thread_id"]
     said = {"messages": [{"role": "user", "content": "hello"}]}
-    run = await http.post(f"/threads/{thread_id}/runs", json={"assistant_id": assistant["graph_id"], "input": said})
+    run = await http.post(
+        f"/threads/{thread_id}/runs", json={"assistant_id": assistant["graph_id"], "input": said}
+    )
     await http.get(f"/threads/{thread_id}/runs/{run.json()['run_id']}/join")
     state = (await http.get(f"/threads/{thread_id}/state")).json()
     item = {"namespace": ["notes"], "key": "one", "value": {"text": "x"}}

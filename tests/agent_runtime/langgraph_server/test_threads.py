@@ -18,6 +18,7 @@ from langgraph_sdk.errors import (
     PermissionDeniedError,
 )
 
+from agent_runtime.langgraph_server import threads
 from tests.agent_runtime.langgraph_server.conftest import GRAPH
 from tests.agent_runtime.langgraph_server.test_runs import begun, said
 from tests.agents import Agent, answer_text, running_agent, write_project
@@ -68,6 +69,24 @@ async def test_a_state_is_read_changed_and_forked(agent: Agent, client: LangGrap
     with pytest.raises(ConflictError, match="already running"):
         await client.threads.update_state(thread, {"steps": ["too early"]})
     await client.threads.delete(thread)
+
+
+async def test_pages_end_where_their_states_are_too_many_bytes(
+    client: LangGraphClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [(await client.threads.create())["thread_id"] for _ in range(3)]
+    for thread in made:
+        for text in ("one", "two"):
+            await client.runs.wait(thread, "agent", input=said(text))
+    whole = await client.threads.get_history(made[0], limit=1000)
+    monkeypatch.setattr(threads, "PAGE_BYTES", 100)
+    page = await client.threads.get_history(made[0], limit=1000)
+    while found := await client.threads.get_history(made[0], limit=1000, before=page[-1]["checkpoint"]):
+        page += found
+    assert page == whole
+    shown = [await client.threads.search(ids=made, limit=3, offset=offset) for offset in range(4)]
+    assert sorted(one["thread_id"] for [one] in shown[:3]) == sorted(made)
+    assert shown[3] == []
 
 
 async def test_a_question_is_left_by_ending_its_node(client: LangGraphClient) -> None:
