@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from admin_api import agent_id, card, decisions, exports, memory, registry, status, storage, threads, turns
+from admin_api import agent_id, card, decisions, exports, memory, registry, status, steps, storage, threads, turns
 from admin_api.deps import AdministeredAgent, Administration
 from admin_api.envelope import ok
 from admin_api.errors import MethodNotAllowed, RouteNotFound, Unauthorized
@@ -63,7 +63,7 @@ def admin_router(
     router.dependencies.append(Depends(HTTPBearer(auto_error=False, scheme_name="ADMIN_TOKEN")))
     if token:
         router.responses.update(failures(Unauthorized))
-    parts = [part.router for part in (status, card, memory, threads, exports, turns, storage, agent_id)]
+    parts = [part.router for part in (status, card, memory, threads, steps, exports, turns, storage, agent_id)]
     if agent.decisions is not None:
         parts.append(decisions.router)
     if agent.runtime_control_enabled:

@@ -89,6 +89,13 @@ class ThreadUnreadable(ThreadError):
         super().__init__(thread_id, f"the latest checkpoint of thread {thread_id!r} cannot be decoded: {reason}")
 
 
+class StepNotFound(ThreadError):
+    """The thread has no such step, or no longer: of those behind it some are removed."""
+
+    def __init__(self, thread_id: str, checkpoint_id: str) -> None:
+        super().__init__(thread_id, f"thread {thread_id!r} has no step {checkpoint_id!r}, or no longer")
+
+
 class ThreadWaitsForInput(ThreadError):
     """A task of the thread waits for an answer; a message that does not name it would discard the pause."""
 

@@ -41,9 +41,9 @@ async def read_conversation(
 
 def _decode(latest: store.LatestMessages) -> list[BaseMessage]:
     if latest.type is None:
-        return _as_messages(latest.inline_value)
+        return as_messages(latest.inline_value)
     value = STRICT.loads_typed((latest.type, latest.blob or b""))
-    return _as_messages(value.value if isinstance(value, _DeltaSnapshot) else value)
+    return as_messages(value.value if isinstance(value, _DeltaSnapshot) else value)
 
 
 async def _rebuild(conn: Connection, agent_id: str, thread_id: str, *, in_snapshot: bool) -> list[BaseMessage]:
@@ -57,30 +57,35 @@ async def _rebuild(conn: Connection, agent_id: str, thread_id: str, *, in_snapsh
         latest = await store.get_latest_messages(conn, agent_id, thread_id)
         if latest.version is None:
             return []
-        config = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": latest.checkpoint_id}
-        saver = AsyncPostgresSaver(conn, serde=STRICT)
-        try:
-            history = await saver.aget_delta_channel_history(
-                config={"configurable": config}, channels=["messages"]
-            )
-            return await asyncio.to_thread(_replay, history["messages"])
-        except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError) as error:
-            raise ThreadUnreadable(thread_id, _reason("delta channel", error)) from error
+        assert latest.checkpoint_id is not None, "what has a version is of a checkpoint"
+        return await rebuild_messages(conn, thread_id, latest.checkpoint_id)
+
+
+async def rebuild_messages(conn: Connection, thread_id: str, checkpoint_id: str) -> list[BaseMessage]:
+    """Return the messages of a `DeltaChannel` as of that checkpoint. Raises `ThreadUnreadable`."""
+    config = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
+    saver = AsyncPostgresSaver(conn, serde=STRICT)
+    try:
+        history = await saver.aget_delta_channel_history(config={"configurable": config}, channels=["messages"])
+        return await asyncio.to_thread(_replay, history["messages"])
+    except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError) as error:
+        raise ThreadUnreadable(thread_id, _reason("delta channel", error)) from error
 
 
 def _replay(history: Any) -> list[BaseMessage]:
     channel = DeltaChannel(_merge, list).from_checkpoint(history.get("seed", []))
     channel.replay_writes(history["writes"])
-    return _as_messages(channel.get())
+    return as_messages(channel.get())
 
 
 def _merge(state: Any, writes: Sequence[Any]) -> list[BaseMessage]:
     """What LangGraph's message reducers do when they are replayed, whichever of them the graph has."""
-    return merge_messages(_as_messages(state), writes)
+    return merge_messages(as_messages(state), writes)
 
 
-def _as_messages(value: Any) -> list[BaseMessage]:
-    """Raises `ValueError` or `NotImplementedError` rather than leave out what it does not understand."""
+def as_messages(value: Any) -> list[BaseMessage]:
+    """Return the value of a `messages` channel, or a write to one. Raises `ValueError` or
+    `NotImplementedError` rather than leave out what it does not understand."""
     if value is None:
         return []
     messages = convert_to_messages(value if isinstance(value, list) else [value])

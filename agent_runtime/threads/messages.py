@@ -50,7 +50,7 @@ def _unusual_role(message: BaseMessage) -> str | None:
 
 
 def plain(value: Any) -> Any:
-    """Exactly what JSON can say; bytes in base64, the rest by its text."""
+    """Return exactly what JSON can say; bytes in base64, the rest by its text."""
     match value:
         case float() if not math.isfinite(value):
             return str(value)

@@ -31,6 +31,24 @@ SELECT page.position, page.thread_id
  WHERE o.agent_id = %(agent_id)s
  ORDER BY page.position LIMIT %(limit)s;
 
+-- name: list_steps
+-- Checkpoints of the root graph, newest first. Without their values, which grow with the conversation.
+SELECT c.checkpoint_id, c.parent_checkpoint_id AS parent_id, c.metadata, c.checkpoint ->> 'ts' AS created_at,
+       c.checkpoint -> 'versions_seen' AS versions_seen,
+       ARRAY(SELECT jsonb_object_keys(c.checkpoint -> 'channel_values')) AS inline_channels
+  FROM checkpoints c
+ WHERE c.thread_id = %(thread_id)s AND c.checkpoint_ns = ''
+   AND (%(before)s::text IS NULL OR c.checkpoint_id < %(before)s)
+ ORDER BY c.checkpoint_id DESC LIMIT %(limit)s;
+
+-- name: list_step_writes
+-- What the nodes of these steps have written; a value that is too long to be shown is left where it is.
+SELECT w.checkpoint_id, w.channel, w.type, length(w.blob) AS size,
+       CASE WHEN length(w.blob) <= %(longest)s THEN w.blob END AS blob
+  FROM checkpoint_writes w
+ WHERE w.thread_id = %(thread_id)s AND w.checkpoint_ns = '' AND w.checkpoint_id = ANY(%(checkpoint_ids)s)
+ ORDER BY w.checkpoint_id, w.task_path, w.task_id, w.idx;
+
 -- name: list_states
 SELECT t.thread_id, agent_thread_status(t.thread_id) AS state
   FROM agent_threads t WHERE t.thread_id = ANY(%(thread_ids)s)

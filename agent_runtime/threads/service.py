@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import anyio
@@ -17,7 +17,7 @@ from langchain_core.messages import BaseMessage
 from agent_runtime.errors import AgentStillAlive, InvalidValue, MigrationConcernsOthers
 from agent_runtime.memory.graph_store import count_part, erase_part, rename_part
 from agent_runtime.settings import is_identifier
-from agent_runtime.threads import store
+from agent_runtime.threads import steps, store
 from agent_runtime.threads.conversation import read_conversation
 from agent_runtime.threads.erasure import STORE, Erasure
 from agent_runtime.threads.ids import is_thread_id
@@ -130,6 +130,22 @@ class Threads:
         end = len(messages) if before is None else min(before, len(messages))
         start = 0 if limit is None else max(0, end - limit)
         return MessagePage(messages[start:end], start or None)
+
+    async def list_steps(
+        self, thread_id: str, limit: int, before: str | None = None
+    ) -> tuple[list[steps.Step], str | None]:
+        """The latest steps of the graph in the thread, newest first, and the `before` of the next page. Raises
+        `ThreadNotFound`, `ThreadNotOurs`, `ThreadUnreadable`, and `InvalidValue` for bad arguments."""
+        _check_thread_id(thread_id)
+        async with self._connection() as conn:
+            return await steps.list_steps(conn, self._agent_id, thread_id, limit, before)
+
+    async def get_state(self, thread_id: str, checkpoint_id: str) -> dict[str, Any]:
+        """The state after a step. Raises as `list_steps` does, and `StepNotFound`."""
+        _check_thread_id(thread_id)
+        async with self._connection() as conn, conn.transaction():
+            await store.read_one_snapshot(conn)
+            return await steps.get_state(conn, self._agent_id, thread_id, checkpoint_id)
 
     async def delete_thread(self, thread_id: str, *, dry_run: bool = False) -> Erasure:
         """Removes everything that is stored of the thread; a turn that is running for it can write no more. With

@@ -42,6 +42,29 @@ class LatestMessages:
     blob: bytes | None
 
 
+@dataclass(frozen=True)
+class StoredStep:
+    """A checkpoint without its values. `inline_channels` are those whose value is in the checkpoint itself."""
+
+    checkpoint_id: str
+    parent_id: str | None
+    metadata: dict[str, Any]
+    created_at: str
+    versions_seen: dict[str, dict[str, Any]]
+    inline_channels: list[str]
+
+
+@dataclass(frozen=True)
+class StoredWrite:
+    """What a node has written to a channel; `blob` is `None` where it is too long, or nothing at all."""
+
+    checkpoint_id: str
+    channel: str
+    type: str | None
+    size: int | None
+    blob: bytes | None
+
+
 ThreadState = Literal["idle", "busy", "interrupted", "error"]
 """`busy`: a turn runs or waits in the queue, in a process that lives. `interrupted`: a task waits for input.
 `error`: the last turn failed, or its process has died and no other has taken it over yet. Else `idle`."""
@@ -122,6 +145,20 @@ async def get_latest_messages(conn: Connection, agent_id: str, thread_id: str) -
     if row is None:
         raise await why_not_ours(conn, thread_id)
     return LatestMessages(**row)
+
+
+async def list_steps(conn: Connection, thread_id: str, before: str | None, limit: int) -> list[StoredStep]:
+    cursor = await conn.execute(sql.list_steps, {"thread_id": thread_id, "before": before, "limit": limit})
+    return [StoredStep(**row) for row in await cursor.fetchall()]
+
+
+async def list_step_writes(
+    conn: Connection, thread_id: str, checkpoint_ids: Sequence[str], longest: int
+) -> list[StoredWrite]:
+    """In the order in which the graph applies them; blobs of at most `longest` bytes."""
+    given = {"thread_id": thread_id, "checkpoint_ids": list(checkpoint_ids), "longest": longest}
+    cursor = await conn.execute(sql.list_step_writes, given)
+    return [StoredWrite(**row) for row in await cursor.fetchall()]
 
 
 async def is_owned(conn: Connection, agent_id: str, thread_id: str) -> bool:

@@ -87,6 +87,8 @@ WHO: dict[str, Who] = {
     "DELETE /api/v1/memory/threads": ADMIN,
     "DELETE /api/v1/memory/threads/{thread_id}": ADMIN,
     "GET /api/v1/memory/threads/{thread_id}/messages": ADMIN,
+    "GET /api/v1/memory/threads/{thread_id}/steps": ADMIN,
+    "GET /api/v1/memory/threads/{thread_id}/steps/{checkpoint_id}": ADMIN,
     "GET /api/v1/memory/threads/export": ADMIN,
     "GET /api/v1/memory/threads/{thread_id}/export": ADMIN,
     "GET /api/v1/decisions": ADMIN,
