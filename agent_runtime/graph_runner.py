@@ -1,13 +1,15 @@
 """Runs the project's graphs for turns, with what the runtime adds to it."""
 
 import time
+from collections.abc import Sequence
+from typing import Protocol
 
 from agent_runtime.components.opening import Components
 from agent_runtime.components.snapshot import Snapshot
 from agent_runtime.errors import InvalidValue, TurnSuperseded
 from agent_runtime.graph.context import TurnContext
 from agent_runtime.graph.contexts import configurable
-from agent_runtime.graph.outputs import Completed, Failed, Rejected
+from agent_runtime.graph.outputs import Completed, Failed, Outcome, Output, Rejected
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.graph_store import AgentStore
 from agent_runtime.memory.summaries import Summaries
@@ -24,6 +26,16 @@ from agent_runtime.turns.reports import TurnReport, failure_of
 from agent_runtime.turns.saver import Durability, TurnSaver
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres.pool import Pool, connection
+
+
+class TurnObserver(Protocol):
+    """Somebody who watches the turns of this process."""
+
+    def began(self, turn: Turn, request: TurnRequest) -> None: ...
+
+    def put(self, turn: Turn, outputs: Sequence[Output]) -> None: ...
+
+    def ended(self, report: TurnReport, outcome: Outcome) -> None: ...
 
 
 class GraphRunner:
@@ -43,6 +55,7 @@ class GraphRunner:
         metrics: AgentMetrics,
         budget: Budget,
         store: AgentStore | None,
+        observer: TurnObserver | None = None,
     ) -> None:
         self._settings = settings
         self._agent_name = project.card.name
@@ -57,6 +70,7 @@ class GraphRunner:
         self._budget = budget
         self._directory = project.directory
         self._store = store
+        self._observer = observer
         # A thread needs an owner, so an agent without an id answers but remembers nothing.
         self._remembers = settings.memory_enabled and settings.agent_id is not None
         self._recent = recent
@@ -66,6 +80,8 @@ class GraphRunner:
 
     async def run(self, report: TurnReport, request: TurnRequest, summary: str | None, put: Put) -> RunResult:
         turn = report.turn
+        if self._observer is not None:
+            put = _observed(self._observer, turn, request, put)
         source = await self._source(turn, request)
         if source is None:
             return RunResult(Failed(f"the agent has no graph {request.graph_id!r} any more"), [], [])
@@ -154,8 +170,20 @@ class GraphRunner:
     def after(self, report: TurnReport, result: RunResult) -> None:
         turn = report.turn
         report.log(result.outcome)
+        if self._observer is not None:
+            self._observer.ended(report, result.outcome)
         self._metrics.turn_ended(result.outcome)
         if self._remembers and isinstance(result.outcome, Completed):
             self._summaries.consider(turn.thread_id, turn.owner_key, result.messages)
         if self._retention is not None:
             self._retention.consider(turn.thread_id)
+
+
+def _observed(observer: TurnObserver, turn: Turn, request: TurnRequest, put: Put) -> Put:
+    observer.began(turn, request)
+
+    async def seen(outputs: Sequence[Output]) -> None:
+        observer.put(turn, outputs)
+        await put(outputs)
+
+    return seen

@@ -16,7 +16,7 @@ from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
 from agent_runtime.components.opening import Components, open_components
 from agent_runtime.data import describe_database, open_database
 from agent_runtime.database import check_database_ready, prepare_database
-from agent_runtime.graph_runner import GraphRunner
+from agent_runtime.graph_runner import GraphRunner, TurnObserver
 from agent_runtime.langgraph_server.opening import LangGraphServer, open_langgraph_server
 from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.live_settings.secrets import LiveSecrets
@@ -84,6 +84,7 @@ class AgentRuntime:
     secrets: LiveSecrets
     store: AgentStore | None
     """What graphs find as `runtime.store`; `None` where nothing is remembered."""
+    graphs: Graphs
 
     @property
     def agent_id(self) -> str | None:
@@ -154,12 +155,13 @@ async def open_runtime(
     database: Awaitable[str] | None = None,
     read_settings: Callable[[], AgentSettings] | None = None,
     admin_url: str = "",
+    observer: TurnObserver | None = None,
 ) -> AsyncIterator[AgentRuntime]:
     """Opens an agent and closes it in reverse: it leaves its registry, turns are drained, the database goes last.
 
     `database` is the DSN of one that the caller has opened already, or is opening, and closes later.
     `read_settings` builds the settings anew, for tokens that were exchanged. `admin_url` is where the registry
-    reaches the admin API.
+    reaches the admin API. `observer` sees what turns do.
 
     Raises `BadProject`, `DatabaseNotReachable`, `EmbeddedPostgresFailed`, `SchemaLockTimeout`, `SchemaNotReady`,
     `SchemaTooNew`.
@@ -249,6 +251,7 @@ async def open_runtime(
             metrics,
             budget,
             graph_store,
+            observer,
         )
         turns = Turns(
             pool,
@@ -264,7 +267,7 @@ async def open_runtime(
             most_of_one=settings.most_of_one_caller,
             longest_seconds=settings.max_turn_seconds,
         )
-        a2a.serve(turns, graphs.default.inputs, graphs.default.contexts.check)
+        a2a.serve(turns, lambda: graphs.default.inputs, lambda given: graphs.default.contexts.check(given))
         metrics.watch_turns(turns)
         metrics.watch_connections(components.status)
         metrics.watch_refusals("a2a", lambda: a2a.load.refused)
@@ -324,6 +327,7 @@ async def open_runtime(
             grace,
             secrets,
             graph_store,
+            graphs,
         )
 
 

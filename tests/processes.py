@@ -49,13 +49,15 @@ def environment(**settings: object) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def agent_process(directory: Path, **settings: object) -> AsyncIterator[ServiceProcess]:
+async def agent_process(
+    directory: Path, *, command: str = "serve", **settings: object
+) -> AsyncIterator[ServiceProcess]:
     """Starts an agent and waits until it is ready; ends it with the block if it still runs. A setting that is
     `None` is not set."""
     port = free_port()
     given = {"agent_id": "test-agent", "turn_lease_seconds": 1, "shutdown_grace_seconds": 5} | settings
     given = {name: value for name, value in given.items() if value is not None}
-    async with _service("agent_runtime.command.cli", directory, port, given | {"port": port}) as agent:
+    async with _service("agent_runtime.command.cli", directory, port, given | {"port": port}, command) as agent:
         yield agent
 
 

@@ -102,7 +102,7 @@ class A2AHandler(RequestHandler):
         feed: TaskFeed,
         push_policy: PushPolicy,
         load: Load,
-        inputs: GraphInput,
+        inputs: Callable[[], GraphInput],
         check_metadata: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self.load = load
@@ -190,9 +190,10 @@ class A2AHandler(RequestHandler):
         values: Values = {}
         parts = convert.incoming_parts(message)
         if not answers:
-            values, parts = self._inputs.split(parts)
+            inputs = self._inputs()
+            values, parts = inputs.split(parts)
             if not is_known:  # else the conversation may have what the message lacks: the run will see
-                self._inputs.check(values)
+                inputs.check(values)
         metadata = convert.metadata_of(params)
         self._check_metadata(metadata)
         message.context_id = message.context_id or str(uuid4())

@@ -60,7 +60,7 @@ class A2AServer:
     def serve(
         self,
         engine: TurnEngine,
-        inputs: GraphInput = MESSAGES_ONLY,
+        inputs: Callable[[], GraphInput] = lambda: MESSAGES_ONLY,
         check_metadata: Callable[[Mapping[str, Any]], None] = lambda metadata: None,
     ) -> None:
         """Says which engine runs the turns, what its graph takes, and what refuses a message's metadata by raising

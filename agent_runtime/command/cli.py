@@ -51,6 +51,19 @@ def serve(
     from groundwork.process.garbage import pause_collection
 
     pause_collection()
+    _serve_here(context, migrate, graph, reloads=False)
+
+
+@app.command()
+def dev(
+    context: typer.Context,
+    graph: Annotated[str | None, typer.Option(help="Which of the project's graphs answers A2A.")] = None,
+) -> None:
+    """Serve the agent of this directory while it is written: reload code when it is saved, and show turns."""
+    _serve_here(context, True, graph, reloads=True)
+
+
+def _serve_here(context: typer.Context, migrate: bool, graph: str | None, *, reloads: bool) -> None:
     # What the environment itself says wins over `.env` at the next start, so a change written there would be lost.
     env_file = None if "PUBLIC_AGENT_URL" in context.obj else Path.cwd() / ".env"
 
@@ -61,7 +74,7 @@ def serve(
         read_env_file(keep=context.obj)
         return load_settings(AgentSettings)
 
-    run_command(_serve(read_settings(), env_file, migrate, graph, read_again), serves=True)
+    run_command(_serve(read_settings(), env_file, migrate, graph, read_again, reloads), serves=True)
 
 
 @app.command()
@@ -181,6 +194,7 @@ async def _serve(
     migrate: bool,
     graph: str | None,
     read_settings: Callable[[], "AgentSettings"],
+    reloads: bool,
 ) -> None:
     """The embedded server comes up while the rest is imported."""
     from agent_runtime.data import open_database
@@ -196,6 +210,7 @@ async def _serve(
             database=database,
             graph=graph,
             read_settings=read_settings,
+            reloads=reloads,
         )
 
 

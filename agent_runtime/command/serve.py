@@ -5,16 +5,17 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from socket import socket
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
 from admin_api.router import admin_router
 from agent_runtime.app import create_admin_app, create_app
-from agent_runtime.project.file import load_project
+from agent_runtime.project.file import Project, load_project
 from agent_runtime.runtime import AgentRuntime, open_runtime
 from agent_runtime.settings import AgentSettings
 from groundwork.http.load import Load
@@ -23,6 +24,9 @@ from groundwork.process.background import running
 from groundwork.process.settings import near_misses, secrets_in
 from groundwork.telemetry.logs import configure_logging
 from groundwork.telemetry.tracing import open_tracing
+
+if TYPE_CHECKING:
+    from agent_runtime.command.dev import DevMode
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +40,23 @@ async def serve_agent(
     database: Awaitable[str] | None = None,
     graph: str | None = None,
     read_settings: Callable[[], AgentSettings] | None = None,
+    reloads: bool = False,
 ) -> None:
     """Serve the project in `directory` until a signal; a changed card URL is written to `env_file`. `database` and
     `read_settings` are those of `open_runtime`, `graph` that of `load_project`; at SIGHUP tokens are read again.
+    With `reloads` the project is being written: code is reloaded when it is saved, and turns are shown.
 
     Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
     """
     project = load_project(directory, graph=graph)
     given, settings = settings, settings.named_after(directory)
     configure_logging(
-        settings.log_level, settings.log_format, [*settings.secrets, *project.secrets, *secrets_in(os.environ)]
+        settings.log_level,
+        settings.log_format,
+        [*settings.secrets, *project.secrets, *secrets_in(os.environ)],
+        shown_to=project.directory if reloads else None,
     )
+    dev = _dev_mode(project) if reloads else None
     for line in near_misses(AgentSettings):
         logger.warning("%s", line)
     for note in project.notes:
@@ -67,13 +77,21 @@ async def serve_agent(
                 migrate=migrate,
                 database=database,
                 read_settings=read_settings,
+                observer=dev,
             ) as runtime,
             running("announce-registry", partial(_announce_registry, runtime)),
+            running("reload", partial(dev.watch, runtime.graphs)) if dev else nullcontext(),
         ):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, runtime.secrets.read_again)
             _announce(runtime, given, agent_socket, admin_socket)
             listeners = _listeners(runtime, agent_socket, admin_socket)
             await serve(listeners, settings.shutdown_grace_seconds, runtime.begin_stop)
+
+
+def _dev_mode(project: Project) -> "DevMode":
+    from agent_runtime.command.dev import DevMode  # watchfiles is of no use where nothing changes
+
+    return DevMode(project)
 
 
 def _listeners(runtime: AgentRuntime, agent_socket: socket, admin_socket: socket) -> list[Listener]:

@@ -63,27 +63,28 @@ class Assistants:
     """The assistants of an agent, the default one first."""
 
     def __init__(self, graphs: Graphs, since: datetime) -> None:
-        self._assistants = [Assistant(name, source, since) for name, source in graphs.items()]
+        self._graphs = graphs
+        self._since = since
 
     @property
     def default(self) -> Assistant:
-        return self._assistants[0]
+        return next(iter(self))
 
     def __iter__(self) -> Iterator[Assistant]:
-        return iter(self._assistants)
+        return (Assistant(name, source, self._since) for name, source in self._graphs.items())
 
     def get(self, name_or_id: str) -> Assistant:
         """Raises `GraphNotFound`."""
-        for assistant in self._assistants:
+        for assistant in self:
             if name_or_id == assistant.graph_id or name_or_id.lower() == assistant.assistant_id:
                 return assistant
-        raise GraphNotFound(name_or_id, [assistant.graph_id for assistant in self._assistants])
+        raise GraphNotFound(name_or_id, [assistant.graph_id for assistant in self])
 
     def search(
         self, *, metadata: Mapping[str, Any] | None, graph_id: str | None, name: str | None
     ) -> Sequence[dict[str, Any]]:
         wanted = {key: value for key, value in (("graph_id", graph_id), ("name", name)) if value is not None}
-        described = (assistant.describe() for assistant in self._assistants)
+        described = (assistant.describe() for assistant in self)
         return [
             one
             for one in described

@@ -133,10 +133,17 @@ DEFAULT_NAME = "agent"
 
 
 class Graphs:
-    """The graphs of a running agent by name. The first answers A2A; clients of LangGraph's API choose."""
+    """The graphs of a running agent by name. The first answers A2A; clients of LangGraph's API choose.
+
+    Other code may take their place while the agent runs; a turn goes on with the source that it began with.
+    """
 
     def __init__(self, sources: Mapping[str, GraphSource]) -> None:
         self._sources = sources
+
+    def replace(self, others: "Graphs") -> None:
+        """Serve the sources of `others` from now on."""
+        self._sources = others._sources
 
     @property
     def default_name(self) -> str:

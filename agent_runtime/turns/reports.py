@@ -230,8 +230,13 @@ class TurnReport:
             return None
         return self.failure or Failure("", _storable(redact(outcome.reason)), "", request_id.get())
 
+    @property
+    def seconds(self) -> float:
+        """For how long it has been going on."""
+        return time.monotonic() - self._began_at
+
     def _duration_ms(self) -> int:
-        return round((time.monotonic() - self._began_at) * 1000)
+        return round(self.seconds * 1000)
 
     def _usage(self) -> dict[str, list[dict[str, object]]]:
         entries: list[dict[str, object]] = []

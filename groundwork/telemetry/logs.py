@@ -5,9 +5,11 @@ import logging
 import re
 import sys
 import time
+import traceback
 from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
@@ -69,8 +71,13 @@ def _spellings(secret: str) -> set[str]:
 _redactor = _Redactor(())
 
 
-def configure_logging(level: str, fmt: Literal["text", "json"], secrets: Iterable[str]) -> None:
+def configure_logging(
+    level: str, fmt: Literal["text", "json"], secrets: Iterable[str], *, shown_to: Path | None = None
+) -> None:
     """Sends every logger of the process to stderr in one format; call it once, before anything is logged.
+
+    With `shown_to` the lines are for the author of the code in that directory: short, and of a traceback what
+    stands there.
 
     `secrets` appear as `***` wherever they would have stood, in tracebacks and arguments too; so do passwords
     in URLs and connection strings, and bearer tokens. Other libraries' own handlers are removed; uvicorn must
@@ -79,7 +86,8 @@ def configure_logging(level: str, fmt: Literal["text", "json"], secrets: Iterabl
     global _redactor  # see above
     _redactor = _Redactor(secrets)
     handler = _Stderr()
-    handler.setFormatter(_JsonLine() if fmt == "json" else _TextLine())
+    formatter = _JsonLine() if fmt == "json" else _TextLine()
+    handler.setFormatter(formatter if shown_to is None else _AuthorsLine(shown_to))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
     for name in _OTHERS_LOGGERS:
@@ -151,10 +159,10 @@ class _TextLine(_Line):
         request = f" [{current}]" if current else ""
         message = self._message(record)
         line = _printable(f"{self._time(record)} {record.levelname:<7} {record.name}{request}: {message}")
-        traceback = self._traceback(record)
-        if traceback is None:
+        trace = self._traceback(record)
+        if trace is None:
             return line
-        return "\n".join([line, *(f"    {_printable(part)}" for part in traceback.split("\n"))])
+        return "\n".join([line, *(f"    {_printable(part)}" for part in trace.split("\n"))])
 
 
 class _JsonLine(_Line):
@@ -170,6 +178,38 @@ class _JsonLine(_Line):
             "traceback": self._traceback(record),
         }
         return json.dumps({key: value for key, value in event.items() if value is not None})
+
+
+class _AuthorsLine(_TextLine):
+    """A short line for the author of the code in a directory, followed by the lines there that led to an error."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._directory = directory.resolve()
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        line = _printable(
+            f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {level}{self._message(record)}"
+        )
+        shown = self._own_lines(record) or self._traceback(record)
+        return "\n".join([line, *(f"    {_printable(part)}" for part in (shown or "").split("\n") if part)])
+
+    def _own_lines(self, record: logging.LogRecord) -> str | None:
+        if not record.exc_info or (error := record.exc_info[1]) is None:
+            return None
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if self._is_own(frame.filename)]
+        if not frames and not isinstance(error, SyntaxError):
+            return None
+        lines = [
+            f"{Path(frame.filename).relative_to(self._directory)}:{frame.lineno} in {frame.name}: {frame.line}"
+            for frame in frames
+        ]
+        return redact("\n".join([*lines, *traceback.format_exception_only(error)]))
+
+    def _is_own(self, filename: str) -> bool:
+        file = Path(filename)
+        return file.is_relative_to(self._directory) and "site-packages" not in file.parts
 
 
 def _printable(text: str) -> str:

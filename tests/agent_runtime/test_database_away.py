@@ -137,9 +137,8 @@ async def test_requests_are_refused_while_the_database_is_away_and_served_when_i
 
 
 async def test_a_process_stops_in_time_while_the_database_stands_still(tmp_path: Path, database_url: str) -> None:
-    given = {"postgres_dsn": database_url, "shutdown_grace_seconds": 1}
     async with (
-        agent_process(write_project(tmp_path), **given) as agent,
+        agent_process(write_project(tmp_path), postgres_dsn=database_url, shutdown_grace_seconds=1) as agent,
         httpx.AsyncClient(base_url=agent.url, timeout=30) as http,
         await psycopg.AsyncConnection.connect(database_url) as locking,
     ):
