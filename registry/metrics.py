@@ -57,6 +57,17 @@ class RegistryMetrics:
             "registry_jobs_longest_wait_seconds", "How long the first of them has waited.", registry=self.registry
         )
 
+        self._removed = Counter(
+            "registry_old_rows_removed",
+            "Rows of executions and artifacts that were kept for as long as the settings say, by table.",
+            ["table"],
+            registry=self.registry,
+        )
+
+    def old_rows_removed(self, rows: Mapping[str, int]) -> None:
+        for table, count in rows.items():
+            self._removed.labels(table).inc(count)
+
     def set_backlog(self, jobs: int, longest_wait: float) -> None:
         self._jobs.set(jobs)
         self._longest_wait.set(longest_wait)

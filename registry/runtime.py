@@ -1,6 +1,6 @@
 """Everything a running registry holds: who opens it, in which order, and who closes it."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,7 @@ from registry.metrics import RegistryMetrics
 from registry.outbound.secrets import AgentTokens
 from registry.queue.backlog import watching_backlog
 from registry.queue.jobs import Jobs
+from registry.retention.service import OldRows
 from registry.sessions.service import Sessions
 from registry.settings import RegistrySettings
 from registry.tenants.service import Tenants
@@ -127,6 +128,8 @@ async def open_registry(
         erasures = Erasures(pool)
         working = partial(repeat, erasures.work, WORK_SECONDS, "erasing executions")
         await stack.enter_async_context(running("erasures", working))
+        for name, sweep in _retention(settings, pool, metrics):
+            await stack.enter_async_context(running(name, sweep))
         yield Registry(
             settings=settings,
             public_url=public_url or settings.public_url,
@@ -152,3 +155,15 @@ async def open_registry(
             metrics=metrics,
             grace=grace,
         )
+
+
+def _retention(
+    settings: RegistrySettings, pool: Pool, metrics: RegistryMetrics
+) -> Iterator[tuple[str, Callable[[], Coroutine[None, None, None]]]]:
+    """The sweeps that the settings ask for, by name."""
+    executions, artifacts = settings.execution_retention_days, settings.artifact_retention_days
+    old_rows = OldRows(pool, executions * 86_400, artifacts * 86_400, removed=metrics.old_rows_removed)
+    if executions:
+        yield "old-executions", partial(old_rows.sweep, "executions")
+    if artifacts:
+        yield "old-artifacts", partial(old_rows.sweep, "artifacts")

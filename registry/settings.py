@@ -56,6 +56,8 @@ class RegistrySettings(BaseSettings):
     jamjet_max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     jamjet_probe_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30
     jamjet_purge_seconds: Annotated[float, Field(gt=0, le=3650 * 86_400)] = 7 * 86_400
+    execution_retention_days: Annotated[float, Field(ge=0, le=36_500)] = 0
+    artifact_retention_days: Annotated[float, Field(ge=0, le=36_500)] = 0
     jamjet_worker_concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
     jamjet_worker_queues: Annotated[tuple[str, ...], NoDecode] = ()
     jamjet_worker_lease_seconds: Annotated[float, Field(ge=1, le=600)] = 10

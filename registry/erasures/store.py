@@ -104,12 +104,15 @@ async def count_rows(conn: Connection, tenant_id: str, execution_ids: Sequence[U
     return rows
 
 
-async def erase_executions(conn: Connection, tenant_id: str, execution_ids: Sequence[UUID]) -> Counter[str]:
-    """Removes every row of the executions; a worker that has one in hand can write no more. Returns the counts."""
+async def erase_executions(
+    conn: Connection, tenant_id: str, execution_ids: Sequence[UUID], tables: Sequence[str] = ERASED_TABLES
+) -> Counter[str]:
+    """Removes every row of the executions in the `tables`, and returns the counts. A worker that has one in hand
+    can write no more."""
     given = _of(tenant_id, execution_ids)
     await conn.execute(sql.lock_executions, given)
     rows: Counter[str] = Counter()
-    for table in ERASED_TABLES:
+    for table in tables:
         rows[table] = (await conn.execute(getattr(sql, f"erase_{table}"), given)).rowcount
     return rows
 

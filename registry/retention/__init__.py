@@ -1,0 +1,1 @@
+"""Removing what has been over for long: executions, and artifacts that nobody needs any more."""
