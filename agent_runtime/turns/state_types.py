@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, get_args, get_origin
 
 from langgraph._internal import _serde
@@ -40,9 +41,14 @@ def _allowed_by(graph: Pregel[Any, Any, Any, Any]) -> set[tuple[str, ...]]:
         hints += graph.builder.schemas
     hints += _response_formats(graph)
     seen: set[Any] = set()
-    named = [kind for hint in hints for kind in _classes_in(hint, seen)]
-    plain = {(kind.__module__, kind.__name__) for kind in named if _is_plain(kind)}
-    return plain | _serde.build_serde_allowlist(schemas=named)
+    return _names_of(frozenset(kind for hint in hints for kind in _classes_in(hint, seen)))
+
+
+@lru_cache(maxsize=64)
+def _names_of(kinds: frozenset[type]) -> set[tuple[str, ...]]:
+    """Return those that may be rebuilt. Most graphs hold messages and little else, so most ask for the same."""
+    plain = {(kind.__module__, kind.__name__) for kind in kinds if _is_plain(kind)}
+    return plain | _serde.build_serde_allowlist(schemas=list(kinds))
 
 
 def _response_formats(graph: Pregel[Any, Any, Any, Any]) -> Iterator[Any]:
@@ -78,10 +84,14 @@ def _classes_in(hint: Any, seen: set[Any]) -> Iterator[type]:
     ]
     if isinstance(hint, type):
         yield hint
-        inside += _serde._safe_get_type_hints(hint).values()
-        inside += _serde._pydantic_field_types(hint)
+        inside += _types_of_fields(hint)
     for part in inside:
         yield from _classes_in(part, seen)
+
+
+@lru_cache(maxsize=1024)
+def _types_of_fields(kind: type) -> tuple[Any, ...]:
+    return (*_serde._safe_get_type_hints(kind).values(), *_serde._pydantic_field_types(kind))
 
 
 def _is_plain(kind: type) -> bool:
