@@ -22,7 +22,7 @@ _ENUMS = {"Verdict": Verdict, "ThreadState": ThreadState, "TurnState": TurnState
 
 
 def create_app(runtime: AgentRuntime, routers: Sequence[APIRouter] = ()) -> ASGIApp:
-    """The app that callers of the agent reach. `routers` are included before the A2A routes."""
+    """The app that callers of the agent reach. `routers` come before the A2A routes."""
     app = _app_with(runtime, routers, f"{runtime.project.card.name}: agent")
     if runtime.langgraph is not None:
         runtime.langgraph.add_routes(app)
@@ -42,5 +42,5 @@ def create_admin_app(runtime: AgentRuntime, routers: Sequence[APIRouter]) -> ASG
 def _app_with(runtime: AgentRuntime, routers: Sequence[APIRouter], title: str) -> DocumentedApp:
     app = DocumentedApp(title=title, version=version("agent-sidecar"), enums=_ENUMS)
     for router in (health_routes(runtime.check_ready, runtime.metrics.registry), *routers):
-        app.include_router(router)
+        app.serve(router)
     return app

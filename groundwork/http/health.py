@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, disable_created_metrics, generate_latest
 from pydantic import BaseModel
 
+from groundwork.http.openapi import DocumentedRouter
 from groundwork.postgres.pool import DatabaseUnavailable
 
 READY_SECONDS = 2.0
@@ -39,7 +40,7 @@ def health_routes(ready: Callable[[], Awaitable[None]], registry: CollectorRegis
     # The library's own switch, for the whole process. Otherwise each counter has a gauge beside it that says when
     # it was made, which doubles the series.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library says nothing of types here
-    router = APIRouter(tags=["operations"])
+    router = DocumentedRouter(tags=["operations"])
 
     @router.get("/healthz", summary="The process is up")
     async def healthz() -> Health:

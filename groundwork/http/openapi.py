@@ -7,7 +7,7 @@ routes. An app of ours then gathers them: generators make one class of a schema,
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
@@ -26,10 +26,24 @@ class DocumentedApp(FastAPI):
         super().__init__(generate_unique_id_function=operation_id, docs_url=None, redoc_url=None, **options)
         self._enums = enums
 
+    def serve(self, router: APIRouter) -> None:
+        """Serve the routes of `router` as they stand.
+
+        Including it makes each of them once more for this app, which is most of what opening one would cost.
+        """
+        self.router.routes.extend(router.routes)
+
     def openapi(self) -> Schema:
         if self.openapi_schema is None:
             self.openapi_schema = with_names(super().openapi(), self._enums)
         return self.openapi_schema
+
+
+class DocumentedRouter(APIRouter):
+    """A router for such an app to serve; its operation ids are those of the app."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(generate_unique_id_function=operation_id, **options)
 
 
 def operation_id(route: APIRoute) -> str:

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from groundwork.http.json_body import to_json
-from groundwork.http.openapi import inline_schema
+from groundwork.http.openapi import DocumentedRouter, inline_schema
 from registry.access import Principal
 from registry.agents.cards import Card, read_card
 from registry.agents.lifecycle import Status
@@ -43,7 +43,7 @@ from registry.http.openapi import described, failures
 from registry.runtime import Registry
 from registry.times import rfc3339
 
-router = APIRouter(prefix="/agents", route_class=RegistryRoute, tags=["agents"])
+router = DocumentedRouter(prefix="/agents", route_class=RegistryRoute, tags=["agents"])
 
 DEFAULT_LIMIT = 50
 """How long a page is when a request has a cursor and no limit."""

@@ -108,9 +108,8 @@ def create_app(registry: Registry, faces: Sequence[APIRouter] = ()) -> ASGIApp:
     app.add_api_route(
         "/health", get_health, tags=["operations"], summary="The process is up", response_model=RegistryHealth
     )
-    app.include_router(health_routes(registry.check_ready, registry.metrics.registry))
-    for router in (*_ROUTERS, *faces):
-        app.include_router(router)
+    for router in (health_routes(registry.check_ready, registry.metrics.registry), *_ROUTERS, *faces):
+        app.serve(router)
     limit = registry.settings.jamjet_max_body_bytes
 
     def limit_for(scope: Scope) -> int:

@@ -2,18 +2,18 @@
 
 import re
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.artifacts.service import MAX_BYTES
 from registry.errors import NotFound, PayloadTooLarge
 from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, Writer, read_bytes
 from registry.http.errors import JsonResponse
 from registry.http.openapi import failures
 
-router = APIRouter(prefix="/artifacts", route_class=RegistryRoute, tags=["artifacts"])
+router = DocumentedRouter(prefix="/artifacts", route_class=RegistryRoute, tags=["artifacts"])
 
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}(\s*;[ -~]{0,255})?", re.ASCII)
 _ANY = "application/octet-stream"

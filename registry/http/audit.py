@@ -3,17 +3,17 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from groundwork.http.json_body import to_json
+from groundwork.http.openapi import DocumentedRouter
 from registry.audit.models import AuditQuery, Entry, ShownPage, show_entry, show_page
 from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, query_of
 from registry.http.errors import JsonResponse
 from registry.http.openapi import described, failures
 from registry.runtime import Registry
 
-router = APIRouter(prefix="/audit", route_class=RegistryRoute, tags=["audit"])
+router = DocumentedRouter(prefix="/audit", route_class=RegistryRoute, tags=["audit"])
 
 
 @router.get("", response_model=ShownPage, responses=failures(), openapi_extra=described(query=AuditQuery))

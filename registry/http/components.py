@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.components.contents import McpContent, ModelContent, PromptContent
 from registry.components.models import (
     Component,
@@ -38,12 +39,12 @@ from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, Writer, b
 from registry.http.errors import JsonResponse
 from registry.http.openapi import described, failures
 
-router = APIRouter(prefix="/components", route_class=RegistryRoute, tags=["components"])
+router = DocumentedRouter(prefix="/components", route_class=RegistryRoute, tags=["components"])
 
-reading_router = APIRouter(prefix="/components", tags=["components"])
+reading_router = DocumentedRouter(prefix="/components", tags=["components"])
 """A request that reads although it is a POST: when it is refused, no write was."""
 
-reporting_router = APIRouter(prefix="/agents", route_class=RegistryRoute, tags=["components"])
+reporting_router = DocumentedRouter(prefix="/agents", route_class=RegistryRoute, tags=["components"])
 
 OnlyIf = Annotated[Precondition, Depends(precondition_of)]
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.checks import Body, Name
 from registry.cron.models import CronJob, Schedule
 from registry.errors import NotFound
@@ -16,7 +16,7 @@ from registry.http.errors import JsonResponse
 from registry.http.openapi import described, failures
 from registry.times import rfc3339
 
-router = APIRouter(prefix="/cron", route_class=RegistryRoute, tags=["cron"])
+router = DocumentedRouter(prefix="/cron", route_class=RegistryRoute, tags=["cron"])
 
 
 class CronBody(Body):

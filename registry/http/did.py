@@ -1,16 +1,16 @@
 """The registry's DID document, for everybody."""
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.did.document import DidDocument
 from registry.did.service import load_did_document
 from registry.http.deps import CurrentRegistry
 from registry.http.errors import JsonResponse
 from registry.http.openapi import failures
 
-router = APIRouter(tags=["federation"])
+router = DocumentedRouter(tags=["federation"])
 
 _DID_JSON = "application/did+json"
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.checks import Flag, Limit, Query
 from registry.erasures.models import Erasure, ErasureBody, ReceiptBody
 from registry.erasures.service import read_erasure_id
@@ -16,7 +16,7 @@ from registry.http.errors import JsonResponse
 from registry.http.openapi import described, failures
 from registry.times import rfc3339
 
-router = APIRouter(route_class=RegistryRoute, tags=["erasures"])
+router = DocumentedRouter(route_class=RegistryRoute, tags=["erasures"])
 
 
 class ErasureQuery(Query):

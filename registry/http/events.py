@@ -5,12 +5,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from groundwork.http.json_body import to_json
+from groundwork.http.openapi import DocumentedRouter
 from groundwork.postgres.pool import DatabaseUnavailable
 from registry.access import Principal
 from registry.checks import Flag, Query
@@ -23,7 +23,7 @@ from registry.http.jamjet_prefix import expects_jamjets_runtime
 from registry.http.openapi import described, failures
 from registry.runtime import Registry
 
-router = APIRouter(prefix="/executions", route_class=RegistryRoute, tags=["executions"])
+router = DocumentedRouter(prefix="/executions", route_class=RegistryRoute, tags=["executions"])
 
 _RECONNECT_MILLISECONDS = 1000
 _EVENT_STREAM = "text/event-stream"

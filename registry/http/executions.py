@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.errors import Conflict, LimitReached, NotFound
 from registry.executions.models import show_execution_id
 from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, Writer, body_of, query_of
@@ -27,7 +27,7 @@ from registry.http.execution_shapes import (
 )
 from registry.http.openapi import described, failures
 
-router = APIRouter(prefix="/executions", route_class=RegistryRoute, tags=["executions"])
+router = DocumentedRouter(prefix="/executions", route_class=RegistryRoute, tags=["executions"])
 
 
 @router.post(

@@ -3,18 +3,18 @@
 import re
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.errors import AgentAway, AgentTimedOut, AgentUnreachable, LimitReached, NotFound
 from registry.gateway.calls import AdminAnswer, AdminCall
 from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, read_bytes
 from registry.http.openapi import failures
 
-router = APIRouter(prefix="/agents/{agent_id}/admin", route_class=RegistryRoute, tags=["agents"])
+router = DocumentedRouter(prefix="/agents/{agent_id}/admin", route_class=RegistryRoute, tags=["agents"])
 
 _PATH_AS_SENT = re.compile(rb"/agents/[^/]+/admin/(.*)", re.DOTALL)
 

@@ -1,15 +1,15 @@
 """The keys that the registry signs with."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.http.deps import CurrentRegistry, PlatformOperator, RegistryRoute
 from registry.http.errors import JsonResponse
 from registry.http.openapi import failures
 from registry.keys.service import Jwk
 
-router = APIRouter(route_class=RegistryRoute, tags=["federation"])
+router = DocumentedRouter(route_class=RegistryRoute, tags=["federation"])
 
 
 class JwksAnswer(TypedDict):

@@ -2,17 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.errors import Conflict, NotFound
 from registry.http.deps import CurrentRegistry, Operator, PlatformOperator, RegistryRoute, body_of, query_of
 from registry.http.errors import JsonResponse
 from registry.http.openapi import described, failures
 from registry.tenants.models import NewTenant, ShownTenant, TenantChanges, TenantsQuery, show_tenant
 
-router = APIRouter(prefix="/tenants", route_class=RegistryRoute, tags=["tenants"])
+router = DocumentedRouter(prefix="/tenants", route_class=RegistryRoute, tags=["tenants"])
 
 
 class TenantsAnswer(TypedDict):

@@ -2,17 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.errors import NotFound
 from registry.http.deps import CurrentRegistry, Operator, RegistryRoute, body_of, query_of
 from registry.http.errors import JsonResponse
 from registry.http.openapi import described, failures
 from registry.tokens.models import NewToken, ShownToken, TokensQuery, show_token
 
-router = APIRouter(prefix="/tokens", route_class=RegistryRoute, tags=["tokens"])
+router = DocumentedRouter(prefix="/tokens", route_class=RegistryRoute, tags=["tokens"])
 
 
 class CreatedTokenAnswer(ShownToken):

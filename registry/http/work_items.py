@@ -3,11 +3,11 @@
 from typing import Annotated, Any, NotRequired
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.checks import Body
 from registry.errors import Conflict, NotFound
 from registry.executions.models import show_execution_id
@@ -16,7 +16,7 @@ from registry.http.errors import JsonResponse
 from registry.http.openapi import described, failures
 from registry.work_items.models import WorkItem
 
-router = APIRouter(prefix="/work-items", route_class=RegistryRoute, tags=["work items"])
+router = DocumentedRouter(prefix="/work-items", route_class=RegistryRoute, tags=["work items"])
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Fence = Annotated[int, Field(ge=0, le=2**63 - 1)]

@@ -1,14 +1,14 @@
 """Routes of workers."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.http.deps import CurrentRegistry, Reader, RegistryRoute
 from registry.http.errors import JsonResponse
 from registry.http.openapi import failures
 from registry.workers.models import WorkersAnswer, describe_worker
 
-router = APIRouter(prefix="/workers", route_class=RegistryRoute, tags=["workers"])
+router = DocumentedRouter(prefix="/workers", route_class=RegistryRoute, tags=["workers"])
 
 
 @router.get("", response_model=WorkersAnswer, responses=failures())

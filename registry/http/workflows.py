@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.errors import NotFound
 from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, Writer, body_of, query_of
 from registry.http.errors import JsonResponse
@@ -20,7 +20,7 @@ from registry.workflows.models import (
     show_workflow,
 )
 
-router = APIRouter(prefix="/workflows", route_class=RegistryRoute, tags=["workflows"])
+router = DocumentedRouter(prefix="/workflows", route_class=RegistryRoute, tags=["workflows"])
 
 
 @router.post(
