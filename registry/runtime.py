@@ -33,6 +33,7 @@ from registry.metrics import RegistryMetrics
 from registry.outbound.secrets import AgentTokens
 from registry.queue.backlog import watching_backlog
 from registry.queue.jobs import Jobs
+from registry.repeats.store import PRUNE_SECONDS, delete_old_keys
 from registry.retention.service import OldRows
 from registry.sessions.service import Sessions
 from registry.settings import RegistrySettings
@@ -130,6 +131,10 @@ async def open_registry(
         await stack.enter_async_context(running("erasures", working))
         for name, sweep in _retention(settings, pool, metrics):
             await stack.enter_async_context(running(name, sweep))
+        forgetting = partial(
+            repeat, partial(delete_old_keys, pool, settings.idempotency_hours), PRUNE_SECONDS, "removing old keys"
+        )
+        await stack.enter_async_context(running("request-keys", forgetting))
         yield Registry(
             settings=settings,
             public_url=public_url or settings.public_url,

@@ -72,6 +72,7 @@ class RegistrySettings(BaseSettings):
     postgres_pool_size: Annotated[int, Field(ge=2, le=200)] = 10
     postgres_prepare_threshold: Literal["auto", "none"] | Annotated[int, Field(ge=0)] = "auto"
     max_requests: Annotated[int, Field(ge=1, le=100_000)] = 200
+    idempotency_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 24
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30
     log_level: LogLevel = "info"
     rust_log: str = ""

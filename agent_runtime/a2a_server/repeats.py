@@ -7,10 +7,9 @@ from a2a.types import SendMessageRequest
 from a2a.utils.errors import InvalidParamsError
 
 from agent_runtime.turns.once import MessageKey
+from groundwork.http.idempotency import BadIdempotencyKey, read_idempotency_key
 
 HEADER = "idempotency-key"
-
-_LONGEST_KEY = 255
 
 
 def key_of(
@@ -19,10 +18,10 @@ def key_of(
     """Return the key of a message: its `Idempotency-Key`, or else its id and content, those of a caller who has
     a name, or of an anonymous one in the context or task that the message names. Raises `InvalidParamsError`."""
     if (named := headers.get(HEADER)) is not None:
-        if not 1 <= len(named) <= _LONGEST_KEY or not all("!" <= character <= "~" for character in named):
-            raise InvalidParamsError(
-                f"Idempotency-Key must be 1 to {_LONGEST_KEY} visible characters of ASCII, without blanks"
-            )
+        try:
+            read_idempotency_key([named])
+        except BadIdempotencyKey as error:
+            raise InvalidParamsError(str(error)) from None
         return MessageKey.of(_digest(params), "header", agent_id, caller, "SendMessage", named)
     context = "" if caller else params.message.context_id or params.message.task_id
     if not caller and not context:

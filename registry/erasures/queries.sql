@@ -92,6 +92,12 @@ SELECT count(*) AS rows FROM kept_events WHERE execution_id = ANY(%(ids)s);
 -- name: erase_kept_events
 DELETE FROM kept_events WHERE execution_id = ANY(%(ids)s);
 
+-- name: count_request_keys
+SELECT count(*) AS rows FROM request_keys WHERE execution_id = ANY(%(ids)s);
+
+-- name: erase_request_keys
+DELETE FROM request_keys WHERE execution_id = ANY(%(ids)s);
+
 -- name: count_execution_signals
 SELECT count(*) AS rows FROM execution_signals WHERE execution_id = ANY(%(ids)s);
 

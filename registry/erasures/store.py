@@ -22,6 +22,7 @@ ERASED_TABLES = (
     "checkpoints",
     "work_items",
     "kept_events",
+    "request_keys",
     "execution_signals",
     "execution_waits",
     "execution_events",

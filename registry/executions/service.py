@@ -25,6 +25,8 @@ from registry.executions.models import (
 )
 from registry.executions.starting import Starter
 from registry.queue.jobs import Jobs
+from registry.repeats.models import RequestKey
+from registry.repeats.store import claim_request_key, note_answer
 from registry.tenants.store import lock_limits
 from registry.workflows import store as workflows
 
@@ -46,7 +48,8 @@ class Approvals:
 class Executions:
     """The executions of all tenants; every method works on the principal's own. Another tenant's are `NotFound`.
 
-    Every method raises `DatabaseUnavailable` when the database cannot be used.
+    Every method raises `DatabaseUnavailable` when the database cannot be used. What is asked for again under the
+    key `once` is not done again, and has the first answer.
     """
 
     def __init__(self, pool: Pool, jobs: Jobs) -> None:
@@ -55,10 +58,18 @@ class Executions:
         self._starter = Starter(jobs)
 
     async def start(
-        self, principal: Principal, workflow_id: str, version: str | None, given: Mapping[str, Any]
+        self,
+        principal: Principal,
+        workflow_id: str,
+        version: str | None,
+        given: Mapping[str, Any],
+        once: RequestKey | None = None,
     ) -> UUID:
-        """Begins an execution of the version, or of the latest. Raises `NotFound` and `LimitReached`."""
+        """Begins an execution of the version, or of the latest. Raises `NotFound`, `LimitReached`, and `Conflict`
+        for another request under the key."""
         async with transaction(self._pool) as conn:
+            if (before := await claim_request_key(conn, once)) is not None:
+                return UUID(before["execution_id"])
             stored = await workflows.get_latest(conn, principal.tenant_id, workflow_id, version)
             limits = await lock_limits(conn, principal.tenant_id)
             await store.check_limits(conn, principal.tenant_id, limits)
@@ -73,6 +84,7 @@ class Executions:
                 workflow_id=stored.workflow_id,
                 workflow_version=stored.version,
             )
+            await note_answer(conn, once, execution_id, {"execution_id": str(execution_id)})
         return execution_id
 
     async def get(self, principal: Principal, execution_id: str) -> ExecutionRow:
@@ -131,6 +143,7 @@ class Executions:
         user_id: str | None = None,
         comment: str | None = None,
         state_patch: Mapping[str, Any] | None = None,
+        once: RequestKey | None = None,
     ) -> tuple[UUID, str]:
         """Decides what a node waits for, once; returns the execution and the node.
 
@@ -138,6 +151,8 @@ class Executions:
         `InvalidRequest` when several are and none is named.
         """
         async with transaction(self._pool) as conn:
+            if (before := await claim_request_key(conn, once)) is not None:
+                return UUID(before["execution_id"]), before["node_id"]
             key = await self._lock(conn, principal, execution_id)
             wait = _chosen(await store.list_pending_approvals(conn, key), key, node_id)
             # An execution is locked before those that it has begun, here as everywhere.
@@ -155,6 +170,7 @@ class Executions:
             await self._record(
                 conn, principal, "approval_received", wait.execution_id, node_id=wait.node_id, **told
             )
+            await note_answer(conn, once, key, {"execution_id": str(key), "node_id": wait.node_id})
         return key, wait.node_id
 
     async def list_approvals(self, principal: Principal, execution_id: str) -> Approvals:
@@ -165,12 +181,21 @@ class Executions:
             decided = await store.list_decided_approvals(conn, row.execution_id)
         return Approvals(pending, decided)
 
-    async def tell(self, principal: Principal, execution_id: str, correlation_key: str, payload: Any) -> UUID:
+    async def tell(
+        self,
+        principal: Principal,
+        execution_id: str,
+        correlation_key: str,
+        payload: Any,
+        once: RequestKey | None = None,
+    ) -> UUID:
         """An event from outside: it wakes whatever waits for the key, or is kept until something does.
 
         Raises `NotFound`, and `Conflict` for an execution that has ended.
         """
         async with transaction(self._pool) as conn:
+            if (before := await claim_request_key(conn, once)) is not None:
+                return UUID(before["execution_id"])
             key = await self._lock(conn, principal, execution_id)
             event = Event(
                 "external_event_received", None, {"correlation_key": correlation_key, "payload": payload}
@@ -187,6 +212,7 @@ class Executions:
                 told = {"kind": "event", "correlation_key": correlation_key, "payload": payload}
                 await waking.wake(conn, self._jobs, wait, told, [woken])
             await self._record(conn, principal, "external_event_received", key, correlation_key=correlation_key)
+            await note_answer(conn, once, key, {"execution_id": str(key)})
         return key
 
     async def _find(self, conn: Connection, principal: Principal, execution_id: str) -> ExecutionRow:

@@ -15,11 +15,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from groundwork.http.bearer import bearer_token
+from groundwork.http.idempotency import BadIdempotencyKey, read_idempotency_key
 from groundwork.http.json_body import BadJson, parse_json
 from registry.access import DEVELOPER, Principal
 from registry.audit.models import RefusalKind
 from registry.checks import check_query, check_value, refuse_unstorable_text
 from registry.errors import Forbidden, InvalidRequest, RegistryError, Unauthenticated
+from registry.repeats.models import RequestKey
 from registry.runtime import Registry
 from registry.sessions.models import LoggedIn
 from registry.tokens.service import Bearer
@@ -192,3 +194,18 @@ def query_of(model: type[Model]) -> Any:
         return check_query(adapter, request.query_params)
 
     return Depends(read)
+
+
+async def request_key(request: Request, principal: Writer) -> RequestKey | None:
+    """The key of a request that may be sent again, if its caller has named one. Raises `InvalidRequest`."""
+    try:
+        named = read_idempotency_key(request.headers.getlist("idempotency-key"))
+    except BadIdempotencyKey as error:
+        raise InvalidRequest(str(error)) from None
+    if named is None:
+        return None
+    route = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    return RequestKey.of(principal, f"{request.method} {route}", named, await read_json(request))
+
+
+Once = Annotated[RequestKey | None, Depends(request_key)]

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from starlette.responses import Response
 
+from groundwork.http.idempotency import PARAMETER
 from groundwork.http.openapi import DocumentedRouter
 from registry.errors import Conflict, LimitReached, NotFound
 from registry.executions.models import show_execution_id
-from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, Writer, body_of, query_of
+from registry.http.deps import CurrentRegistry, Once, Reader, RegistryRoute, Writer, body_of, query_of
 from registry.http.errors import JsonResponse
 from registry.http.execution_shapes import (
     AcceptedAnswer,
@@ -34,14 +35,16 @@ router = DocumentedRouter(prefix="/executions", route_class=RegistryRoute, tags=
     "",
     status_code=201,
     response_model=StartedAnswer,
-    responses=failures(NotFound, LimitReached),
-    openapi_extra=described(body=StartBody),
+    responses=failures(NotFound, Conflict, LimitReached),
+    openapi_extra=described(body=StartBody, headers=[PARAMETER]),
 )
 async def start_execution(
-    principal: Writer, registry: CurrentRegistry, body: Annotated[StartBody, body_of(StartBody)]
+    principal: Writer, registry: CurrentRegistry, body: Annotated[StartBody, body_of(StartBody)], once: Once
 ) -> Response:
     """Starts an execution of a workflow, with `input` as its first state. A worker takes it up from here."""
-    started = await registry.executions.start(principal, body.workflow_id, body.workflow_version, body.input or {})
+    started = await registry.executions.start(
+        principal, body.workflow_id, body.workflow_version, body.input or {}, once
+    )
     return JsonResponse({"execution_id": show_execution_id(started)}, 201)
 
 
@@ -73,13 +76,14 @@ async def cancel_execution(principal: Writer, registry: CurrentRegistry, executi
     "/{execution_id}/approve",
     response_model=ApprovedAnswer,
     responses=failures(NotFound, Conflict),
-    openapi_extra=described(body=ApproveBody),
+    openapi_extra=described(body=ApproveBody, headers=[PARAMETER]),
 )
 async def approve_execution(
     principal: Writer,
     registry: CurrentRegistry,
     execution_id: str,
     body: Annotated[ApproveBody, body_of(ApproveBody)],
+    once: Once,
 ) -> Response:
     """Decides what a node waits for, in the execution or in one that it has begun. A decision counts once: whoever
     comes later is told of a conflict."""
@@ -91,6 +95,7 @@ async def approve_execution(
         user_id=body.user_id,
         comment=body.comment,
         state_patch=body.state_patch,
+        once=once,
     )
     return JsonResponse({"execution_id": show_execution_id(decided), "node_id": node_id, "accepted": True})
 
@@ -105,14 +110,15 @@ async def list_execution_approvals(principal: Reader, registry: CurrentRegistry,
     "/{execution_id}/external-event",
     response_model=AcceptedAnswer,
     responses=failures(NotFound, Conflict),
-    openapi_extra=described(body=ExternalEventBody),
+    openapi_extra=described(body=ExternalEventBody, headers=[PARAMETER]),
 )
 async def send_external_event(
     principal: Writer,
     registry: CurrentRegistry,
     execution_id: str,
     body: Annotated[ExternalEventBody, body_of(ExternalEventBody)],
+    once: Once,
 ) -> Response:
     """Wakes what waits for an event of that key. When nothing does, the event is kept until something will."""
-    told = await registry.executions.tell(principal, execution_id, body.correlation_key, body.payload)
+    told = await registry.executions.tell(principal, execution_id, body.correlation_key, body.payload, once)
     return JsonResponse({"execution_id": show_execution_id(told), "accepted": True})
