@@ -5,12 +5,13 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.prompt import Prompt
 
+from scaffold.adopt import PROJECT_FILE, write_agent_toml
 from scaffold.errors import BadAnswer, ScaffoldError
 from scaffold.plan import Answers, Template, build_plan, check_name, check_registry_url
 from scaffold.write import check_free, write_project
@@ -20,7 +21,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 @app.callback()
 def scaffold() -> None:
-    """Writes agent projects that run, and whose tests pass, as they are."""
+    """Writes agent projects that run, and whose tests pass, as they are; or an agent.toml for one that is."""
 
 
 @app.command()
@@ -48,6 +49,20 @@ def new_agent(
     except ScaffoldError as error:
         _fail(error, status=1)
     _show_next_steps(console, answers, target)
+
+
+@app.command()
+def adopt(
+    directory: Annotated[Path, typer.Option("--dir", help="Where the project is.", show_default=".")] = Path(),
+) -> None:
+    """Writes an agent.toml for a LangGraph project, of what its langgraph.json says, and changes nothing else."""
+    try:
+        inferred = write_agent_toml(directory)
+    except ScaffoldError as error:
+        _fail(error, status=1)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{directory / PROJECT_FILE} is written, with {len(inferred.graphs)} graph(s).", markup=False)
+    console.print(f"{inferred.name} answers A2A; agent-runtime serve serves all of them.", markup=False)
 
 
 def main() -> None:
@@ -88,7 +103,7 @@ def _ask_template(console: Console) -> Template:
     return Template(chosen)
 
 
-def _fail(error: ScaffoldError, status: int) -> None:
+def _fail(error: ScaffoldError, status: int) -> NoReturn:
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"scaffold: {error}", style="red", markup=False)
     raise typer.Exit(status)
 

@@ -13,5 +13,9 @@ class DirectoryTaken(ScaffoldError):
     """There is something already where the project was to go."""
 
 
+class CannotAdopt(ScaffoldError):
+    """There is no LangGraph project that an `agent.toml` could be written for."""
+
+
 class CannotWrite(ScaffoldError):
     """The file system refused; nothing was left behind."""

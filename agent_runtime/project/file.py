@@ -106,6 +106,7 @@ def load_project(
         return _langgraph_project(LangGraphProject(directory), graph)
     known = _environment(directory) if environment is None else environment
     root = read_table(directory / PROJECT_FILE)
+    beside = _langgraph_beside(root, directory)
     serve = root.table("serve")
     graph_name, chosen, others = _graph(root, serve, graph)
     recursion_limit = serve.integer("recursion_limit", 1, 1_000_000)
@@ -134,7 +135,18 @@ def load_project(
         budget,
         graph_name=graph_name,
         others=others,
+        paths=beside.paths() if beside else (),
+        store_index=beside.store_index if beside else None,
+        notes=tuple(beside.notes) if beside else (),
     )
+
+
+def _langgraph_beside(root: Table, directory: Path) -> LangGraphProject | None:
+    """The `langgraph.json` that says what the project imports from and its store indexes, if it is named."""
+    named = root.text("langgraph", "")
+    if named not in ("", LANGGRAPH_FILE):
+        root.refuse("langgraph", f"{named!r} is not read; accepted is {LANGGRAPH_FILE!r}, beside this file")
+    return LangGraphProject(directory) if named else None
 
 
 def _langgraph_project(written: LangGraphProject, name: str | None) -> Project:

@@ -7,6 +7,7 @@ The file's form is described in LangGraph's CLI reference. What is said there of
 import json
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -17,6 +18,7 @@ from dotenv import dotenv_values
 from agent_runtime.errors import BadProject
 
 LANGGRAPH_FILE = "langgraph.json"
+_PROJECT_FILE = "agent.toml"
 
 GRAPH_SPEC = re.compile(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|[^:\x00]+\.py):[A-Za-z_]\w*")
 _NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f]{1,255}")
@@ -120,19 +122,29 @@ class LangGraphProject:
 
 def is_langgraph_project(directory: Path) -> bool:
     """Tell whether the directory has a `langgraph.json`, and no `agent.toml`, which would say more."""
-    return (directory / LANGGRAPH_FILE).is_file() and not (directory / "agent.toml").is_file()
+    return (directory / LANGGRAPH_FILE).is_file() and not (directory / _PROJECT_FILE).is_file()
+
+
+def follows_langgraph_file(directory: Path) -> bool:
+    """Tell whether a `langgraph.json` says what the project needs: it stands alone, or `agent.toml` names it."""
+    if not (directory / _PROJECT_FILE).is_file():
+        return (directory / LANGGRAPH_FILE).is_file()
+    try:
+        return "langgraph" in tomllib.loads((directory / _PROJECT_FILE).read_text("utf-8"))
+    except (OSError, UnicodeError, tomllib.TOMLDecodeError):
+        return False  # whoever reads the rest of it says what is wrong
 
 
 def set_environment(directory: Path) -> None:
     """Put what the project sets into the environment, unless it is there. Raises `BadProject`."""
-    if is_langgraph_project(directory):
+    if follows_langgraph_file(directory):
         for name, value in LangGraphProject(directory).environment().items():
             os.environ.setdefault(name, value)
 
 
 def store_index_of(directory: Path) -> Mapping[str, Any] | None:
     """Return the semantic index of the store that the project asks for, if it does. Raises `BadProject`."""
-    return LangGraphProject(directory).store_index if is_langgraph_project(directory) else None
+    return LangGraphProject(directory).store_index if follows_langgraph_file(directory) else None
 
 
 def _read(file: Path) -> dict[str, Any]:
