@@ -13,7 +13,7 @@ from agent_runtime.threads.store import ThreadState
 from agent_runtime.turn_records.models import GroupBy, TurnState
 from groundwork.http.asgi import HeadAsGet, RequestId
 from groundwork.http.cross_origin import CrossOrigin
-from groundwork.http.health import health_routes
+from groundwork.http.health import serve_health
 from groundwork.http.openapi import DocumentedApp
 from groundwork.telemetry.tracing import traced
 
@@ -41,6 +41,7 @@ def create_admin_app(runtime: AgentRuntime, routers: Sequence[APIRouter]) -> ASG
 
 def _app_with(runtime: AgentRuntime, routers: Sequence[APIRouter], title: str) -> DocumentedApp:
     app = DocumentedApp(title=title, version=version("agent-sidecar"), enums=_ENUMS)
-    for router in (health_routes(runtime.check_ready, runtime.metrics.registry), *routers):
+    serve_health(app, runtime.check_ready, runtime.metrics.registry)
+    for router in routers:
         app.serve(router)
     return app

@@ -31,7 +31,7 @@ from benchmarks.graphs import GRAPHS
 from benchmarks.loose_saver import LooseSaver
 from groundwork.command import run
 from groundwork.http.asgi import RequestId
-from groundwork.http.health import health_routes
+from groundwork.http.health import serve_health
 from groundwork.http.hosts import OwnHosts
 from groundwork.http.serving import Listener, bind, serve
 from groundwork.models.offline.model import OfflineChatModel
@@ -100,7 +100,7 @@ def _app(pool: Pool, port: int) -> RequestId:
     async def check() -> None:
         await check_database(pool)
 
-    app.include_router(health_routes(check, CollectorRegistry()))
+    serve_health(app, check, CollectorRegistry())
     url = f"http://127.0.0.1:{port}"
     card = build_card(CARD, url, bearer=False)
     add_a2a_routes(

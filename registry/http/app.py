@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from groundwork.http.asgi import BodyLimit, BodyTotal, HeadAsGet, RequestId
-from groundwork.http.health import health_routes
+from groundwork.http.health import serve_health
 from groundwork.http.load import Busy, Load, LoadLimit
-from groundwork.http.openapi import DocumentedApp
+from groundwork.http.openapi import DocumentedApp, DocumentedRouter
 from groundwork.telemetry.tracing import traced
 from registry.access import Role
 from registry.agents.lifecycle import Status as AgentStatus
@@ -100,15 +100,17 @@ class RegistryHealth(BaseModel):
     version: str = VERSION
 
 
+_router = DocumentedRouter(tags=["operations"])
+
+
 def create_app(registry: Registry, faces: Sequence[APIRouter] = ()) -> ASGIApp:
     """The app that clients of the registry reach; `faces` are what else it serves beside the API."""
     app = DocumentedApp(title="Agent registry", version=VERSION, redirect_slashes=False, enums=_ENUMS)
     app.state.registry = registry
     add_error_handlers(app)
-    app.add_api_route(
-        "/health", get_health, tags=["operations"], summary="The process is up", response_model=RegistryHealth
-    )
-    for router in (health_routes(registry.check_ready, registry.metrics.registry), *_ROUTERS, *faces):
+    app.serve(_router)
+    serve_health(app, registry.check_ready, registry.metrics.registry)
+    for router in (*_ROUTERS, *faces):
         app.serve(router)
     limit = registry.settings.jamjet_max_body_bytes
 
@@ -141,6 +143,7 @@ _LONGEST_LOGIN = 8 * 1024
 _LOOKED_AFTER = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/openapi.json"})
 
 
+@_router.get("/health", summary="The process is up", response_model=RegistryHealth)
 async def get_health() -> JsonResponse:
     return JsonResponse(RegistryHealth().model_dump())
 

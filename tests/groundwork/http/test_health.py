@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
-from groundwork.http.health import health_routes
+from groundwork.http.health import serve_health
 from groundwork.postgres.pool import DatabaseUnavailable
 from tests.servers import run_server
 
@@ -36,7 +36,7 @@ async def client(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     registry = CollectorRegistry()
     Counter("turns", "Turns begun", registry=registry).inc()
     app = FastAPI()
-    app.include_router(health_routes(database.ready, registry))
+    serve_health(app, database.ready, registry)
     async with run_server(app) as url, httpx.AsyncClient(base_url=url, verify=False) as client:
         yield client
 
