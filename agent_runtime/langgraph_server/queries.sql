@@ -44,9 +44,13 @@ SELECT t.task_id, f.first_seq, f.frames,
 SELECT coalesce(max(last_seq), 0) AS last_seq FROM agent_run_frames WHERE run_id = %(run_id)s;
 
 -- name: prune_frames
+-- Whoever asks for a run again, under its key, is shown all of it.
 DELETE FROM agent_run_frames f
  WHERE f.created_at < now() - interval '10 minutes'
-   AND NOT EXISTS (SELECT FROM agent_turns r WHERE r.task_id = f.run_id);
+   AND NOT EXISTS (SELECT FROM agent_turns r WHERE r.task_id = f.run_id)
+   AND NOT EXISTS (SELECT FROM agent_runs r
+                     JOIN agent_message_keys k ON k.thread_id = r.thread_id AND k.task_id = r.run_id
+                    WHERE r.run_id = f.run_id);
 
 -- name: list_runs
 -- Every task of the thread is a run, also one that came in over A2A. What a turn works on goes before how it ended.

@@ -15,6 +15,7 @@ from agent_runtime.langgraph_server.runs import Ending, RunFrame, RunRequest, en
 from agent_runtime.langgraph_server.store import EndedRun
 from agent_runtime.threads.callers import lock_callers_thread, mark_temporary, merge_metadata
 from agent_runtime.threads.store import claim_thread
+from agent_runtime.turns.once import claim_message_key
 from agent_runtime.turns.store import delete_turn_of_task
 from agent_runtime.turns.stream_frames import encoded
 from agent_runtime.turns.types import Accepted, Announce, Turn, TurnRecorder, TurnRequest
@@ -57,6 +58,9 @@ class RunRecorder:
         if not isinstance(request, RunRequest):
             return await self._tasks.accept(conn, agent_id, process_id, request)
         async with conn.transaction():
+            if request.once is not None:  # before the thread is locked, and anything in it is displaced
+                await claim_message_key(conn, request.once, request.thread_id, request.task_id)
+                request = replace(request, once=None)
             if request.must_exist:
                 await lock_callers_thread(conn, agent_id, request.caller, request.thread_id)
             thread = await claim_thread(conn, agent_id, request.thread_id, request.caller)

@@ -8,13 +8,17 @@ from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from langgraph.store.base import BaseStore
+from pydantic import BaseModel
 from starlette.requests import Request
 
 from agent_runtime.langgraph_server.assistants import Assistants
 from agent_runtime.langgraph_server.edge import Bodies, ClientRoute, caller_of, refuse_forms
+from agent_runtime.langgraph_server.repeats import key_of
 from agent_runtime.langgraph_server.service import Runs
 from agent_runtime.langgraph_server.threads import CallersThreads
+from agent_runtime.turns.once import MessageKey
 from groundwork.http.hosts import OwnHosts
+from groundwork.http.idempotency import PARAMETER
 from groundwork.http.known_tokens import KnownTokens
 from groundwork.http.load import Load
 from groundwork.http.openapi import inline_schema
@@ -48,6 +52,10 @@ class Face:
         name: str = request.state.caller
         return name
 
+    def once(self, request: Request, body: BaseModel, part: str = "") -> MessageKey | None:
+        """Return under which key the run may be asked for again; see `repeats.key_of`."""
+        return key_of(request, body, agent_id=self.runs.agent_id, caller=self.caller(request), part=part)
+
 
 def new_router(face: Face, tag: str, *, is_brief: bool = True) -> APIRouter:
     """Return a router for routes that need a token, where there are any, and are soon answered, if `is_brief`."""
@@ -66,12 +74,19 @@ def open_router(tag: str) -> APIRouter:
     return APIRouter(route_class=ClientRoute, generate_unique_id_function=_operation_id, tags=[tag])
 
 
-def body_schema(model: Any, *, many: bool = False, required: bool = True) -> dict[str, Any]:
-    """Return what the document says of a body that the route reads for itself."""
+def body_schema(
+    model: Any, *, many: bool = False, required: bool = True, repeatable: bool = False
+) -> dict[str, Any]:
+    """Return what the document says of a body that the route reads for itself, and of the key under which a
+    `repeatable` request may be sent again."""
     schema = inline_schema(model)
     if many:
         schema = {"type": "array", "items": schema}
-    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+    described: dict[str, Any] = {"parameters": [PARAMETER]} if repeatable else {}
+    return {
+        **described,
+        "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}},
+    }
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -26,7 +26,7 @@ class RunBatch(RootModel[list[models.RunCreate]]):
 def run_router(face: Face) -> APIRouter:
     """The routes of runs."""
     router = new_router(face, "runs", is_brief=False)
-    asked = body_schema(models.RunCreate)
+    asked = body_schema(models.RunCreate, repeatable=True)
 
     # On a thread
 
@@ -35,7 +35,7 @@ def run_router(face: Face) -> APIRouter:
         """Begin a run in the background."""
         caller = face.caller(request)
         body = await face.bodies.read(request, models.RunCreate)
-        run, headers = await face.runs.create(body, caller, thread_id)
+        run, headers = await face.runs.create(body, caller, thread_id, face.once(request, body))
         return json_answer(run, headers=dict(headers))
 
     @router.post("/threads/{thread_id}/runs/stream", openapi_extra=asked)
@@ -43,14 +43,14 @@ def run_router(face: Face) -> APIRouter:
         """Begin a run, and show it as server-sent events."""
         caller = face.caller(request)
         body = await face.bodies.read(request, models.RunCreate)
-        return await face.runs.stream(body, caller, thread_id)
+        return await face.runs.stream(body, caller, thread_id, face.once(request, body))
 
     @router.post("/threads/{thread_id}/runs/wait", openapi_extra=asked)
     async def wait_for_run(request: Request, thread_id: str) -> Response:
         """Begin a run, and answer with what it comes to."""
         caller = face.caller(request)
         body = await face.bodies.read(request, models.RunCreate)
-        return await face.runs.wait(body, caller, thread_id)
+        return await face.runs.wait(body, caller, thread_id, face.once(request, body))
 
     @router.get("/threads/{thread_id}/runs")
     async def list_runs(
@@ -122,7 +122,7 @@ def run_router(face: Face) -> APIRouter:
         """Begin a run in the background, on a thread that goes with it."""
         caller = face.caller(request)
         body = await face.bodies.read(request, models.RunCreate)
-        run, headers = await face.runs.create(body, caller, None)
+        run, headers = await face.runs.create(body, caller, None, face.once(request, body))
         return json_answer(run, headers=dict(headers))
 
     @router.post("/runs/stream", openapi_extra=asked)
@@ -130,23 +130,28 @@ def run_router(face: Face) -> APIRouter:
         """Begin a run on a thread that goes with it, and show it as server-sent events."""
         caller = face.caller(request)
         body = await face.bodies.read(request, models.RunCreate)
-        return await face.runs.stream(body, caller, None)
+        return await face.runs.stream(body, caller, None, face.once(request, body))
 
     @router.post("/runs/wait", openapi_extra=asked)
     async def wait_for_stateless_run(request: Request) -> Response:
         """Begin a run on a thread that goes with it, and answer with what it comes to."""
         caller = face.caller(request)
         body = await face.bodies.read(request, models.RunCreate)
-        return await face.runs.wait(body, caller, None)
+        return await face.runs.wait(body, caller, None, face.once(request, body))
 
-    @router.post("/runs/batch", openapi_extra=body_schema(models.RunCreate, many=True))
+    @router.post("/runs/batch", openapi_extra=body_schema(models.RunCreate, many=True, repeatable=True))
     async def create_runs(request: Request) -> Response:
         """Begin several runs in the background, each on a thread that goes with it."""
         caller = face.caller(request)
-        bodies = (await face.bodies.read(request, RunBatch)).root
+        batch = await face.bodies.read(request, RunBatch)
+        bodies = batch.root
         if len(bodies) > _MOST_AT_ONCE:
             raise Refused(422, f"at most {_MOST_AT_ONCE} runs are begun at once, not {len(bodies)}")
-        return json_answer([(await face.runs.create(body, caller, None))[0] for body in bodies])
+        begun = [
+            await face.runs.create(body, caller, None, face.once(request, batch, str(place)))
+            for place, body in enumerate(bodies)
+        ]
+        return json_answer([run for run, _ in begun])
 
     @router.post("/runs/cancel", status_code=204, openapi_extra=body_schema(models.RunsCancel))
     async def cancel_runs(request: Request, action: Action = "interrupt") -> Response:

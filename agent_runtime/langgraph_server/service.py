@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from starlette.responses import Response
 
-from agent_runtime.errors import GraphNotFound, ThreadNotFound
+from agent_runtime.errors import AlreadyAccepted, GraphNotFound, RunNotFound, ThreadNotFound
 from agent_runtime.graph.outputs import StreamFrame
 from agent_runtime.langgraph_server import store
 from agent_runtime.langgraph_server.asked import run_request
@@ -23,9 +23,11 @@ from agent_runtime.langgraph_server.runs import RunFrame, RunRequest
 from agent_runtime.langgraph_server.states import ThreadStates, result_of
 from agent_runtime.langgraph_server.store import RunRow
 from agent_runtime.langgraph_server.streams import FollowingResponse, Reader, as_events, metadata_frame, shown_in
+from agent_runtime.langgraph_server.temporary import TemporaryThreads, ThreadEraser
 from agent_runtime.langgraph_server.webhooks import Webhooks
 from agent_runtime.threads.callers import ThreadRow, get_callers_thread, lock_callers_thread
 from agent_runtime.turns.feed import Follower
+from agent_runtime.turns.once import MessageKey, find_place
 from agent_runtime.turns.stream_frames import encoded
 from agent_runtime.turns.types import Turn, TurnRequest
 from groundwork.postgres.pool import Pool, connection, transaction
@@ -41,12 +43,6 @@ class TurnEngine(Protocol):
     async def submit(self, request: TurnRequest) -> Turn: ...
 
     async def cancel(self, task_id: str) -> bool: ...
-
-
-class ThreadEraser(Protocol):
-    """What removes threads; see `threads.service.Threads`."""
-
-    async def delete_thread(self, thread_id: str) -> Any: ...
 
 
 class Runs:
@@ -65,32 +61,32 @@ class Runs:
         webhooks: Webhooks,
     ) -> None:
         self._pool = pool
-        self._agent_id = agent_id
+        self.agent_id = agent_id
         self._assistants = assistants
         self._states = states
         self._recorder = recorder
         self._feed = feed
         self._engine = engine
-        self._threads = threads
         self._webhooks = webhooks
-        self._temporary: dict[str, str] = {}
-        self._removing: set[asyncio.Task[None]] = set()
-        recorder.over = self._is_over
+        self._temporary = TemporaryThreads(feed, webhooks, threads)
+        recorder.over = self._temporary.is_over
         recorder.tell = self._tell
 
     # Beginning one
 
-    async def create(self, body: RunCreate, caller: str, thread_id: str | None) -> tuple[Json, Mapping[str, str]]:
+    async def create(
+        self, body: RunCreate, caller: str, thread_id: str | None, once: MessageKey | None = None
+    ) -> tuple[Json, Mapping[str, str]]:
         """Begin a run in the background. Return it, and the headers that say where it is."""
-        request = await self._request(body, caller, thread_id)
-        await self._submit(request)
+        request = await self._submit(await self._request(body, caller, thread_id, once))
         run = await self._get(request.thread_id, caller, request.task_id)
         return self.describe(run), request.headers
 
-    async def stream(self, body: RunCreate, caller: str, thread_id: str | None) -> Response:
+    async def stream(
+        self, body: RunCreate, caller: str, thread_id: str | None, once: MessageKey | None = None
+    ) -> Response:
         """Begin a run, and return the answer that shows its frames."""
-        request = await self._request(body, caller, thread_id)
-        following, follower = await self._begin(request)
+        request, following, follower = await self._begin(await self._request(body, caller, thread_id, once))
         place = request.place
         return self._events(
             request.task_id,
@@ -102,10 +98,12 @@ class Runs:
             cancels=body.on_disconnect == "cancel",
         )
 
-    async def wait(self, body: RunCreate, caller: str, thread_id: str | None) -> Response:
+    async def wait(
+        self, body: RunCreate, caller: str, thread_id: str | None, once: MessageKey | None = None
+    ) -> Response:
         """Begin a run, and return the answer that has what it came to."""
-        request = await self._request(body, caller, thread_id, only_result=True)
-        following, follower = await self._begin(request)
+        asked = await self._request(body, caller, thread_id, once, only_result=True)
+        request, following, follower = await self._begin(asked)
         headers = {"Content-Location": request.place, "Location": f"{request.place}/join"}
         return self._result(
             request.task_id,
@@ -122,10 +120,7 @@ class Runs:
     async def join(self, thread_id: str, caller: str, run_id: str, *, cancels: bool = False) -> Response:
         """Return the answer that has what the run has come to, once it has."""
         await self._get(thread_id, caller, run_id)
-        following = ExitStack()
-        follower = following.enter_context(self._feed.follow(run_id))
-        follower.watch()
-        follower.fall_behind()
+        following, follower = self._follow(run_id)
         return self._result(run_id, thread_id, caller, following, follower, {}, cancels=cancels)
 
     async def join_stream(
@@ -145,10 +140,7 @@ class Runs:
                 seen = await store.find_last_seq(conn, run_id)
         else:
             seen = max(after, 0)
-        following = ExitStack()
-        follower = following.enter_context(self._feed.follow(run_id, seen))
-        follower.watch()
-        follower.fall_behind()
+        following, follower = self._follow(run_id, seen)
         return self._events(
             run_id,
             following,
@@ -167,7 +159,7 @@ class Runs:
         self, thread_id: str, caller: str, *, status: str | None, limit: int, offset: int
     ) -> Sequence[Json]:
         async with connection(self._pool) as conn:
-            thread = await get_callers_thread(conn, self._agent_id, caller, thread_id)
+            thread = await get_callers_thread(conn, self.agent_id, caller, thread_id)
             rows = await store.list_runs(
                 conn, thread_id, thread.owner_key, status=status, limit=limit, offset=offset
             )
@@ -185,7 +177,7 @@ class Runs:
         await self._get(thread_id, caller, run_id)
         await self._engine.cancel(run_id)
         async with transaction(self._pool) as conn:
-            owner_key = await lock_callers_thread(conn, self._agent_id, caller, thread_id)
+            owner_key = await lock_callers_thread(conn, self.agent_id, caller, thread_id)
             announce = await self._recorder.removed(conn, owner_key, run_id)
         announce()
 
@@ -194,7 +186,7 @@ class Runs:
     ) -> list[tuple[str, str]]:
         """The caller's runs that are in flight, each with its thread."""
         async with connection(self._pool) as conn:
-            return await store.list_active_runs(conn, self._agent_id, caller, thread_id, statuses)
+            return await store.list_active_runs(conn, self.agent_id, caller, thread_id, statuses)
 
     def describe(self, run: RunRow) -> Json:
         assistant = self._assistant_of(run.graph_id)
@@ -228,38 +220,63 @@ class Runs:
             return self._assistants.default
 
     async def _request(
-        self, body: RunCreate, caller: str, thread_id: str | None, *, only_result: bool = False
+        self,
+        body: RunCreate,
+        caller: str,
+        thread_id: str | None,
+        once: MessageKey | None,
+        *,
+        only_result: bool = False,
     ) -> RunRequest:
         assistant = self._assistants.get(body.assistant_id)
         if body.webhook is not None:
             await self._webhooks.check(body.webhook)
-        return run_request(body, assistant, thread_id=thread_id, caller=caller, only_result=only_result)
+        asked = run_request(body, assistant, thread_id=thread_id, caller=caller, only_result=only_result)
+        return replace(asked, once=once)
 
-    async def _submit(self, request: RunRequest) -> None:
-        if request.is_temporary:
-            self._temporary[request.task_id] = request.thread_id
+    async def _submit(self, request: RunRequest) -> RunRequest:
+        """Return the request, or, of one that was sent before, that with the run that it has already."""
+        if request.is_temporary and request.once is None:  # else it stays as long as it may be asked for again
+            self._temporary.note(request.task_id, request.thread_id)
         try:
             await self._engine.submit(request)
+        except AlreadyAccepted as known:
+            place = await find_place(self._pool, request.once) if request.once is not None else None
+            if place is None:  # its thread was erased meanwhile
+                raise RunNotFound(known.task_id) from None
+            request = replace(request, thread_id=place[0], task_id=place[1])
+            await self._get(request.thread_id, request.caller, request.task_id)
         except BaseException:
-            self._temporary.pop(request.task_id, None)
+            self._temporary.forget(request.task_id)
             raise
+        return request
 
-    async def _begin(self, request: RunRequest) -> tuple[ExitStack, Follower[RunFrame]]:
+    async def _begin(self, request: RunRequest) -> tuple[RunRequest, ExitStack, Follower[RunFrame]]:
         with ExitStack() as stack:
             follower = stack.enter_context(self._feed.follow(request.task_id))
-            await self._submit(request)
-            follower.watch()
-            return stack.pop_all(), follower
+            accepted = await self._submit(request)
+            if accepted.task_id == request.task_id:
+                follower.watch()
+                return accepted, stack.pop_all(), follower
+        return accepted, *self._follow(accepted.task_id)
+
+    def _follow(self, run_id: str, seen: int = 0) -> tuple[ExitStack, Follower[RunFrame]]:
+        """Follow a run that is there, from after the place `seen` on."""
+        following = ExitStack()
+        follower = following.enter_context(self._feed.follow(run_id, seen))
+        follower.watch()
+        follower.fall_behind()
+        return following, follower
 
     async def _get(self, thread_id: str, caller: str, run_id: str) -> RunRow:
         async with connection(self._pool) as conn:
-            thread = await get_callers_thread(conn, self._agent_id, caller, thread_id)
+            thread = await get_callers_thread(conn, self.agent_id, caller, thread_id)
             return _of_thread(await store.get_run(conn, thread_id, thread.owner_key, run_id), thread)
 
     async def _undo(self, thread_id: str, caller: str, run_id: str) -> bool:
         async with transaction(self._pool) as conn:
-            await lock_callers_thread(conn, self._agent_id, caller, thread_id)
-            announce = await self._recorder.displace(conn, self._agent_id, run_id, undo=True)
+            await lock_callers_thread(conn, self.agent_id, caller, thread_id)
+            announce = await self._recorder.displace(conn, self.agent_id, run_id, undo=True)
         if announce is None:
             return False
         announce()
@@ -284,7 +301,7 @@ class Runs:
             async for part in as_events(reader.frames(), shown, first):
                 yield part
             if reader.has_ended:
-                await self._remove_temporary(run_id)
+                await self._temporary.remove(run_id)
 
         return FollowingResponse(
             body(),
@@ -316,7 +333,7 @@ class Runs:
                     last = item.frame
             answer = await self._answer(last, thread_id, caller, run_id)
             if reader.has_ended:
-                await self._remove_temporary(run_id)
+                await self._temporary.remove(run_id)
             yield answer.encode("utf-8", "replace")
 
         return FollowingResponse(
@@ -335,7 +352,7 @@ class Runs:
             return last.data
         try:
             async with connection(self._pool) as conn:
-                thread = await get_callers_thread(conn, self._agent_id, caller, thread_id)
+                thread = await get_callers_thread(conn, self.agent_id, caller, thread_id)
                 error = await store.find_error(conn, run_id)
         except ThreadNotFound:
             return "{}"
@@ -356,7 +373,7 @@ class Runs:
     async def _report(self, turn: Turn) -> bytes:
         """What a webhook is told of a run that has ended."""
         async with connection(self._pool) as conn:
-            thread = await get_callers_thread(conn, self._agent_id, turn.caller, turn.thread_id)
+            thread = await get_callers_thread(conn, self.agent_id, turn.caller, turn.thread_id)
             run = await store.get_run(conn, turn.thread_id, thread.owner_key, turn.task_id)
             error = await store.find_error(conn, turn.task_id)
         state = await self._states.get(self.assistant_of(thread), {"thread_id": turn.thread_id})
@@ -368,23 +385,6 @@ class Runs:
             "values": result_of(state),
         }
         return encoded(told if error is None else {**told, "error": error}).encode("utf-8", "replace")
-
-    # Runs that leave nothing
-
-    def _is_over(self, run_id: str) -> None:
-        """Whoever still reads a run's frames removes its thread when that is done."""
-        if run_id in self._temporary and not self._feed.is_followed(run_id):
-            task = asyncio.create_task(self._remove_temporary(run_id), name=f"remove-{run_id}")
-            self._removing.add(task)
-            task.add_done_callback(self._removing.discard)
-
-    async def _remove_temporary(self, run_id: str) -> None:
-        if (thread_id := self._temporary.pop(run_id, None)) is not None:
-            await self._webhooks.has_read(run_id)
-            try:
-                await self._threads.delete_thread(thread_id)
-            except ThreadNotFound:
-                logger.debug("thread of a finished run is gone already thread_id=%s", thread_id)
 
 
 def _of_thread(run: RunRow, thread: ThreadRow) -> RunRow:

@@ -24,8 +24,9 @@ from agent_runtime.langgraph_server.models import (
     StateUpdate as StateUpdateBody,
 )
 from agent_runtime.langgraph_server.recorder import RunRecorder
-from agent_runtime.langgraph_server.service import Runs, ThreadEraser
+from agent_runtime.langgraph_server.service import Runs
 from agent_runtime.langgraph_server.states import NO_STATE, ThreadStates, describe_state, interrupts_by_task
+from agent_runtime.langgraph_server.temporary import ThreadEraser
 from agent_runtime.threads.callers import (
     ThreadFilter,
     ThreadRow,

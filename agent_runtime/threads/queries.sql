@@ -370,13 +370,14 @@ SELECT %(copy_id)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoi
 UPDATE agent_threads SET is_temporary = true WHERE thread_id = %(thread_id)s;
 
 -- name: list_temporary_threads
--- Those whose run is over, with a moment for whoever waits for it to read the end.
+-- Those whose run is over, with a moment for whoever waits for it to read the end; not while it may be asked for again.
 SELECT t.thread_id FROM agent_threads t
  WHERE t.is_temporary AND t.updated_at < now() - interval '1 minute'
    AND t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
    AND NOT EXISTS (SELECT FROM agent_turns r WHERE r.thread_id = t.thread_id)
    AND NOT EXISTS (SELECT FROM a2a_tasks a WHERE a.thread_id = t.thread_id
                       AND a.status_at > now() - interval '1 minute')
+   AND NOT EXISTS (SELECT FROM agent_message_keys k WHERE k.thread_id = t.thread_id)
  ORDER BY t.thread_id LIMIT 200;
 
 -- name: sample_threads

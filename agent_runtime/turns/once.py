@@ -72,6 +72,13 @@ async def refuse_if_accepted(pool: Pool, key: MessageKey | None) -> None:
     raise AlreadyAccepted(row["task_id"])
 
 
+async def find_place(pool: Pool, key: MessageKey) -> tuple[str, str] | None:
+    """Return the thread and the task of the message that was accepted under the key."""
+    async with connection(pool) as conn:
+        row = await (await conn.execute(sql.find_message_key, {"key": key.key})).fetchone()
+    return (row["thread_id"], row["task_id"]) if row else None
+
+
 async def find_answer(pool: Pool, key: MessageKey) -> bytes | None:
     """Return the bare message that the message under the key was answered with."""
     async with connection(pool) as conn:

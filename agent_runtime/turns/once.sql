@@ -2,7 +2,7 @@
 SELECT claim_message_key(%(key)s, %(digest)s, %(thread_id)s, %(task_id)s);
 
 -- name: find_message_key
-SELECT digest, task_id, answer FROM agent_message_keys WHERE key = %(key)s;
+SELECT digest, thread_id, task_id, answer FROM agent_message_keys WHERE key = %(key)s;
 
 -- name: delete_old_keys
 -- Those of this agent's threads: another agent in the database may remember them for longer.
