@@ -29,11 +29,13 @@ def open_database(
     return open_embedded(directory / EMBEDDED_DATA, remedy=None if makes_it else REMEDY)
 
 
-def open_embedded_database(settings: AgentSettings, directory: Path) -> AbstractAsyncContextManager[str]:
+def open_embedded_database(
+    settings: AgentSettings, directory: Path, *, makes_it: bool = True
+) -> AbstractAsyncContextManager[str]:
     """Return the embedded server alone, for commands that need its address. Raises `EmbeddedPostgresFailed`."""
     if settings.postgres_dsn.get_secret_value() or settings.memory_backend == "memory":
         raise EmbeddedPostgresFailed("there is no embedded PostgreSQL here: POSTGRES_DSN or MEMORY_BACKEND is set")
-    return open_database(settings, directory)
+    return open_database(settings, directory, makes_it=makes_it)
 
 
 def describe_database(settings: AgentSettings) -> str:

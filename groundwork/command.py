@@ -36,6 +36,7 @@ def run(
     from psycopg import Error as PostgresError
 
     from groundwork.http.serving import AddressInUse
+    from groundwork.postgres.backup import BackupFailed
     from groundwork.postgres.dsn import without_names
     from groundwork.postgres.embedded import EmbeddedPostgresFailed
     from groundwork.postgres.migrations import SchemaLockTimeout, SchemaNotReady, SchemaTooNew
@@ -43,6 +44,7 @@ def run(
 
     everywhere: tuple[type[Exception], ...] = (
         AddressInUse,
+        BackupFailed,
         DatabaseUnavailable,
         EmbeddedPostgresFailed,
         NoSuchCommand,

@@ -28,11 +28,13 @@ def open_database(settings: RegistrySettings, *, makes_it: bool = True) -> Abstr
     return open_embedded(_data_directory(settings), remedy=None if makes_it else REMEDY)
 
 
-def open_embedded_database(settings: RegistrySettings) -> AbstractAsyncContextManager[str]:
+def open_embedded_database(
+    settings: RegistrySettings, *, makes_it: bool = True
+) -> AbstractAsyncContextManager[str]:
     """Return the embedded server alone, for commands that need its address. Raises `EmbeddedPostgresFailed`."""
     if settings.postgres_dsn or settings.database_path == IN_MEMORY:
         raise EmbeddedPostgresFailed("there is no embedded PostgreSQL here: DATABASE_URL names another database")
-    return open_database(settings)
+    return open_database(settings, makes_it=makes_it)
 
 
 def describe_database(settings: RegistrySettings) -> str:

@@ -28,7 +28,7 @@ async def test_a_backup_made_while_an_agent_runs_brings_its_conversations_back_e
     second = shutil.copytree(first, data_directory / "second", ignore=shutil.ignore_patterns(".data", "*.log"))
     *restoring, serve = commands("Restore")
     assert serve == SERVE
-    follow([*commands("The embedded server"), *restoring], second)
+    follow(restoring, second)
     async with agent_process(second) as agent, httpx.AsyncClient(base_url=agent.url, timeout=30) as http:
         assert await messages(http) == said
         await say(http, "And on it goes.")
@@ -58,7 +58,7 @@ async def test_a_backup_made_while_a_registry_runs_lets_its_executions_go_on_els
         async with httpx.AsyncClient(base_url=registry.url, headers=bearer, timeout=30) as http:
             execution_id = await start(http, REVIEW, amount=7)
             await until(http, execution_id, "paused")
-            follow([*commands("The embedded server"), *commands("Backup of a registry")], first)
+            follow(commands("Backup of a registry"), first)
             await decide(http, execution_id, "rejected")
         *_, verified_since = follow(["registry audit verify"], first)
     second = data_directory / "second"
@@ -67,7 +67,7 @@ async def test_a_backup_made_while_a_registry_runs_lets_its_executions_go_on_els
         shutil.copy(first / name, second)
     *restoring, serve = commands("Restore of a registry")
     assert serve == "registry serve"
-    *_, restored = follow([*commands("The embedded server"), *restoring], second)
+    *_, restored = follow(restoring, second)
     assert head(restored) == (second / "backup.head").read_text().strip()
     async with (
         registry_process(second) as registry,
@@ -84,7 +84,7 @@ async def talk_and_back_up(project: Path) -> list[tuple[str, str]]:
     async with agent_process(project) as agent, httpx.AsyncClient(base_url=agent.url, timeout=30) as http:
         await say(http, "My name is Ada.")
         said = await messages(http)
-        follow([*commands("The embedded server"), *commands("Backup")], project)
+        follow(commands("Backup"), project)
         await say(http, "This is not in the backup any more.")
     return said
 

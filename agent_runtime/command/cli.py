@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent_runtime.command.common import complain, open_pool, open_records, read_settings, run_command, say
-from agent_runtime.command.data import data_app
+from agent_runtime.command.data import backup, data_app, restore
 from agent_runtime.command.threads import threads_app
 from agent_runtime.errors import BadProject, InvalidValue
 from groundwork.command import CANNOT, run_with
@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 app.add_typer(threads_app, name="threads")
 app.add_typer(data_app, name="data")
+app.command()(backup)
+app.command()(restore)
 
 _TURN_COLUMNS = (
     "task_id",

@@ -1,5 +1,6 @@
-"""`agent-runtime data …`: what the database of the directory's agent holds, and what it comes to."""
+"""What the database of the directory's agent holds: what it comes to, and its backup."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -43,8 +44,6 @@ def forecast(
     """Show rows and bytes by table, now and in 30 days, and what retention would remove now."""
 
     async def work() -> dict[str, Any]:
-        from pathlib import Path
-
         from agent_runtime.database import check_database_ready
         from agent_runtime.storage.describe import describe_forecast
         from agent_runtime.storage.service import Storage
@@ -77,3 +76,39 @@ def _retention(settings: "AgentSettings", ttl_days: float | None, checkpoints: i
         settings.turn_history_days,
         settings.idempotency_hours,
     )
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to write it; a file that is there is replaced.")],
+) -> None:
+    """Back up the embedded PostgreSQL of this directory, while the agent runs or not."""
+
+    async def work() -> int:
+        from agent_runtime.data import open_embedded_database
+        from groundwork.postgres.backup import back_up
+
+        async with open_embedded_database(read_settings(), Path.cwd(), makes_it=False) as dsn:
+            return await back_up(dsn, file)
+
+    say(f"{file}: {run_command(work())} bytes.")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `agent-runtime backup` has written.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="In the place of the data that is there, which is gone then.")
+    ] = False,
+) -> None:
+    """Bring a backup back into the embedded PostgreSQL of this directory, in which no agent runs."""
+
+    async def work() -> None:
+        from agent_runtime.data import open_embedded_database
+        from agent_runtime.database import MIGRATIONS_TABLE
+        from groundwork.postgres import backup
+
+        await backup.check_backup(file, MIGRATIONS_TABLE)
+        async with open_embedded_database(read_settings(), Path.cwd()) as dsn:
+            await backup.restore(dsn, file, marker=MIGRATIONS_TABLE, replace=replace)
+
+    run_command(work())
+    say("Restored. `agent-runtime serve` goes on from there.")

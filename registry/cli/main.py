@@ -8,6 +8,7 @@ from groundwork.command import CANNOT, complain
 from registry.cli import (
     agents,
     audit,
+    backups,
     components,
     erasures,
     executions,
@@ -32,6 +33,8 @@ app.command("migrate")(serve.migrate)
 app.command("with-database", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
     serve.with_database
 )
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 app.command("run")(executions.run)
 app.command("inspect")(executions.inspect)
 app.command("events")(executions.events)
