@@ -1,5 +1,6 @@
 """Whether a call of the admin API comes from the agent's own registry, and who makes it there."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -52,6 +53,7 @@ class RegistryTrust:
         self._find_tenant = find_tenant
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = float("-inf")
+        self._fetching = asyncio.Lock()
 
     async def identify(self, token: str, method: str, target: str) -> Actor:
         """Return who makes the call. Raises `TokenRefused`."""
@@ -82,13 +84,21 @@ class RegistryTrust:
             raise TokenRefused(f"the token cannot be used ({type(error).__name__})") from None
 
     async def _find_key(self, key_id: str) -> jwt.PyJWK:
-        age = time.monotonic() - self._fetched_at
-        if age > _KEYS_SECONDS or (key_id not in self._keys and age > _PAUSE_SECONDS):
-            self._fetched_at = time.monotonic()
-            self._keys = await self._fetch_keys()
+        if self._has_to_ask(key_id):
+            # Calls that come together wait for one answer: all but one would be refused for want of keys.
+            async with self._fetching:
+                if self._has_to_ask(key_id):
+                    try:
+                        self._keys = await self._fetch_keys()
+                    finally:
+                        self._fetched_at = time.monotonic()
         if key_id not in self._keys:
             raise TokenRefused("the token is signed with a key that the registry does not have")
         return self._keys[key_id]
+
+    def _has_to_ask(self, key_id: str) -> bool:
+        age = time.monotonic() - self._fetched_at
+        return age > _KEYS_SECONDS or (key_id not in self._keys and age > _PAUSE_SECONDS)
 
     async def _fetch_keys(self) -> dict[str, jwt.PyJWK]:
         try:

@@ -164,6 +164,20 @@ class KnownUse:
 
 
 @dataclass(frozen=True)
+class AgentUse:
+    """What a living process of an agent has last said to run; `latest` is the version that there is now."""
+
+    kind: Kind
+    component_id: str
+    incarnation: str
+    version: int | None
+    status: UseStatus
+    error: str
+    reported_at: datetime
+    latest: int | None
+
+
+@dataclass(frozen=True)
 class ComponentPage:
     components: Sequence[ListedComponent]
     generation: int
@@ -267,6 +281,22 @@ class ComponentUseAnswer(TypedDict):
     reported_at: str
 
 
+class AgentUseAnswer(TypedDict):
+    kind: Kind
+    id: str
+    incarnation: str | None
+    version: int | None
+    latest: Annotated[int | None, Field(description="The version that there is now; null of an agent.")]
+    status: UseStatus
+    error: NotRequired[str]
+    reported_at: str
+
+
+class AgentUsesAnswer(TypedDict):
+    agent_id: str
+    components: Annotated[list[AgentUseAnswer], Field(description="Of processes that live, at most a thousand.")]
+
+
 class ComponentStatusAnswer(TypedDict):
     kind: Kind
     id: str
@@ -331,6 +361,21 @@ def show_use(use: KnownUse) -> ComponentUseAnswer:
         "version": use.version,
         "digest": use.digest,
         "state": use.state,
+        "reported_at": rfc3339(use.reported_at),
+    }
+    if use.error:
+        shown["error"] = use.error
+    return shown
+
+
+def show_agent_use(use: AgentUse) -> AgentUseAnswer:
+    shown: AgentUseAnswer = {
+        "kind": use.kind,
+        "id": use.component_id,
+        "incarnation": use.incarnation or None,
+        "version": use.version,
+        "latest": use.latest,
+        "status": use.status,
         "reported_at": rfc3339(use.reported_at),
     }
     if use.error:

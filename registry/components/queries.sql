@@ -108,3 +108,14 @@ SELECT u.agent_id, u.incarnation, i.alive_until > (SELECT until FROM registry_he
  WHERE u.tenant_id = %(tenant_id)s AND u.kind = %(kind)s AND u.component_id = %(component_id)s
    AND (u.agent_id, u.incarnation) > (%(after_agent)s, %(after_incarnation)s)
  ORDER BY u.agent_id, u.incarnation LIMIT %(limit)s;
+
+-- name: list_uses_of_agent
+-- By its processes that live; beside what each runs, which version there is now.
+SELECT u.kind, u.component_id, u.incarnation, u.version, u.status, u.error, u.reported_at,
+       CASE WHEN c.present THEN c.version END AS latest
+  FROM component_uses u
+  JOIN agent_instances i USING (tenant_id, agent_id, incarnation)
+  LEFT JOIN components c USING (tenant_id, kind, component_id)
+ WHERE u.tenant_id = %(tenant_id)s AND u.agent_id = %(agent_id)s
+   AND i.alive_until > (SELECT until FROM registry_hearing)
+ ORDER BY u.kind, u.component_id, u.incarnation LIMIT %(limit)s;

@@ -11,7 +11,7 @@ from groundwork.postgres.pool import Connection, Pool, connection
 from registry.access import Principal
 from registry.agents import store as agents
 from registry.agents.models import UNNAMED
-from registry.agents.store import AgentKey
+from registry.agents.store import AgentKey, has_agent, unknown
 from registry.audit.store import append_entry
 from registry.checks import is_id
 from registry.components import store
@@ -19,6 +19,7 @@ from registry.components.contents import Content, build_content, read_content
 from registry.components.models import (
     KINDS,
     STORED_KINDS,
+    AgentUse,
     Component,
     ComponentKey,
     ComponentPage,
@@ -40,6 +41,8 @@ from registry.components.preconditions import Precondition
 from registry.errors import Gone, InvalidRequest, NotFound
 from registry.generations import store as generations_store
 from registry.tenants.store import lock_limits
+
+_USES_OF_AN_AGENT = 1000
 
 
 class Components:
@@ -174,6 +177,14 @@ class Components:
         page, more = found[: query.limit], len(found) > query.limit
         cursor = _encode_cursor(page[-1].agent_id, page[-1].incarnation) if more else None
         return Rollout(current.version if current else None, digest, counts, page, cursor)
+
+    async def list_uses_of_agent(self, principal: Principal, agent_id: str) -> Sequence[AgentUse]:
+        """What the agent's processes that live run. Raises `NotFound`."""
+        agent = AgentKey(principal.tenant_id, agent_id)
+        async with self._connection() as conn:
+            if not await has_agent(conn, agent):
+                raise unknown(agent_id)
+            return await store.list_uses_of_agent(conn, agent, _USES_OF_AN_AGENT)
 
     @asynccontextmanager
     async def _changing(

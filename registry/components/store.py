@@ -12,6 +12,7 @@ from registry.components.contents import Content, build_content
 from registry.components.models import (
     STATES,
     STORED_KINDS,
+    AgentUse,
     Component,
     ComponentKey,
     ComponentReference,
@@ -167,6 +168,11 @@ async def list_uses(
         "limit": limit,
     }
     return [KnownUse(**row) for row in await (await conn.execute(sql.list_uses, given)).fetchall()]
+
+
+async def list_uses_of_agent(conn: Connection, agent: AgentKey, limit: int) -> list[AgentUse]:
+    given = {**asdict(agent), "limit": limit}
+    return [AgentUse(**row) for row in await (await conn.execute(sql.list_uses_of_agent, given)).fetchall()]
 
 
 async def _resolve_stored(

@@ -13,6 +13,7 @@ from registry.agents.models import (
     describe_in_detail,
 )
 from registry.checks import check_value
+from registry.console.agent_details import Inside, look_inside
 from registry.console.formatting import in_path
 from registry.console.pages import AnyViewer, PageRoute, WritingSender, go_to
 from registry.http.agents import selection_of
@@ -45,7 +46,11 @@ async def show_agent(viewer: AnyViewer, agent_id: str) -> Response:
     agents = viewer.registry.agents
     agent = describe_in_detail(*await agents.get_agent(viewer.principal, agent_id))
     trace = await agents.list_trace(viewer.principal, agent_id, _TRACED)
-    return viewer.page("agent.html", agent=agent, trace=trace)
+    uses = await viewer.registry.components.list_uses_of_agent(viewer.principal, agent_id)
+    # What is kept up to date is what the registry knows: an agent is asked once, not every two seconds.
+    is_part = "x-fragment" in viewer.request.headers
+    inside = Inside() if is_part or not agent["instances"] else await look_inside(viewer, agent_id)
+    return viewer.page("agent.html", agent=agent, trace=trace, uses=uses, inside=inside)
 
 
 @router.post("/discover")

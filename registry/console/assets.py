@@ -47,6 +47,8 @@ def load_templates() -> Environment:
     environment.filters |= {
         "state": formatting.show_state,
         "age": formatting.show_age,
+        "cost": formatting.show_cost,
+        "moment": formatting.show_told_moment,
         "duration": formatting.show_duration,
         "id": formatting.show_id,
         "pretty": formatting.show_json,

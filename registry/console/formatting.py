@@ -31,6 +31,16 @@ _STATES: Mapping[str, tuple[Tone, str]] = {
     "waiting": ("waiting", "‖"),
     "skipped": ("quiet", "–"),
     "not reached": ("quiet", "◌"),
+    "idle": ("quiet", "◌"),
+    "busy": ("busy", "▶"),
+    "interrupted": ("waiting", "‖"),
+    "error": ("bad", "✕"),
+    "queued": ("quiet", "◷"),
+    "replied": ("good", "✓"),
+    "input_required": ("waiting", "‖"),
+    "rejected": ("bad", "✕"),
+    "connected": ("good", "●"),
+    "not connected": ("bad", "○"),
     "draining": ("waiting", "◷"),
     "expired": ("quiet", "◷"),
     "revoked": ("bad", "✕"),
@@ -70,6 +80,20 @@ def show_age(moment: datetime | str | None, missing: str = "never") -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         exact.isoformat(timespec="seconds"), title, age
     )
+
+
+def show_told_moment(text: str | None) -> Markup:
+    """Return a time that an agent has told, with its age; what is no time is shown as it is."""
+    try:
+        at = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return Markup('<span class="quiet">{}</span>').format((text or "")[:40])
+    return show_age(at.replace(tzinfo=at.tzinfo or UTC) if at else None, "unknown")
+
+
+def show_cost(value: float | None) -> str:
+    """`0.0123`, in the currency of the prices that the agent was given; without prices it is unknown."""
+    return "unknown" if value is None else f"{value:.4f}"
 
 
 def describe_age(moment: datetime, now: datetime) -> str:

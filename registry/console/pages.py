@@ -55,6 +55,8 @@ _DONE = {
     "saved": "A new version was saved. Agents that use it are told at once.",
     "unchanged": "It says what it said before: no new version was made.",
     "rolled-back": "The earlier version is the latest again, under a new number.",
+    "settings": "The agent has taken the settings. They hold for its other processes within seconds.",
+    "erased": "The conversation was erased.",
     "deleted": "It was deleted.",
     "revoked": "The token was revoked. It lets nobody in from now on, and its sessions are over.",
     "updated": "It was changed.",

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from groundwork.http.openapi import DocumentedRouter
 from registry.components.contents import McpContent, ModelContent, PromptContent
 from registry.components.models import (
+    AgentUsesAnswer,
     Component,
     ComponentAnswer,
     ComponentDeletedAnswer,
@@ -27,6 +28,7 @@ from registry.components.models import (
     VersionsQuery,
     Written,
     WrittenComponentAnswer,
+    show_agent_use,
     show_component,
     show_listed,
     show_resolved,
@@ -229,6 +231,13 @@ async def report_components(
     """A process of the agent says which components it runs, all of them at once."""
     await registry.components.note_uses(principal, agent_id, body)
     return JsonResponse({"agent_id": agent_id, "ok": True})
+
+
+@reporting_router.get("/{agent_id}/components", response_model=AgentUsesAnswer, responses=failures(NotFound))
+async def list_agent_components(principal: Reader, registry: CurrentRegistry, agent_id: str) -> Response:
+    """Which components the agent's living processes run, and which version of each there is now."""
+    uses = await registry.components.list_uses_of_agent(principal, agent_id)
+    return JsonResponse({"agent_id": agent_id, "components": [show_agent_use(use) for use in uses]})
 
 
 def _answer_written(written: Written) -> Response:

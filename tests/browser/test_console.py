@@ -4,9 +4,10 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, expect
 
+from registry.console.conversations import conversation_path
 from tests.browser.conftest import enter
 from tests.registry.agents.agents import run_agent
-from tests.registry.console.lived_in import LivedIn
+from tests.registry.console.lived_in import SPOKEN, LivedIn
 from tests.registry.executions.runs import REVIEW, paused
 from tests.registry.registries import Served
 
@@ -16,6 +17,7 @@ LISTS = [
     *("/console/agents", "/console/executions", "/console/workflows", "/console/components", "/console/cron"),
     *("/console/components/new", "/console/workers", "/console/audit", "/console/tokens", "/console/tenants"),
     *("/console/sessions", "/console/agents/canary", "/console/components/prompt/canary?old=1&new=2"),
+    *("/console/agents/helper", "/console/agents/helper/conversations", "/console/agents/helper/turns"),
     *("/console/workflows/canary", "/console/tenants/acme", "/console/nowhere"),
 ]
 _QUICKLY = {"resultTypes": ["violations"], "preload": False, "iframes": False}
@@ -32,7 +34,8 @@ async def test_no_page_hinders_anybody_or_scrolls_sideways_in_either_scheme(
     page = await enter(context, registry, registry.token)
     _note_errors(page, problems)
     execution = f"/console/executions/{registry.execution_id}"
-    for path in (*LISTS, execution, f"{execution}?view=table"):
+    spoken = [conversation_path("helper", SPOKEN, view=view) for view in ("messages", "steps")]
+    for path in (*LISTS, *spoken, execution, f"{execution}?view=table"):
         await page.goto(registry.url + path)
         wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
         problems += [(path, "scrolls sideways")] if wide else []

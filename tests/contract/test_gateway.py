@@ -54,6 +54,11 @@ async def test_what_the_agent_answers_arrives_as_it_is_and_the_audit_log_names_t
     assert f"actor={entry['actor_id']} role=operator tenant_id=default method=PATCH" in caplog.text
 
 
+async def test_calls_that_come_together_are_all_let_in_also_the_first_ones(registry: Served, agent: Agent) -> None:
+    answers = await asyncio.gather(*[registry.http.get(f"{ROOT}/status") for _ in range(4)])
+    assert [answer.status_code for answer in answers] == [200] * 4
+
+
 async def test_a_role_may_do_to_an_agent_what_it_may_do(registry: Served, agent: Agent) -> None:
     may = {"operator": [200, 400, 404, 400], "developer": [200, 400, 403, 403]}
     for role in ROLES:

@@ -32,6 +32,7 @@ WHO: dict[str, Who] = {
     "GET /agents/{agent_id}": "every role",
     "GET /agents/{agent_id}/trace": "every role",
     "GET /agents/{agent_id}/admin/{path:path}": "every role",
+    "GET /agents/{agent_id}/components": "every role",
     "GET /artifacts/{digest}": "every role",
     "GET /audit": "every role",
     "GET /components": "every role",
