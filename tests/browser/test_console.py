@@ -26,6 +26,7 @@ COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, **_QUICKLY
 """All that may differ in the other scheme."""
 
 
+@pytest.mark.timeout(300)
 async def test_no_page_hinders_anybody_or_scrolls_sideways_in_either_scheme(
     registry: LivedIn, browser: Browser
 ) -> None:
