@@ -17,6 +17,7 @@ from agent_runtime.project.slots import Kind, Prompt, Slot
 from agent_runtime.project.template import BadTemplate, parse_template
 from agent_runtime.project.toml_tables import Table, read_table
 from agent_runtime.turn_records.prices import BudgetLimits, Prices
+from groundwork.http.labels import check_labels
 from groundwork.outgoing.mcp_server import McpServer
 
 PROJECT_FILE = "agent.toml"
@@ -63,6 +64,8 @@ class Project:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     prices: Prices = field(default_factory=Prices)
     budget: BudgetLimits = field(default_factory=BudgetLimits)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What the registry groups the agent by."""
     source: str = PROJECT_FILE
     """The file that all this was read from."""
     paths: tuple[Path, ...] = ()
@@ -121,6 +124,7 @@ def load_project(
     )
     prices = read_prices(root.table("prices"))
     budget = read_budget(root.table("budget"), prices)
+    labels = _labels(root)
     root.done()
     _refuse_taken_twice(slots)
     secrets = tuple(dict.fromkeys(reader.secrets))
@@ -133,6 +137,7 @@ def load_project(
         secrets,
         prices,
         budget,
+        labels,
         graph_name=graph_name,
         others=others,
         paths=beside.paths() if beside else (),
@@ -200,6 +205,15 @@ def _graph(root: Table, serve: Table, name: str | None) -> tuple[str, str, dict[
         accepted = f"accepted are {names}" if names else "this project has one graph, without a name"
         serve.refuse("graph", f"{name!r} is not in [graphs]; {accepted}" if name else f"say which one; {accepted}")
     return name, graphs.pop(name), graphs
+
+
+def _labels(root: Table) -> dict[str, str]:
+    labels = root.text_map("labels")
+    try:
+        check_labels(labels)
+    except ValueError as error:
+        root.refuse("labels", str(error))
+    return labels
 
 
 def _card(table: Table) -> CardSpec:

@@ -1,14 +1,20 @@
 """The agent's card as JamJet writes it, which is not the card that A2A serves."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent_runtime.project.file import CardSpec
 
 
 def build_registry_card(
-    spec: CardSpec, agent_id: str, url: str, *, bearer: bool, tools_consumed: Iterable[str] = ()
+    spec: CardSpec,
+    agent_id: str,
+    url: str,
+    *,
+    bearer: bool,
+    tools_consumed: Iterable[str] = (),
+    labels: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The card of an agent reached at `url`; `bearer` says that callers need a token.
 
@@ -40,7 +46,7 @@ def build_registry_card(
         },
         "autonomy": "guided",
         "auth": {"type": "bearer_token", "scopes": []} if bearer else {"type": "none"},
-        "labels": {},
+        "labels": dict(labels or {}),
     }
 
 

@@ -152,6 +152,7 @@ def _card_builder(settings: AgentSettings, agent_id: str, project: Project) -> C
         agent_id,
         bearer=bool(settings.a2a_callers),
         tools_consumed=tuple(project.mcp),
+        labels=project.labels,
     )
 
 

@@ -6,7 +6,7 @@ but the address that it names.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from groundwork.http.json_body import BadJson, parse_json
 from groundwork.outgoing.urls import is_url
+from registry.agents.labels import Labels
 from registry.checks import Body, check_value, is_id
 from registry.errors import InvalidRequest
 
@@ -51,6 +52,7 @@ class Card:
     """What the lists are filtered by: a card of `mcp_server` is one of `mcp` too."""
     document: dict[str, Any]
     """The card as it was given."""
+    labels: Mapping[str, str] = field(default_factory=dict)
     found_at: str | None = None
     """The URL that it was fetched from; None when it was not fetched."""
 
@@ -75,6 +77,7 @@ def read_card(document: Mapping[str, Any]) -> Card:
             text for name in capabilities["protocols"] for text in (name, *_families_of(name))
         ),
         document=dict(document),
+        labels=document.get("labels") or {},
     )
 
 
@@ -193,6 +196,7 @@ class _Card(Body):
     security_schemes: Annotated[dict[str, dict[str, Any]] | None, Field(alias="securitySchemes")] = None
     security: list[dict[str, Any]] | None = None
     security_requirements: Annotated[list[dict[str, Any]] | None, Field(alias="securityRequirements")] = None
+    labels: Labels | None = None
 
 
 _CARD = TypeAdapter(_Card)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from groundwork.outgoing.urls import has_credentials, split_url
 from registry.agents.cards import describe_card
+from registry.agents.labels import LabelChanges, LabelFilter
 from registry.agents.lifecycle import Status
 from registry.checks import Body, Flag, Limit, Query
 from registry.times import rfc3339
@@ -59,6 +60,14 @@ class DiscoverBody(Body):
 _Name = Annotated[str, Field(min_length=1, max_length=255)]
 
 
+class AgentChanges(Body):
+    """What may be changed of an agent that is there. A label that is null is taken away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    labels: LabelChanges
+
+
 class Filters(Query):
     """Which agents a list is of."""
 
@@ -66,6 +75,7 @@ class Filters(Query):
     skill: _Name | None = None
     protocol: _Name | None = None
     alive: Flag | None = None
+    label: LabelFilter | None = None
 
 
 class AgentsQuery(Filters):
@@ -89,6 +99,7 @@ class Selection:
     protocol: str | None = None
     alive: bool | None = None
     trust_domain: str | None = None
+    labels: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,7 @@ class Agent:
     health: Health | None
     """Of the processes that live; None when none does."""
     card: dict[str, Any]
+    labels: dict[str, str]
     registered_at: datetime
     updated_at: datetime
     last_heartbeat_at: datetime | None
@@ -234,6 +246,7 @@ class AgentAnswer(TypedDict):
     updated_at: str
     last_heartbeat: str | None
     card: Annotated[dict[str, Any], Field(description="As it was given.")]
+    labels: Annotated[dict[str, str], Field(description="The card's, as operators have changed them since.")]
     uri: str
     url: str
     name: str
@@ -265,6 +278,7 @@ def describe_agent(agent: Agent) -> dict[str, Any]:
         "updated_at": rfc3339(agent.updated_at),
         "last_heartbeat": rfc3339(agent.last_heartbeat_at),
         "card": agent.card,
+        "labels": agent.labels,
         **describe_card(agent.card),
     }
 

@@ -25,14 +25,14 @@ SELECT EXISTS (SELECT FROM agents WHERE tenant_id = %(tenant_id)s AND agent_id =
 -- name: put_agent
 -- An entry that is there keeps its status. Of what is discovered, the active are looked at again.
 INSERT INTO agents AS a (
-    tenant_id, agent_id, uri, origin, card, card_url, skills, protocols, has_instances
+    tenant_id, agent_id, uri, origin, card, card_url, skills, protocols, own_labels, has_instances
 ) VALUES (
     %(tenant_id)s, %(agent_id)s, %(uri)s, %(origin)s, %(card)s, %(card_url)s, %(skills)s, %(protocols)s,
-    %(has_instances)s
+    %(own_labels)s, %(has_instances)s
 )
 ON CONFLICT (tenant_id, agent_id) DO UPDATE
    SET uri = excluded.uri, origin = excluded.origin, card = excluded.card, card_url = excluded.card_url,
-       skills = excluded.skills, protocols = excluded.protocols,
+       skills = excluded.skills, protocols = excluded.protocols, own_labels = excluded.own_labels,
        has_instances = a.has_instances OR excluded.has_instances,
        next_probe_at = CASE WHEN excluded.origin = 'discovered' AND a.status = 'active' THEN now() END,
        component_version = a.component_version + CASE
@@ -49,12 +49,22 @@ UPDATE agents
        next_probe_at = CASE WHEN origin = 'discovered' AND %(status)s = 'active' THEN coalesce(next_probe_at, now()) END
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s;
 
+-- name: change_labels
+-- Those that are named; null takes one away. Of nulls, only those are kept that the agent would have again without them.
+UPDATE agents
+   SET set_labels = (
+           SELECT coalesce(jsonb_object_agg(l.key, l.value), '{}') FROM jsonb_each(set_labels || %(labels)s) AS l
+            WHERE l.value <> 'null' OR own_labels ? l.key),
+       updated_at = now()
+ WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s
+RETURNING labels;
+
 -- name: delete_agent
 DELETE FROM agents WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s;
 
 -- name: list_agents
 -- At least one agent, and no more than there is memory for their cards, which are taken as they are stored.
-SELECT page.agent_id, page.status, page.alive, page.health, page.card, page.registered_at, page.updated_at,
+SELECT page.agent_id, page.status, page.alive, page.health, page.card, page.labels, page.registered_at, page.updated_at,
        page.last_heartbeat_at, page.has_more
   FROM (SELECT a.*,
                sum(pg_column_size(a.card)) OVER by_id - pg_column_size(a.card) AS bytes_before,
@@ -65,6 +75,7 @@ SELECT page.agent_id, page.status, page.alive, page.health, page.card, page.regi
            AND (%(skills)s::text[] IS NULL OR a.skills && %(skills)s)
            AND (%(protocol)s::text IS NULL OR a.protocols @> ARRAY[%(protocol)s::text])
            AND (%(alive)s::boolean IS NULL OR a.alive = %(alive)s)
+           AND (%(labels)s::jsonb IS NULL OR a.labels @> %(labels)s::jsonb)
            AND (%(trust_domain)s::text IS NULL
                 OR coalesce(a.card ->> 'trust_domain', a.card -> 'labels' ->> 'trust_domain') = %(trust_domain)s)
         WINDOW by_id AS (ORDER BY a.agent_id)
@@ -74,7 +85,7 @@ SELECT page.agent_id, page.status, page.alive, page.health, page.card, page.regi
  ORDER BY page.agent_id;
 
 -- name: find_agent
-SELECT agent_id, status, alive, health, card, registered_at, updated_at, last_heartbeat_at
+SELECT agent_id, status, alive, health, card, labels, registered_at, updated_at, last_heartbeat_at
   FROM seen_agents
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s;
 
@@ -260,7 +271,7 @@ RETURNING a.tenant_id, a.agent_id, a.uri, a.card_url, a.card ->> 'id' AS card_id
 
 -- name: update_probed_card
 UPDATE agents
-   SET uri = %(uri)s, card = %(card)s, skills = %(skills)s, protocols = %(protocols)s,
+   SET uri = %(uri)s, card = %(card)s, skills = %(skills)s, protocols = %(protocols)s, own_labels = %(own_labels)s,
        component_version = component_version + 1, updated_at = now()
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND card <> %(card)s;
 

@@ -3,12 +3,13 @@
 import base64
 import binascii
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
 
 from groundwork.bounds import DISCOVERIES_AT_ONCE
+from groundwork.http.labels import MOST_LABELS
 from groundwork.postgres.pool import Connection, Pool, connection, run_repeatable, transaction
 from registry.access import Principal
 from registry.agents import entries, store
@@ -177,6 +178,18 @@ class Agents:
                 incarnation=process.incarnation,
             )
         return status
+
+    async def change_labels(
+        self, principal: Principal, agent_id: str, labels: Mapping[str, str | None]
+    ) -> tuple[Agent, list[Instance]]:
+        """Change the labels that are named, null taking one away; they hold against those that the agent registers
+        with. Raises `NotFound`, and `InvalidRequest` when it would have too many."""
+        async with self._changing(principal, agent_id) as (conn, _, key):
+            changed = await store.change_labels(conn, key, labels)
+            if len(changed) > MOST_LABELS:
+                raise InvalidRequest(f"labels: the agent would have {len(changed)}, and may have {MOST_LABELS}")
+            await append_entry(conn, principal, "agent_labelled", _subject(key), labels=dict(changed))
+            return await store.get_agent(conn, key), await store.list_instances(conn, key)
 
     async def heartbeat(self, principal: Principal, agent_id: str, heartbeat: Heartbeat) -> Heard:
         """A process shows that it lives, and says how it is.

@@ -1,6 +1,6 @@
 """The rows behind agents and their processes. Functions take a connection; the service opens transactions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -128,6 +128,16 @@ async def set_status(conn: Connection, key: AgentKey, status: Status, *, has_lef
     await conn.execute(sql.set_status, {**asdict(key), "status": status, "has_left": has_left})
 
 
+async def change_labels(conn: Connection, key: AgentKey, labels: Mapping[str, str | None]) -> Mapping[str, str]:
+    """Change those that are named, and return all that the agent has then. Raises `NotFound`."""
+    given = {**asdict(key), "labels": Jsonb(labels)}
+    row = await (await conn.execute(sql.change_labels, given)).fetchone()
+    if row is None:
+        raise unknown(key.agent_id)
+    changed: Mapping[str, str] = row["labels"]
+    return changed
+
+
 async def delete_agent(conn: Connection, key: AgentKey) -> None:
     """Removes the entry and its processes. Raises `NotFound`."""
     if (await conn.execute(sql.delete_agent, asdict(key))).rowcount == 0:
@@ -149,6 +159,7 @@ async def list_agents(
         "protocol": selection.protocol.lower() if selection.protocol is not None else None,
         "alive": selection.alive,
         "trust_domain": selection.trust_domain,
+        "labels": Jsonb(selection.labels) if selection.labels else None,
     }
     # Planned for these filters each time: one plan for all of them would read every agent of the tenant.
     rows = await (await conn.execute(sql.list_agents, given, prepare=False)).fetchall()
@@ -303,6 +314,7 @@ def _parts_of(card: Card) -> dict[str, Any]:
         "card_url": card.found_at,
         "skills": [skill.lower() for skill in card.skills],
         "protocols": [protocol.lower() for protocol in card.protocols],
+        "own_labels": Jsonb(card.labels),
     }
 
 

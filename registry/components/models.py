@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NotRequired, get_args
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from registry.agents.labels import LabelFilter
 from registry.checks import Body, Limit, Query
 from registry.times import rfc3339
 
@@ -49,6 +50,7 @@ class VersionsQuery(Query):
 class UsesQuery(Query):
     limit: Limit = 100
     cursor: _Cursor | None = None
+    label: LabelFilter | None = None
 
 
 class RollbackBody(Body):

@@ -98,6 +98,9 @@ SELECT CASE WHEN u.status <> 'ready' THEN u.status WHEN u.digest = %(digest)s TH
   FROM component_uses u JOIN agent_instances i USING (tenant_id, agent_id, incarnation)
  WHERE u.tenant_id = %(tenant_id)s AND u.kind = %(kind)s AND u.component_id = %(component_id)s
    AND i.alive_until > (SELECT until FROM registry_hearing)
+   AND (%(labels)s::jsonb IS NULL OR EXISTS (
+       SELECT FROM agents a
+        WHERE a.tenant_id = u.tenant_id AND a.agent_id = u.agent_id AND a.labels @> %(labels)s::jsonb))
  GROUP BY state;
 
 -- name: list_uses
@@ -107,6 +110,9 @@ SELECT u.agent_id, u.incarnation, i.alive_until > (SELECT until FROM registry_he
   FROM component_uses u JOIN agent_instances i USING (tenant_id, agent_id, incarnation)
  WHERE u.tenant_id = %(tenant_id)s AND u.kind = %(kind)s AND u.component_id = %(component_id)s
    AND (u.agent_id, u.incarnation) > (%(after_agent)s, %(after_incarnation)s)
+   AND (%(labels)s::jsonb IS NULL OR EXISTS (
+       SELECT FROM agents a
+        WHERE a.tenant_id = u.tenant_id AND a.agent_id = u.agent_id AND a.labels @> %(labels)s::jsonb))
  ORDER BY u.agent_id, u.incarnation LIMIT %(limit)s;
 
 -- name: list_uses_of_agent

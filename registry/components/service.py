@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from groundwork.http.labels import read_label_filter
 from groundwork.postgres.pool import Connection, Pool, connection
 from registry.access import Principal
 from registry.agents import store as agents
@@ -167,11 +168,12 @@ class Components:
         """Who runs which version of the component, also of one that is not there. Raises `NotFound` when nobody
         has ever heard of it."""
         key, after = _key(principal, _kind(kind), component_id), _decode_cursor(query.cursor)
+        labels = None if query.label is None else read_label_filter(query.label)
         async with self._connection() as conn:
             current = await store.find_component(conn, key)
             digest = current.digest if current else None
-            counts = await store.count_uses(conn, key, digest)
-            found = await store.list_uses(conn, key, digest, after, query.limit + 1)
+            counts = await store.count_uses(conn, key, digest, labels)
+            found = await store.list_uses(conn, key, digest, after, query.limit + 1, labels)
             if current is None and not found and not await _was_there(conn, key):
                 raise NotFound(str(key))
         page, more = found[: query.limit], len(found) > query.limit

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from groundwork.postgres.pool import Connection
 from groundwork.postgres.sql import Queries
 from registry.agents.store import AgentKey
@@ -149,25 +151,37 @@ async def replace_uses(conn: Connection, agent: AgentKey, incarnation: str, uses
     await conn.execute(sql.add_uses, {**process, **columns})
 
 
-async def count_uses(conn: Connection, key: ComponentKey, digest: str | None) -> dict[State, int]:
-    """How many living processes are in which state, `digest` being that of the current version."""
-    rows = await (await conn.execute(sql.count_uses, {**asdict(key), "digest": digest})).fetchall()
+async def count_uses(
+    conn: Connection, key: ComponentKey, digest: str | None, labels: Mapping[str, str] | None
+) -> dict[State, int]:
+    """How many living processes, of agents with these labels, are in which state, `digest` being that of the
+    current version."""
+    given = {**asdict(key), "digest": digest, "labels": Jsonb(labels) if labels else None}
+    # Planned for the labels each time, as lists of agents are.
+    rows = await (await conn.execute(sql.count_uses, given, prepare=False)).fetchall()
     counts: dict[State, int] = {row["state"]: row["uses"] for row in rows}
     return {state: counts.get(state, 0) for state in STATES}
 
 
 async def list_uses(
-    conn: Connection, key: ComponentKey, digest: str | None, after: tuple[str, str], limit: int
+    conn: Connection,
+    key: ComponentKey,
+    digest: str | None,
+    after: tuple[str, str],
+    limit: int,
+    labels: Mapping[str, str] | None,
 ) -> list[KnownUse]:
-    """The next ones in the order of agents and incarnations."""
+    """The next ones in the order of agents and incarnations, of agents with these labels."""
     given = {
         **asdict(key),
         "digest": digest,
         "after_agent": after[0],
         "after_incarnation": after[1],
         "limit": limit,
+        "labels": Jsonb(labels) if labels else None,
     }
-    return [KnownUse(**row) for row in await (await conn.execute(sql.list_uses, given)).fetchall()]
+    rows = await conn.execute(sql.list_uses, given, prepare=False)
+    return [KnownUse(**row) for row in await rows.fetchall()]
 
 
 async def list_uses_of_agent(conn: Connection, agent: AgentKey, limit: int) -> list[AgentUse]:

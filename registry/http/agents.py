@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from groundwork.http.json_body import to_json
+from groundwork.http.labels import read_label_filter
 from groundwork.http.openapi import DocumentedRouter, inline_schema
 from registry.access import Principal
 from registry.agents.cards import Card, read_card
 from registry.agents.lifecycle import Status
 from registry.agents.models import (
     Agent,
+    AgentChanges,
     AgentDeletedAnswer,
     AgentDetailAnswer,
     AgentRegisteredAnswer,
@@ -63,6 +65,7 @@ _CARD_IN_THE_DOCUMENT = {
                         "id": {"type": "string"},
                         "uri": {"type": "string", "format": "uri"},
                         "name": {"type": "string"},
+                        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
                         **inline_schema(ProcessAddress)["properties"],
                     },
                 }
@@ -195,6 +198,23 @@ async def trace_agent(
     return JsonResponse({"agent_id": agent_id, "events": events})
 
 
+@router.patch(
+    "/{agent_id}",
+    response_model=AgentDetailAnswer,
+    responses=failures(NotFound),
+    openapi_extra=described(body=AgentChanges),
+)
+async def change_agent(
+    principal: Writer,
+    registry: CurrentRegistry,
+    agent_id: str,
+    body: Annotated[AgentChanges, body_of(AgentChanges)],
+) -> Response:
+    """Changes the labels that are named; null takes one away. They hold against those that the agent registers
+    with."""
+    return JsonResponse(describe_in_detail(*await registry.agents.change_labels(principal, agent_id, body.labels)))
+
+
 @router.delete("/{agent_id}", response_model=AgentDeletedAnswer, responses=failures(NotFound))
 async def delete_agent(principal: Writer, registry: CurrentRegistry, agent_id: str) -> Response:
     """Removes the agent. One that still runs registers again."""
@@ -241,6 +261,7 @@ def selection_of(query: Filters) -> Selection:
         skills=None if query.skill is None else [query.skill],
         protocol=query.protocol,
         alive=None if query.alive is None else query.alive == "true",
+        labels=None if query.label is None else read_label_filter(query.label),
     )
 
 

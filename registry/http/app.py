@@ -74,6 +74,7 @@ _ROUTERS = (
     erasures.router,
     keys.router,
     gateway.router,
+    gateway.bulk_router,
 )
 
 _ENUMS = {

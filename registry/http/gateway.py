@@ -1,21 +1,50 @@
 """The admin APIs of agents, each below its agent."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
+from groundwork.http.json_body import parse_json
+from groundwork.http.labels import read_label_filter
 from groundwork.http.openapi import DocumentedRouter
-from registry.errors import AgentAway, AgentTimedOut, AgentUnreachable, LimitReached, NotFound
+from registry.agents.labels import LabelFilter
+from registry.agents.models import Selection
+from registry.checks import Limit, Query
+from registry.errors import AgentAway, AgentTimedOut, AgentUnreachable, InvalidRequest, LimitReached, NotFound
+from registry.gateway.bulk import BulkResult, call_each
 from registry.gateway.calls import AdminAnswer, AdminCall
-from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, read_bytes
-from registry.http.openapi import failures
+from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, Writer, query_of, read_bytes, read_json
+from registry.http.errors import JsonResponse, respond_to
+from registry.http.openapi import described, failures
 
 router = DocumentedRouter(prefix="/agents/{agent_id}/admin", route_class=RegistryRoute, tags=["agents"])
+bulk_router = DocumentedRouter(route_class=RegistryRoute, tags=["agents"])
 
+_MEMORY_CHANGES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "title": "MemoryChanges",
+                    "type": "object",
+                    "description": "As the agents' own admin APIs take it.",
+                    "properties": {
+                        "summarize": {"type": "boolean"},
+                        "window_size": {"type": "integer"},
+                        "summarize_threshold": {"type": "integer"},
+                    },
+                }
+            }
+        },
+    }
+}
 _PATH_AS_SENT = re.compile(rb"/agents/[^/]+/admin/(.*)", re.DOTALL)
 
 
@@ -54,6 +83,77 @@ async def call_agent(
     query = request.scope["query_string"].decode("latin-1")
     call = AdminCall(request.method, sent, query, request.headers, await read_bytes(request))
     return _PassedOn(await registry.gateway.send(principal, agent_id, call))
+
+
+class BulkQuery(Query):
+    label: LabelFilter
+    limit: Limit = 200
+    cursor: Annotated[str, Field(max_length=2048)] | None = None
+
+
+class BulkResultAnswer(TypedDict):
+    agent_id: str
+    ok: bool
+    status: Annotated[int, Field(description="Of the agent's answer, or of the registry's when none came.")]
+    data: Any
+    error: str | None
+
+
+class BulkAnswer(TypedDict):
+    results: Annotated[list[BulkResultAnswer], Field(description="In the order of the agents' ids.")]
+    succeeded: int
+    failed: int
+    next_cursor: Annotated[str | None, Field(description="Where to go on; null when that was all.")]
+
+
+@bulk_router.patch(
+    "/memory/config",
+    response_model=BulkAnswer,
+    responses=failures(),
+    openapi_extra={**_MEMORY_CHANGES, **described(query=BulkQuery)},
+)
+async def change_memory_configs(
+    request: Request,
+    principal: Writer,
+    registry: CurrentRegistry,
+    query: Annotated[BulkQuery, query_of(BulkQuery)],
+) -> Response:
+    """What `PATCH /api/v1/memory/config` does, for each agent that has the label. Each has a result of its own,
+    also one that cannot be reached."""
+    if not isinstance(await read_json(request), Mapping):
+        raise InvalidRequest("the body must be a JSON object")
+    headers = {"content-type": "application/json"}
+    call = AdminCall("PATCH", "memory/config", headers=headers, body=await read_bytes(request))
+    selection = Selection(labels=read_label_filter(query.label))
+    page = await call_each(
+        registry.agents, registry.gateway, principal, selection, call, limit=query.limit, cursor=query.cursor
+    )
+    results = [_show_result(result) for result in page.results]
+    succeeded = sum(result["ok"] for result in results)
+    return JsonResponse(
+        {
+            "results": results,
+            "succeeded": succeeded,
+            "failed": len(results) - succeeded,
+            "next_cursor": page.next_cursor,
+        }
+    )
+
+
+def _show_result(result: BulkResult) -> dict[str, Any]:
+    if result.failure is not None:
+        alone = respond_to(result.failure)
+        said = {"status": alone.status_code, "data": None, "error": parse_json(bytes(alone.body))["error"]}
+        return {"agent_id": result.agent_id, "ok": False, **said}
+    envelope = result.envelope or {}
+    problem = envelope.get("error")
+    return {
+        "agent_id": result.agent_id,
+        "ok": envelope.get("success") is True,
+        "status": result.status,
+        "data": envelope.get("data"),
+        "error": str(problem.get("message")) if isinstance(problem, Mapping) else None,
+    }
 
 
 for _method in ("GET", "POST", "PUT", "PATCH", "DELETE"):

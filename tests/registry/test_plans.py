@@ -3,6 +3,7 @@
 from typing import LiteralString
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from groundwork.postgres.pool import Pool
 from registry.agents.store import sql as agents
@@ -120,12 +121,13 @@ async def test_a_page_of_the_audit_log_reads_the_entries_that_are_on_it(audit_po
         {"alive": False},
         {"protocol": "a2a"},
         {"skills": ["one", "two"]},
+        {"labels": Jsonb({"team": "billing"})},
         {"status": "active", "alive": False},
     ],
     ids=str,
 )
 async def test_a_page_of_agents_is_found_in_an_index(agents_pool, wanted):
-    anything = dict.fromkeys(("status", "skills", "protocol", "alive", "trust_domain"))
+    anything = dict.fromkeys(("status", "skills", "protocol", "alive", "trust_domain", "labels"))
     given = {"tenant_id": "default", "after": "", "limit": 50, "bytes": 1_000_000, **anything, **wanted}
     found = await scans(agents_pool, agents.list_agents, "agents", given)
     assert all(scan["Node Type"] != "Seq Scan" and scan["Actual Rows"] <= 100 for scan in found), found

@@ -60,6 +60,8 @@ WHO: dict[str, Who] = {
     "POST /agents/{agent_id}/admin/{path:path}": "developers and operators",
     "PUT /agents/{agent_id}/admin/{path:path}": "developers and operators",
     "PATCH /agents/{agent_id}/admin/{path:path}": "developers and operators",
+    "PATCH /agents/{agent_id}": "developers and operators",
+    "PATCH /memory/config": "developers and operators",
     "POST /artifacts": "developers and operators",
     "PUT /agents/{agent_id}/components": "developers and operators",
     "PUT /components/{kind}/{component_id}": "developers and operators",
