@@ -152,8 +152,8 @@ class AgentPaused(AgentError):
 
     def __init__(self, status: str) -> None:
         super().__init__(
-            f"the agent is {status} in its registry and takes no new messages; what runs is finished, and answers"
-            " to its questions are taken. Activated there, it goes on"
+            f"the agent is {status} in its registry and takes no new messages; what runs is finished, what waits"
+            " is kept, and answers to its questions are taken. Once it is active there again, it goes on"
         )
 
 

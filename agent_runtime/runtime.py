@@ -29,6 +29,7 @@ from agent_runtime.project.file import Project
 from agent_runtime.project.graph import Graphs, open_graphs
 from agent_runtime.project.outbound import REGISTRY_NAME
 from agent_runtime.registry_link.client import open_registry_client
+from agent_runtime.registry_link.hold import Hold
 from agent_runtime.registry_link.link import RegistryLink, open_registry_link
 from agent_runtime.registry_link.trust import RegistryTrust
 from agent_runtime.retention.idle import IdleThreads
@@ -301,7 +302,7 @@ async def open_runtime(
                 card_url=card_url,
                 check_ready=partial(check_database, pool),
                 metrics=metrics,
-                hold=turns,
+                hold=Hold(turns, pool, agent_id),
                 threads=threads,
                 admin_url=admin_url,
             )

@@ -17,6 +17,14 @@ UPDATE agent_settings
 SELECT revision, summarize, window_size, summarize_threshold, card_url
   FROM agent_settings WHERE agent_id = %(agent_id)s;
 
+-- name: find_registry_status
+SELECT registry_status FROM agent_settings WHERE agent_id = %(agent_id)s;
+
+-- name: set_registry_status
+INSERT INTO agent_settings AS s (agent_id, registry_status) VALUES (%(agent_id)s, %(status)s)
+ON CONFLICT (agent_id) DO UPDATE SET registry_status = excluded.registry_status
+ WHERE s.registry_status IS DISTINCT FROM excluded.registry_status;
+
 -- name: change_settings
 INSERT INTO agent_settings AS s (agent_id, revision, summarize, window_size, summarize_threshold, card_url)
 VALUES (%(agent_id)s, 1, %(summarize)s, %(window_size)s, %(summarize_threshold)s, %(card_url)s)

@@ -45,6 +45,16 @@ async def find_settings(conn: Connection, agent_id: str) -> StoredSettings | Non
     return StoredSettings(**row) if row else None
 
 
+async def find_registry_status(conn: Connection, agent_id: str) -> str | None:
+    """What the registry called the agent last, if it was to take no new turns."""
+    row = await (await conn.execute(sql.find_registry_status, {"agent_id": agent_id})).fetchone()
+    return row["registry_status"] if row else None
+
+
+async def set_registry_status(conn: Connection, agent_id: str, status: str | None) -> None:
+    await conn.execute(sql.set_registry_status, {"agent_id": agent_id, "status": status})
+
+
 async def change_settings(conn: Connection, agent_id: str, **changes: bool | int | str) -> StoredSettings:
     """Changes the given fields; returns what holds from then on."""
     nothing = dict.fromkeys(("summarize", "window_size", "summarize_threshold", "card_url"))

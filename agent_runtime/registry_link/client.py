@@ -163,13 +163,26 @@ class RegistryClient:
         await self._call("POST", _path(agent_id, "activate"), {"incarnation": incarnation})
 
     async def beat(
-        self, agent_id: str, incarnation: str, heartbeat_seconds: float, failing: str | None = None
+        self,
+        agent_id: str,
+        incarnation: str,
+        heartbeat_seconds: float,
+        failing: str | None = None,
+        *,
+        drained: bool = False,
     ) -> Beaten:
-        """A sign of life; `failing` is why the agent cannot work at the moment.
+        """A sign of life; `failing` is why the agent cannot work at the moment, `drained` that this process takes
+        no new turns and has none in hand.
 
         Raises `AgentForgotten` and `InstanceExpired` too.
         """
-        body = {"incarnation": incarnation, "heartbeat_seconds": heartbeat_seconds, "health": "ok"}
+        body: dict[str, Any] = {
+            "incarnation": incarnation,
+            "heartbeat_seconds": heartbeat_seconds,
+            "health": "ok",
+        }
+        if drained:
+            body["drained"] = True
         if failing is not None:
             body |= {"health": "failing", "reason": failing}
         answer = await self._call("POST", _path(agent_id, "heartbeat"), body)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.metrics import AgentMetrics
@@ -15,7 +15,8 @@ from agent_runtime.registry_link.card import build_registry_card
 from agent_runtime.registry_link.client import RegistryClient
 from agent_runtime.registry_link.erasures import ErasableThreads, ErasureOrders
 from agent_runtime.registry_link.health import HealthWatch
-from agent_runtime.registry_link.registration import HELD, ComponentsNews, Registration
+from agent_runtime.registry_link.hold import Hold
+from agent_runtime.registry_link.registration import ComponentsNews, Registration
 from agent_runtime.registry_link.trust import RegistryTrust, may_fetch_keys
 from agent_runtime.settings import AgentSettings
 from agent_runtime.tools.connection_state import ConnectionState
@@ -34,14 +35,15 @@ class RegistryLink:
     url: str
     standing: ConnectionState
     registration: Registration | None
-    held: Callable[[], str | None] = lambda: None
-    """What the registry calls the agent while it is to take no new turns; the last that was heard of it."""
+    hold: Hold | None = None
+    """Whether the agent takes new turns; None where nobody asks."""
 
     trust: RegistryTrust | None = None
     """What admits calls of the admin API that come by the registry; None: they are refused."""
 
     def state(self) -> dict[str, Any]:
-        return self.standing.as_json(url=self.url, agent_status=self.held())
+        held = self.hold.state() if self.hold else {}
+        return self.standing.as_json(url=self.url, **held)
 
     def leave(self) -> None:
         """The process is told to stop, and tells the registry at once, not when its last turn has ended."""
@@ -61,30 +63,6 @@ class RegistryLink:
         return f"not reached yet: {problem}; the agent serves meanwhile and tries again"
 
 
-class Holding(Protocol):
-    """What takes no new turns while `paused` says why."""
-
-    paused: str | None
-
-
-@dataclass
-class _Nobody:
-    paused: str | None = None
-
-
-class _Held:
-    """Passes on to the turns what the registry calls the agent."""
-
-    def __init__(self, turns: Holding) -> None:
-        self.turns = turns
-
-    def become(self, status: str) -> None:
-        paused = status if status in HELD else None
-        if paused != self.turns.paused:
-            logger.warning("agent status changed in the registry status=%s", status)
-        self.turns.paused = paused
-
-
 @asynccontextmanager
 async def open_registry_link(
     settings: AgentSettings,
@@ -95,7 +73,7 @@ async def open_registry_link(
     card_url: CardUrl,
     check_ready: Callable[[], Awaitable[None]],
     metrics: AgentMetrics,
-    hold: Holding | None = None,
+    hold: Hold | None = None,
     threads: ErasableThreads | None = None,
     admin_url: str = "",
 ) -> AsyncIterator[RegistryLink | None]:
@@ -116,12 +94,14 @@ async def open_registry_link(
         return
     card_at = _card_builder(settings, settings.agent_id, project)
     interval = settings.registry_heartbeat_seconds
-    held = _Held(hold or _Nobody())
     health = HealthWatch(check_ready, interval)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(running("registry-health", health.watch))
+        if hold is not None:
+            await hold.recall()
+            await stack.enter_async_context(running("registry-status", hold.keep))
         registration = Registration(
-            client, card_at, card_url, health, components, standing, metrics, interval, held.become, admin_url
+            client, card_at, card_url, health, components, standing, metrics, interval, hold, admin_url
         )
         if threads is not None:
             orders = ErasureOrders(client, threads, lambda: registration.agent_id)
@@ -129,7 +109,7 @@ async def open_registry_link(
             await stack.enter_async_context(running("erasure-orders", orders.run))
         await stack.enter_async_context(_kept(registration))
         trust = _trust(settings, client, settings.agent_id, registration, admin_url)
-        yield RegistryLink(url, standing, registration, lambda: held.turns.paused, trust)
+        yield RegistryLink(url, standing, registration, hold, trust)
 
 
 def _trust(

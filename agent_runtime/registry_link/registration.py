@@ -21,14 +21,12 @@ from agent_runtime.registry_link.errors import (
     RegistryUnavailable,
 )
 from agent_runtime.registry_link.health import HealthWatch
+from agent_runtime.registry_link.hold import HELD, Hold
 from agent_runtime.tools.connection_state import ConnectionState, Timing
 
 logger = logging.getLogger(__name__)
 
 FAREWELL_SECONDS = 2.5
-
-HELD = ("paused", "deactivated")
-"""What the registry calls an agent that somebody wants to take no new turns."""
 
 _OUTCOMES: dict[type[RegistryError], str] = {
     AgentForgotten: "forgotten",
@@ -69,12 +67,12 @@ class Registration:
         standing: ConnectionState,
         metrics: AgentMetrics,
         heartbeat_seconds: float,
-        on_status: Callable[[str], None] = lambda status: None,
+        hold: Hold | None = None,
         admin_url: str = "",
     ) -> None:
         self._admin_url = admin_url
         self.tenant_id: str | None = None
-        self._on_status = on_status
+        self._hold = hold
         self.on_erasures: list[Callable[[], None]] = []
         """Called when the registry says that there is something to erase."""
         self.incarnation = uuid4().hex
@@ -186,7 +184,7 @@ class Registration:
             self._to_activate = True
             await self._client.activate(agent_id, self.incarnation)
             self._to_activate = False
-            self._on_status("active")
+            self._become("active")
         self._registered_url = url
         if self._health.failing is not None:
             self.wake()  # to register says nothing of health, so a heartbeat follows at once
@@ -215,7 +213,10 @@ class Registration:
 
     async def _beat(self, agent_id: str) -> None:
         try:
-            beaten = await self._client.beat(agent_id, self.incarnation, self._interval, self._health.failing)
+            drained = self._hold is not None and self._hold.is_drained
+            beaten = await self._client.beat(
+                agent_id, self.incarnation, self._interval, self._health.failing, drained=drained
+            )
         except RegistryError as error:
             self._metrics.heartbeat_sent(
                 next(_OUTCOMES[kind] for kind in type(error).__mro__ if kind in _OUTCOMES)
@@ -229,9 +230,13 @@ class Registration:
 
     def _heard_of(self, status: str | None, generation: int | None) -> None:
         if status is not None:
-            self._on_status(status)
+            self._become(status)
         if generation is not None:
             self._components.told(generation)
+
+    def _become(self, status: str) -> None:
+        if self._hold is not None:
+            self._hold.become(status)
 
     async def _report_components(self) -> None:
         """What this process runs with, when that is another thing than the registry was told."""

@@ -124,7 +124,16 @@ class Turns:
         self._wake = asyncio.Event()
         self._stopping = False
         self.paused: str | None = None
-        """What the registry calls the agent while it is to take no new turns, such as `paused`."""
+        """What the registry calls the agent while it is to take no new turns, such as `paused`. Those that run are
+        brought to their end; those that are queued stay so."""
+
+    @property
+    def running(self) -> int:
+        return len(self._running) + len(self._suspects) + sum(self._accepting.values())
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queued)
 
     @property
     def in_flight(self) -> int:
@@ -213,7 +222,7 @@ class Turns:
                 waits = self._queued or self._suspects
                 await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS if waits else None)
             self._wake.clear()
-            if self._queued and not self._stopping:
+            if self._queued and not self._stopping and self.paused is None:
                 await self._logged(self._start_ready(), "starting queued turns")
             if self._suspects and not self._stopping:
                 await self._logged(self._start_suspect(), "starting a suspect turn")

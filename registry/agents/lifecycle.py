@@ -4,13 +4,17 @@ from typing import Literal, get_args
 
 from registry.errors import Conflict
 
-Status = Literal["registered", "active", "paused", "deactivated"]
+Status = Literal["registered", "active", "paused", "draining", "deactivated"]
 STATUSES: tuple[Status, ...] = get_args(Status)
+
+HELD: tuple[Status, ...] = ("paused", "draining")
+"""Somebody wants the agent to take no new work, until it is resumed."""
 
 _FOLLOWERS: dict[Status, tuple[Status, ...]] = {
     "registered": ("active", "deactivated"),
-    "active": ("paused", "deactivated"),
-    "paused": ("active", "deactivated"),
+    "active": ("paused", "draining", "deactivated"),
+    "paused": ("active", "draining", "deactivated"),
+    "draining": ("active", "paused", "deactivated"),
     "deactivated": ("active",),
 }
 

@@ -51,6 +51,8 @@ class ProcessAddress(SignOfLife):
 class Heartbeat(SignOfLife):
     health: Health = "ok"
     reason: str | None = None
+    drained: bool = False
+    """The process takes no new turns, as it was told, and has none in hand."""
 
 
 class DiscoverBody(Body):
@@ -126,6 +128,7 @@ class Instance:
     health_reason: str
     last_heartbeat_at: datetime | None
     joined_at: datetime
+    drained: bool
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,7 @@ class InstanceAnswer(TypedDict):
     health_reason: str | None
     last_heartbeat: str | None
     joined_at: str
+    drained: Annotated[bool, Field(description="It takes no new turns, and has none in hand.")]
 
 
 class CapabilitiesAnswer(TypedDict):
@@ -296,4 +300,5 @@ def _describe_instance(instance: Instance) -> dict[str, Any]:
         "health_reason": instance.health_reason or None,
         "last_heartbeat": rfc3339(instance.last_heartbeat_at),
         "joined_at": rfc3339(instance.joined_at),
+        "drained": instance.drained,
     }

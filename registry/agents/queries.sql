@@ -49,6 +49,11 @@ UPDATE agents
        next_probe_at = CASE WHEN origin = 'discovered' AND %(status)s = 'active' THEN coalesce(next_probe_at, now()) END
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s;
 
+-- name: forget_drained
+-- What a process said under the former status says nothing of the new one: it may have taken turns in between.
+UPDATE agent_instances SET drained = false
+ WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND drained;
+
 -- name: change_labels
 -- Those that are named; null takes one away. Of nulls, only those are kept that the agent would have again without them.
 UPDATE agents
@@ -91,7 +96,7 @@ SELECT agent_id, status, alive, health, card, labels, registered_at, updated_at,
 
 -- name: list_instances
 SELECT incarnation, alive_until > (SELECT until FROM registry_hearing) AS living, health, health_reason,
-       last_heartbeat_at, joined_at
+       last_heartbeat_at, joined_at, drained
   FROM agent_instances
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s
  ORDER BY alive_until DESC, incarnation LIMIT %(limit)s;
@@ -114,10 +119,10 @@ ON CONFLICT (tenant_id, agent_id, incarnation) DO UPDATE
 WITH beats AS MATERIALIZED (
     SELECT * FROM unnest(
         %(tenant_ids)s::text[], %(agent_ids)s::text[], %(incarnations)s::text[], %(heartbeat_seconds)s::float8[],
-        %(healths)s::text[], %(reasons)s::text[]
-    ) AS b (tenant_id, agent_id, incarnation, heartbeat_seconds, health, reason)
+        %(healths)s::text[], %(reasons)s::text[], %(drained)s::boolean[]
+    ) AS b (tenant_id, agent_id, incarnation, heartbeat_seconds, health, reason, drained)
 ), usual AS MATERIALIZED (
-    SELECT i.tenant_id, i.agent_id, i.incarnation, a.status, b.heartbeat_seconds, b.reason
+    SELECT i.tenant_id, i.agent_id, i.incarnation, a.status, b.heartbeat_seconds, b.reason, b.drained
       FROM beats b
       JOIN agent_instances i USING (tenant_id, agent_id, incarnation, health)
       JOIN agents a USING (tenant_id, agent_id)
@@ -127,7 +132,7 @@ WITH beats AS MATERIALIZED (
 UPDATE agent_instances i
    SET heartbeat_seconds = coalesce(u.heartbeat_seconds, i.heartbeat_seconds),
        alive_until = now() + silence_allowed(coalesce(u.heartbeat_seconds, i.heartbeat_seconds)),
-       last_heartbeat_at = now(), health_reason = u.reason
+       last_heartbeat_at = now(), health_reason = u.reason, drained = u.drained
   FROM usual u LEFT JOIN component_generations g USING (tenant_id)
  WHERE i.tenant_id = u.tenant_id AND i.agent_id = u.agent_id AND i.incarnation = u.incarnation
 RETURNING i.tenant_id, i.agent_id, i.incarnation, i.health, u.status, coalesce(g.generation, 0) AS generation,
@@ -140,24 +145,24 @@ SELECT EXISTS (SELECT FROM erasure_agents
 
 -- name: lock_instance
 SELECT incarnation, alive_until > (SELECT until FROM registry_hearing) AS living, health, health_reason,
-       last_heartbeat_at, joined_at
+       last_heartbeat_at, joined_at, drained
   FROM agent_instances
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s AND incarnation = %(incarnation)s
    FOR NO KEY UPDATE;
 
 -- name: put_heartbeat
 INSERT INTO agent_instances AS i (
-    tenant_id, agent_id, incarnation, heartbeat_seconds, alive_until, last_heartbeat_at, health, health_reason
+    tenant_id, agent_id, incarnation, heartbeat_seconds, alive_until, last_heartbeat_at, health, health_reason, drained
 ) VALUES (
     %(tenant_id)s, %(agent_id)s, %(incarnation)s, coalesce(%(heartbeat_seconds)s, %(default_seconds)s),
     clock_timestamp() + silence_allowed(coalesce(%(heartbeat_seconds)s, %(default_seconds)s)), clock_timestamp(),
-    %(health)s, %(reason)s
+    %(health)s, %(reason)s, %(drained)s
 )
 ON CONFLICT (tenant_id, agent_id, incarnation) DO UPDATE
    SET heartbeat_seconds = coalesce(%(heartbeat_seconds)s, i.heartbeat_seconds),
        alive_until = clock_timestamp() + silence_allowed(coalesce(%(heartbeat_seconds)s, i.heartbeat_seconds)),
        last_heartbeat_at = excluded.last_heartbeat_at, health = excluded.health,
-       health_reason = excluded.health_reason;
+       health_reason = excluded.health_reason, drained = excluded.drained;
 
 -- name: remove_instance
 DELETE FROM agent_instances

@@ -15,7 +15,7 @@ from registry.access import Principal
 from registry.agents import entries, store
 from registry.agents.cards import Card
 from registry.agents.discovery import Discovery
-from registry.agents.lifecycle import Status, check_change
+from registry.agents.lifecycle import HELD, Status, check_change
 from registry.agents.models import (
     Agent,
     AgentPage,
@@ -34,7 +34,7 @@ from registry.agents.store import AgentKey
 from registry.audit.store import append_entry
 from registry.batches import Batches
 from registry.checks import is_id
-from registry.errors import Gone, InvalidRequest, LimitReached, NotFound
+from registry.errors import Conflict, Gone, InvalidRequest, LimitReached, NotFound
 from registry.generations.store import get_generation, note_agent_changed
 from registry.metrics import RegistryMetrics
 from registry.settings import RegistrySettings
@@ -47,6 +47,7 @@ _BATCH_BYTES = 2 * 1024 * 1024
 
 _EVENTS: dict[Status, str] = {
     "paused": "agent_paused",
+    "draining": "agent_draining",
     "deactivated": "agent_deactivated",
 }
 
@@ -155,6 +156,21 @@ class Agents:
         """Raises `NotFound` and `Conflict`."""
         return await self._set_status(principal, agent_id, "paused")
 
+    async def drain(self, principal: Principal, agent_id: str) -> Status:
+        """As `pause`, to take the agent out of service: its processes tell when they have no turn in hand.
+        Raises `NotFound` and `Conflict`."""
+        return await self._set_status(principal, agent_id, "draining")
+
+    async def resume(self, principal: Principal, agent_id: str) -> Status:
+        """Undo a pause or a drain. Raises `NotFound`, and `Conflict` for an agent that has neither and is not
+        active."""
+        async with self._changing(principal, agent_id) as (conn, entry, key):
+            if entry.status not in (*HELD, "active"):
+                raise Conflict(f"agent {agent_id} is {entry.status}, and was not paused; activate it instead")
+            await _change_status(conn, key, entry, "active")
+            await append_entry(conn, principal, "agent_resumed", _subject(key), previous_status=entry.status)
+        return "active"
+
     async def deactivate(self, principal: Principal, agent_id: str, process: Departure) -> Status:
         """Ends the agent, or with an incarnation that process of it: then the agent stays what it is as long as
         another one lives. Raises `NotFound`."""
@@ -164,7 +180,7 @@ class Agents:
             await store.remove_instance(conn, key, process.incarnation)
             others_live = await store.has_living_instance(conn, key)
             # A pause is somebody's wish, and holds for the processes that come after this one.
-            stays = others_live or entry.status == "paused"
+            stays = others_live or entry.status in HELD
             status: Status = entry.status if stays else "deactivated"
             by_itself = not others_live and entry.status == "active"
             await _change_status(conn, key, entry, status, has_left=by_itself or entry.has_left)

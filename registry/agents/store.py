@@ -126,6 +126,7 @@ async def put_agent(
 async def set_status(conn: Connection, key: AgentKey, status: Status, *, has_left: bool = False) -> None:
     """`has_left`: it is so because the last process has left."""
     await conn.execute(sql.set_status, {**asdict(key), "status": status, "has_left": has_left})
+    await conn.execute(sql.forget_drained, asdict(key))
 
 
 async def change_labels(conn: Connection, key: AgentKey, labels: Mapping[str, str | None]) -> Mapping[str, str]:
@@ -197,7 +198,7 @@ async def note_sign_of_life(
 async def beat(conn: Connection, heartbeats: Sequence[tuple[AgentKey, Heartbeat]]) -> list[Heard | None]:
     """Notes the heartbeats of processes that live and say what they said before of their health, and returns what
     each is answered with. None: with that one it is not as simple, and nothing has changed."""
-    tenant_ids, agent_ids, incarnations, seconds, healths, reasons = zip(
+    tenant_ids, agent_ids, incarnations, seconds, healths, reasons, drained = zip(
         *(_columns_of(key, heartbeat) for key, heartbeat in heartbeats), strict=True
     )
     given = {
@@ -207,6 +208,7 @@ async def beat(conn: Connection, heartbeats: Sequence[tuple[AgentKey, Heartbeat]
         "heartbeat_seconds": list(seconds),
         "healths": list(healths),
         "reasons": list(reasons),
+        "drained": list(drained),
     }
     rows = await (await conn.execute(sql.beat, given)).fetchall()
     heard: dict[tuple[str, ...], Heard] = {
@@ -338,10 +340,11 @@ def _life_of(key: AgentKey, incarnation: str | None, heartbeat_seconds: float | 
 
 def _heartbeat_of(key: AgentKey, heartbeat: Heartbeat) -> dict[str, Any]:
     life = _life_of(key, heartbeat.incarnation, heartbeat.heartbeat_seconds)
-    return {**life, "health": heartbeat.health, "reason": _reason_of(heartbeat)}
+    said = {"health": heartbeat.health, "reason": _reason_of(heartbeat), "drained": heartbeat.drained}
+    return {**life, **said}
 
 
-def _columns_of(key: AgentKey, heartbeat: Heartbeat) -> tuple[str, str, str, float | None, str, str]:
+def _columns_of(key: AgentKey, heartbeat: Heartbeat) -> tuple[str, str, str, float | None, str, str, bool]:
     return (
         key.tenant_id,
         key.agent_id,
@@ -349,6 +352,7 @@ def _columns_of(key: AgentKey, heartbeat: Heartbeat) -> tuple[str, str, str, flo
         heartbeat.heartbeat_seconds,
         heartbeat.health,
         _reason_of(heartbeat),
+        heartbeat.drained,
     )
 
 

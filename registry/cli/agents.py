@@ -24,7 +24,7 @@ _COLUMNS = ("id", "name", "status", "alive", "skills", "uri", "last_heartbeat")
 
 @app.command("list")
 def list_agents(
-    status: Annotated[str | None, typer.Option(help="registered, active, paused or deactivated.")] = None,
+    status: Annotated[str | None, typer.Option(help="registered, active, paused, draining …")] = None,
     skill: Annotated[str | None, typer.Option(help="Only agents with this skill.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only agents that speak this protocol.")] = None,
     url: Url = None,

@@ -230,8 +230,22 @@ async def activate_agent(principal: Writer, registry: CurrentRegistry, agent_id:
 
 @router.post("/{agent_id}/pause", response_model=AgentStatusAnswer, responses=failures(NotFound, Conflict))
 async def pause_agent(principal: Writer, registry: CurrentRegistry, agent_id: str) -> Response:
-    """An active agent is to get no work for a while. The body is not looked at."""
+    """An active agent is to get no work for a while: told with its next heartbeat, it finishes what runs, keeps
+    what waits, and refuses what is new. The body is not looked at."""
     return _answer_status(agent_id, await registry.agents.pause(principal, agent_id))
+
+
+@router.post("/{agent_id}/drain", response_model=AgentStatusAnswer, responses=failures(NotFound, Conflict))
+async def drain_agent(principal: Writer, registry: CurrentRegistry, agent_id: str) -> Response:
+    """As a pause, before the agent is taken out of service: `instances` of the agent say which of its processes
+    have no turn in hand any more. The body is not looked at."""
+    return _answer_status(agent_id, await registry.agents.drain(principal, agent_id))
+
+
+@router.post("/{agent_id}/resume", response_model=AgentStatusAnswer, responses=failures(NotFound, Conflict))
+async def resume_agent(principal: Writer, registry: CurrentRegistry, agent_id: str) -> Response:
+    """Undoes a pause or a drain. The body is not looked at."""
+    return _answer_status(agent_id, await registry.agents.resume(principal, agent_id))
 
 
 @router.post(

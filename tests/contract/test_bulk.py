@@ -1,6 +1,7 @@
 """One change for all agents with a label: each has a result of its own, whatever becomes of the others."""
 
 from pathlib import Path
+from typing import Any
 
 from tests.agents import running_agent, write_project
 from tests.registry.registries import Served
@@ -15,7 +16,7 @@ async def test_a_change_reaches_every_agent_of_the_label_and_says_what_became_of
     card = {"uri": "http://a.test", "labels": {"team": "billing"}, "admin_url": "http://127.0.0.1:1"}
     await registry.http.post("/agents", json={"id": "gone", **card})
     await registry.http.post("/agents", json={"id": "other", "uri": "http://b.test", "labels": {"team": "x"}})
-    given = {"registry_url": registry.url, "registry_token": registry.token}
+    given: dict[str, Any] = {"registry_url": registry.url, "registry_token": registry.token}
     async with running_agent(project, database_url, "my-agent", **given) as agent:
         assert agent.runtime.registry is not None
         await agent.runtime.registry.reached(10)

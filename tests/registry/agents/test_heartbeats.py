@@ -15,7 +15,13 @@ async def test_a_heartbeat_is_answered(registry):
     answer = await registry.http.post("/agents/research-agent/heartbeat")
     assert (answer.status_code, answer.json()) == (
         200,
-        {"agent_id": "research-agent", "ok": True, "status": "active", "component_generation": 0},
+        {
+            "agent_id": "research-agent",
+            "ok": True,
+            "status": "active",
+            "component_generation": 0,
+            "erasures": False,
+        },
     )
     assert (await get(registry.http))["last_heartbeat"] is not None
 

@@ -2,7 +2,7 @@
 
 from tests.registry.agents.agents import get, list_ids, register
 
-NONSENSE = (
+NONSENSE: tuple[dict[str, object], ...] = (
     {},
     {"labels": None},
     {"labels": {"": "a"}},

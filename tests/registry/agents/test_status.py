@@ -13,6 +13,11 @@ LEGAL = {
     ("active", "deactivated"),
     ("paused", "active"),
     ("paused", "deactivated"),
+    ("active", "draining"),
+    ("paused", "draining"),
+    ("draining", "active"),
+    ("draining", "paused"),
+    ("draining", "deactivated"),
     ("deactivated", "active"),
 }
 
@@ -42,6 +47,28 @@ async def test_an_impossible_change_is_a_conflict_that_names_both(registry):
     assert answer.json()["error"].startswith(
         "conflict: agent research-agent is registered and cannot become paused"
     )
+
+
+async def test_a_pause_and_a_drain_are_undone_and_nothing_else_is(registry):
+    await run_agent(registry.http)
+    for verb in ("pause", "drain", "pause"):
+        assert (await registry.http.post(f"/agents/research-agent/{verb}")).status_code == 200
+    resumed = [(await registry.http.post("/agents/research-agent/resume")).json()["status"] for _ in range(2)]
+    assert resumed == ["active", "active"]
+    await registry.http.post("/agents/research-agent/deactivate")
+    assert (await registry.http.post("/agents/research-agent/resume")).status_code == 409
+
+
+async def test_what_a_process_said_before_it_was_resumed_is_not_taken_for_a_later_drain(registry):
+    http = registry.http
+    await run_agent(http, incarnation="one")
+    said = []
+    for verb in ("drain", "resume", "drain"):
+        await http.post(f"/agents/research-agent/{verb}")
+        said.append((await get(http))["instances"][0]["drained"])
+        body = {"incarnation": "one", "drained": verb == "drain"}
+        assert (await http.post("/agents/research-agent/heartbeat", json=body)).status_code == 200
+    assert (said, (await get(http))["instances"][0]["drained"]) == ([False, False, False], True)
 
 
 async def test_repeating_a_change_is_harmless(registry):
