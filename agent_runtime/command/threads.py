@@ -8,6 +8,7 @@ import typer
 
 from agent_runtime.command.common import open_threads, run_command, say
 from agent_runtime.errors import InvalidValue
+from agent_runtime.threads.forms import Form
 from groundwork.command import busy
 
 threads_app = typer.Typer(help="Threads in the agent's database.", no_args_is_help=True)
@@ -112,3 +113,29 @@ def import_lines(
         say(f"{made} threads imported, {there} were there already.")
 
     run_command(work())
+
+
+@threads_app.command()
+def convert(
+    to: Annotated[Form, typer.Option(help="The state of the graph that is to go on.", case_sensitive=False)],
+    thread: Annotated[str | None, typer.Option(help="Only this thread.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them, change nothing.")] = False,
+) -> None:
+    """Turn stored conversations of MessagesState into those of Conversation, or back, while no agent runs."""
+
+    async def work() -> bool:
+        from agent_runtime.retention.convert import Converter
+
+        converted, left, failed = 0, 0, False
+        async with open_threads() as threads:
+            with busy("Converting conversations"):
+                async for each in Converter(threads, to).run(thread, dry_run=dry_run):
+                    converted, left = converted + each.converted, left + (not each.converted)
+                    if each.why:
+                        failed = True
+                        say(f"{each.thread_id}: not converted: {each.why}")
+        say(f"{converted} threads {'would be converted' if dry_run else 'converted'}, {left} left as they are.")
+        return failed
+
+    if run_command(work()):
+        raise typer.Exit(1)

@@ -205,3 +205,16 @@ SELECT thread_id FROM agent_threads
  WHERE thread_id = ANY(%(thread_ids)s)
    AND owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
  ORDER BY thread_id FOR UPDATE SKIP LOCKED;
+
+-- name: put_messages
+-- In the place of what the same version has had: the conversation is the same, in another form.
+INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+VALUES (%(thread_id)s, '', 'messages', %(version)s, %(type)s, %(blob)s)
+    ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET type = EXCLUDED.type, blob = EXCLUDED.blob;
+
+-- name: forget_delta
+-- What tells LangGraph that a value is in a blob of another form, or in older checkpoints.
+UPDATE checkpoints
+   SET checkpoint = checkpoint #- '{channel_values,messages}',
+       metadata = metadata - 'counters_since_delta_snapshot' - 'delta_writes_versioned'
+ WHERE thread_id = %(thread_id)s AND checkpoint_ns = '' AND checkpoint_id = %(checkpoint_id)s;

@@ -168,3 +168,20 @@ async def lock_idle(conn: Connection, agent_id: str, thread_ids: Sequence[str], 
     parameters = {"agent_id": agent_id, "thread_ids": list(thread_ids)}
     locked = await (await conn.execute(sql.lock_idle, parameters)).fetchall()
     return await list_idle(conn, [row["thread_id"] for row in locked], idle_seconds)
+
+
+async def put_messages(conn: Connection, thread_id: str, version: str, typed: tuple[str, bytes]) -> None:
+    """Store the conversation in another form, under the version that it has."""
+    parameters = {"thread_id": thread_id, "version": version, "type": typed[0], "blob": typed[1]}
+    await conn.execute(sql.put_messages, parameters)
+
+
+async def mark_snapshot(conn: Connection, thread_id: str, checkpoint_id: str) -> None:
+    """Say that a blob has the checkpoint's messages as a snapshot of a delta channel."""
+    parameters = {"thread_id": thread_id, "checkpoint_id": checkpoint_id, "channel": "messages"}
+    await conn.execute(sql.mark_snapshot, parameters)
+
+
+async def forget_delta(conn: Connection, thread_id: str, checkpoint_id: str) -> None:
+    """Say that a blob has the checkpoint's messages as they are."""
+    await conn.execute(sql.forget_delta, {"thread_id": thread_id, "checkpoint_id": checkpoint_id})

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from agent_runtime.graph import Conversation, TurnContext
+from agent_runtime.graph import TurnContext
 from langchain_core.messages import ToolCall
 from langchain_core.tools import tool
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
 from langgraph.types import Send
@@ -27,7 +27,7 @@ def current_time() -> str:
 TOOLS = [add, current_time]
 
 
-async def answer(state: Conversation, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+async def answer(state: MessagesState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     turn = runtime.context
     # The model of agent.toml, with the tools above and those of the MCP servers and agents named there.
     model = turn.model.bind_tools([*TOOLS, *turn.tools])
@@ -36,7 +36,7 @@ async def answer(state: Conversation, runtime: Runtime[TurnContext]) -> dict[str
     return {"messages": [await model.ainvoke(prompt)]}
 
 
-def next_step(state: Conversation) -> list[Send] | str:
+def next_step(state: MessagesState) -> list[Send] | str:
     # A task for each call: one that asks a person runs again with the answer, and the others do not.
     return [Send("tools", [call]) for call in state["messages"][-1].tool_calls] or END
 
@@ -53,7 +53,7 @@ def tell_the_model(error: Exception) -> str:
 
 
 # Left uncompiled: the runtime compiles it with the checkpointer that keeps every conversation.
-graph = StateGraph(Conversation, context_schema=TurnContext)
+graph = StateGraph(MessagesState, context_schema=TurnContext)
 graph.add_node("answer", answer)
 graph.add_node("tools", call_tool)
 graph.add_edge(START, "answer")

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from agent_runtime.graph import Conversation, Data, TurnContext, TurnRejected, send_artifact
+from agent_runtime.graph import Data, TurnContext, TurnRejected, send_artifact
 from langchain_core.messages import AIMessage, BaseMessage
 from langgraph.constants import TAG_NOSTREAM
-from langgraph.graph import START, StateGraph
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, ValidationError
 
@@ -21,7 +21,7 @@ class Ticket(BaseModel):
     people_affected: int = Field(1, description="How many people cannot work.", ge=1)
 
 
-async def make_ticket(state: Conversation, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+async def make_ticket(state: MessagesState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     ticket = await read_ticket(runtime.context, state["messages"])
     # The ticket itself is an A2A data part; the text beside it is for people.
     send_artifact("ticket", Data(ticket.model_dump(mode="json")), description="The ticket that was made.")
@@ -50,6 +50,6 @@ def explain(error: BaseException | None) -> str:
 
 
 # Left uncompiled: the runtime compiles it with the checkpointer that keeps every conversation.
-graph = StateGraph(Conversation, context_schema=TurnContext)
+graph = StateGraph(MessagesState, context_schema=TurnContext)
 graph.add_node("make_ticket", make_ticket)
 graph.add_edge(START, "make_ticket")
