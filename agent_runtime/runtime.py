@@ -305,6 +305,7 @@ async def open_runtime(
                 hold=Hold(turns, pool, agent_id),
                 threads=threads,
                 admin_url=admin_url,
+                records=records,
             )
         )
         yield AgentRuntime(

@@ -39,6 +39,7 @@ from registry.sessions.service import Sessions
 from registry.settings import RegistrySettings
 from registry.tenants.service import Tenants
 from registry.tokens.service import Tokens
+from registry.usage.service import UsageSums
 from registry.work_items.service import WorkItems
 from registry.workers.service import Workers
 from registry.workflows.service import Workflows
@@ -67,6 +68,7 @@ class Registry:
     sessions: Sessions
     tenants: Tenants
     tokens: Tokens
+    usage: UsageSums
     workers: Workers
     workflows: Workflows
     work_items: WorkItems
@@ -154,6 +156,7 @@ async def open_registry(
             tenants=Tenants(pool),
             sessions=Sessions(pool, tokens),
             tokens=tokens,
+            usage=UsageSums(pool),
             workers=Workers(pool),
             workflows=Workflows(pool),
             work_items=WorkItems(pool, jobs),

@@ -170,9 +170,10 @@ class RegistryClient:
         failing: str | None = None,
         *,
         drained: bool = False,
+        usage: Sequence[Mapping[str, Any]] = (),
     ) -> Beaten:
         """A sign of life; `failing` is why the agent cannot work at the moment, `drained` that this process takes
-        no new turns and has none in hand.
+        no new turns and has none in hand, `usage` what the agent's turns have used.
 
         Raises `AgentForgotten` and `InstanceExpired` too.
         """
@@ -183,6 +184,8 @@ class RegistryClient:
         }
         if drained:
             body["drained"] = True
+        if usage:
+            body["usage"] = list(usage)
         if failing is not None:
             body |= {"health": "failing", "reason": failing}
         answer = await self._call("POST", _path(agent_id, "heartbeat"), body)

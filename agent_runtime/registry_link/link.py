@@ -18,8 +18,10 @@ from agent_runtime.registry_link.health import HealthWatch
 from agent_runtime.registry_link.hold import Hold
 from agent_runtime.registry_link.registration import ComponentsNews, Registration
 from agent_runtime.registry_link.trust import RegistryTrust, may_fetch_keys
+from agent_runtime.registry_link.usage import UsageWatch
 from agent_runtime.settings import AgentSettings
 from agent_runtime.tools.connection_state import ConnectionState
+from agent_runtime.turn_records.service import TurnRecords
 from groundwork.outgoing.masking import mask_url
 from groundwork.process.background import running
 
@@ -76,6 +78,7 @@ async def open_registry_link(
     hold: Hold | None = None,
     threads: ErasableThreads | None = None,
     admin_url: str = "",
+    records: TurnRecords | None = None,
 ) -> AsyncIterator[RegistryLink | None]:
     """Registers the agent and keeps it registered while the block runs; `None` when there is no registry.
 
@@ -100,8 +103,11 @@ async def open_registry_link(
         if hold is not None:
             await hold.recall()
             await stack.enter_async_context(running("registry-status", hold.keep))
+        usage = None if records is None else UsageWatch(records, interval)
+        if usage is not None:
+            await stack.enter_async_context(running("registry-usage", usage.watch))
         registration = Registration(
-            client, card_at, card_url, health, components, standing, metrics, interval, hold, admin_url
+            client, card_at, card_url, health, components, standing, metrics, interval, hold, admin_url, usage
         )
         if threads is not None:
             orders = ErasureOrders(client, threads, lambda: registration.agent_id)

@@ -22,6 +22,7 @@ from agent_runtime.registry_link.errors import (
 )
 from agent_runtime.registry_link.health import HealthWatch
 from agent_runtime.registry_link.hold import HELD, Hold
+from agent_runtime.registry_link.usage import UsageWatch
 from agent_runtime.tools.connection_state import ConnectionState, Timing
 
 logger = logging.getLogger(__name__)
@@ -69,8 +70,10 @@ class Registration:
         heartbeat_seconds: float,
         hold: Hold | None = None,
         admin_url: str = "",
+        usage: UsageWatch | None = None,
     ) -> None:
         self._admin_url = admin_url
+        self._usage = usage
         self.tenant_id: str | None = None
         self._hold = hold
         self.on_erasures: list[Callable[[], None]] = []
@@ -172,6 +175,8 @@ class Registration:
 
     async def _register(self) -> None:
         self._registered_url = self._reported = None
+        if self._usage is not None:
+            self._usage.forgotten()
         url = self._card_url.url
         registered = await self._send_card(url)
         agent_id, created = registered.agent_id, registered.created
@@ -212,10 +217,11 @@ class Registration:
             logger.warning("deregistering the former card URL failed: %s", error)
 
     async def _beat(self, agent_id: str) -> None:
+        usage = self._usage.news() if self._usage is not None else ()
         try:
             drained = self._hold is not None and self._hold.is_drained
             beaten = await self._client.beat(
-                agent_id, self.incarnation, self._interval, self._health.failing, drained=drained
+                agent_id, self.incarnation, self._interval, self._health.failing, drained=drained, usage=usage
             )
         except RegistryError as error:
             self._metrics.heartbeat_sent(
@@ -223,6 +229,8 @@ class Registration:
             )
             raise
         self._metrics.heartbeat_sent("ok")
+        if self._usage is not None:
+            self._usage.told(usage)
         self._heard_of(beaten.status, beaten.component_generation)
         if beaten.erasures:
             for tell in self.on_erasures:

@@ -14,6 +14,7 @@ from registry.agents.labels import LabelChanges, LabelFilter
 from registry.agents.lifecycle import Status
 from registry.checks import Body, Flag, Limit, Query
 from registry.times import rfc3339
+from registry.usage.models import MOST_DAYS, AgentUsage, DayOfUsage
 
 Health = Literal["ok", "failing"]
 Origin = Literal["registered", "discovered"]
@@ -53,6 +54,7 @@ class Heartbeat(SignOfLife):
     reason: str | None = None
     drained: bool = False
     """The process takes no new turns, as it was told, and has none in hand."""
+    usage: Annotated[list[DayOfUsage], Field(max_length=MOST_DAYS, default_factory=list)]
 
 
 class DiscoverBody(Body):
@@ -145,6 +147,7 @@ class Agent:
     registered_at: datetime
     updated_at: datetime
     last_heartbeat_at: datetime | None
+    usage: AgentUsage
 
 
 @dataclass(frozen=True)
@@ -259,6 +262,7 @@ class AgentAnswer(TypedDict):
     autonomy: str
     auth: dict[str, Any]
     capabilities: CapabilitiesAnswer
+    usage: Annotated[AgentUsage, Field(description="What its turns have used, as its heartbeats say.")]
 
 
 class AgentDetailAnswer(AgentAnswer):
@@ -284,6 +288,7 @@ def describe_agent(agent: Agent) -> dict[str, Any]:
         "card": agent.card,
         "labels": agent.labels,
         **describe_card(agent.card),
+        "usage": agent.usage,
     }
 
 

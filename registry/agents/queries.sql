@@ -70,7 +70,7 @@ DELETE FROM agents WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s;
 -- name: list_agents
 -- At least one agent, and no more than there is memory for their cards, which are taken as they are stored.
 SELECT page.agent_id, page.status, page.alive, page.health, page.card, page.labels, page.registered_at, page.updated_at,
-       page.last_heartbeat_at, page.has_more
+       page.last_heartbeat_at, usage_of_agent(page.tenant_id, page.agent_id) AS usage, page.has_more
   FROM (SELECT a.*,
                sum(pg_column_size(a.card)) OVER by_id - pg_column_size(a.card) AS bytes_before,
                lead(a.agent_id) OVER by_id IS NOT NULL AS has_more
@@ -90,7 +90,8 @@ SELECT page.agent_id, page.status, page.alive, page.health, page.card, page.labe
  ORDER BY page.agent_id;
 
 -- name: find_agent
-SELECT agent_id, status, alive, health, card, labels, registered_at, updated_at, last_heartbeat_at
+SELECT agent_id, status, alive, health, card, labels, registered_at, updated_at, last_heartbeat_at,
+       usage_of_agent(tenant_id, agent_id) AS usage
   FROM seen_agents
  WHERE tenant_id = %(tenant_id)s AND agent_id = %(agent_id)s;
 

@@ -38,6 +38,7 @@ from registry.errors import Conflict, Gone, InvalidRequest, LimitReached, NotFou
 from registry.generations.store import get_generation, note_agent_changed
 from registry.metrics import RegistryMetrics
 from registry.settings import RegistrySettings
+from registry.usage.store import put_usage
 
 PAUSE_SECONDS = 0.01
 """A hundred calls a second carry any number of heartbeats, each of which is a hundredth of a second late."""
@@ -284,7 +285,14 @@ class Agents:
         return status
 
     async def _beat(self, heartbeats: Sequence[tuple[AgentKey, Heartbeat]]) -> Sequence[Heard | None]:
-        return await run_repeatable(self._pool, lambda conn: store.beat(conn, heartbeats))
+        async def note(conn: Connection) -> Sequence[Heard | None]:
+            heard = await store.beat(conn, heartbeats)
+            known = zip(heartbeats, heard, strict=True)
+            told = [(key.tenant_id, key.agent_id, beat.usage) for (key, beat), one in known if one is not None]
+            await put_usage(conn, told)
+            return heard
+
+        return await run_repeatable(self._pool, note)
 
     async def _unusual_heartbeat(self, principal: Principal, key: AgentKey, heartbeat: Heartbeat) -> Heard:
         """A heartbeat that is refused, or changes the health of a process, or is the first one without a name."""
@@ -299,6 +307,7 @@ class Agents:
                     " register it again with POST /agents"
                 )
             await store.put_heartbeat(conn, key, heartbeat)
+            await put_usage(conn, [(key.tenant_id, key.agent_id, heartbeat.usage)])
             generation = await get_generation(conn, key.tenant_id)
             erasures = await store.has_erasures(conn, key)
             previous = instance.health if instance else "ok"

@@ -16,6 +16,7 @@ from registry.cli import (
     serve,
     tenants,
     tokens,
+    usage,
     workflows,
 )
 from registry.cli.common import PROGRAM
@@ -40,6 +41,7 @@ app.command("inspect")(executions.inspect)
 app.command("events")(executions.events)
 app.command("approve")(executions.approve)
 app.command("cancel")(executions.cancel)
+app.command("usage")(usage.usage)
 app.add_typer(agents.app, name="agents")
 app.add_typer(audit.app, name="audit")
 app.add_typer(erasures.app, name="erasures")

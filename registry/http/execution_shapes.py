@@ -70,6 +70,7 @@ class ShownExecution(TypedDict):
     started_at: str
     updated_at: str
     completed_at: str | None
+    duration_ms: Annotated[int | None, Field(description="From start to end; null while it has not ended.")]
     error: str | None
     detail: str | None
     labels: dict[str, str]
@@ -155,6 +156,7 @@ def show_listed(row: ListedExecution) -> ShownExecution:
         "started_at": created_at,  # JamJet's runtime calls it so
         "updated_at": rfc3339(row.updated_at),
         "completed_at": rfc3339(row.completed_at),
+        "duration_ms": _duration_ms(row),
         "error": row.error,
         "detail": row.error,
         "labels": row.labels,
@@ -164,6 +166,12 @@ def show_listed(row: ListedExecution) -> ShownExecution:
         "parent_execution_id": show_execution_id(parent) if parent else None,
         "parent_node_id": row.parent_node_id,
     }
+
+
+def _duration_ms(row: ListedExecution) -> int | None:
+    if row.completed_at is None:
+        return None
+    return round((row.completed_at - (row.started_at or row.created_at)).total_seconds() * 1000)
 
 
 def show_approvals(approvals: Approvals) -> ApprovalsAnswer:

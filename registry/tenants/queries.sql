@@ -45,6 +45,9 @@ UPDATE tenants SET status = 'deleted', policy = '{}', limits = '{}', updated_at 
 -- name: delete_agents
 DELETE FROM agents WHERE tenant_id = %(tenant_id)s;
 
+-- name: delete_agent_usage
+DELETE FROM agent_usage WHERE tenant_id = %(tenant_id)s;
+
 -- name: delete_components
 DELETE FROM components WHERE tenant_id = %(tenant_id)s;
 

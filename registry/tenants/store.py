@@ -22,6 +22,7 @@ BELONGINGS = (
     "artifacts",
     "erasures",
     "agents",
+    "agent_usage",
     "components",
     "component_generations",
     "tokens",

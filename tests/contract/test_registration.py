@@ -9,11 +9,12 @@ import psycopg
 from agent_runtime.live_settings.card_url import CardUrl
 from groundwork.postgres.pool import DatabaseUnavailable
 from tests.agent_runtime.registry_link.linking import HOME, linked
-from tests.agents import running_agent, write_project
+from tests.agents import running_agent, text_message, write_project
 from tests.processes import free_port
 from tests.registry.registries import Served, running_registry
 
 QUICK = 0.2
+V1 = {"A2A-Version": "1.0"}
 
 
 async def listed(registry: Served, agent_id: str = "my-agent") -> dict[str, Any]:
@@ -108,3 +109,24 @@ async def test_a_role_that_may_not_write_is_told_so_in_the_agents_status(registr
     async with linked(registry.url, registry_token=token) as link:
         said = await link.reached(5)
         assert "answered 403 Forbidden: insufficient role — developer or operator required" in said
+
+
+async def test_the_registry_shows_what_all_processes_of_an_agent_have_used(
+    tmp_path: Path, database_url: str, registry: Served
+) -> None:
+    given: dict[str, Any] = {
+        "registry_url": registry.url,
+        "registry_token": registry.token,
+        "registry_heartbeat_seconds": QUICK,
+    }
+    directory = write_project(tmp_path)
+    async with (
+        running_agent(directory, database_url, "my-agent", **given) as one,
+        running_agent(directory, database_url, "my-agent", **given) as other,
+    ):
+        for agent in (one, other, one):
+            sent = {"message": text_message("hello")}
+            (await agent.http.post("/a2a/message:send", json=sent, headers=V1)).raise_for_status()
+        own = (await one.http.get("/api/v1/usage")).json()["data"]["total"]
+        assert own["turns"] == 3
+        await shows(registry, usage=own)

@@ -47,6 +47,7 @@ WHO: dict[str, Who] = {
     "GET /executions/{execution_id}": "every role",
     "GET /executions/{execution_id}/approvals": "every role",
     "GET /executions/{execution_id}/events": "every role",
+    "GET /usage": "every role",
     "GET /workers": "every role",
     "GET /workflows": "every role",
     "GET /workflows/{workflow_id}": "every role",
