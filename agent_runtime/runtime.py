@@ -138,7 +138,7 @@ class AgentRuntime:
     def _close_feeds(self) -> None:
         self.a2a.feed.close()
         if self.langgraph is not None:
-            self.langgraph.feed.close()
+            self.langgraph.close_streams()
 
     async def check_ready(self) -> None:
         """Raises `DatabaseUnavailable` when the agent could not take a turn now."""

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 
 from agent_runtime.langgraph_server import store
 from agent_runtime.langgraph_server.assistants import Assistants
+from agent_runtime.langgraph_server.commands import Commands
 from agent_runtime.langgraph_server.edge import Bodies
 from agent_runtime.langgraph_server.feed import run_feed
 from agent_runtime.langgraph_server.recorder import RunRecorder, TaskAccount
@@ -25,6 +26,9 @@ from agent_runtime.langgraph_server.states import ThreadStates
 from agent_runtime.langgraph_server.store_routes import store_router
 from agent_runtime.langgraph_server.system_routes import assistant_router, system_router
 from agent_runtime.langgraph_server.thread_routes import thread_router
+from agent_runtime.langgraph_server.thread_stream_routes import thread_stream_router
+from agent_runtime.langgraph_server.thread_streams import ThreadStreams
+from agent_runtime.langgraph_server.thread_watch import ThreadWatch
 from agent_runtime.langgraph_server.threads import CallersThreads
 from agent_runtime.langgraph_server.webhooks import Webhooks, open_webhooks
 from agent_runtime.live_settings.card_url import hosts_of_callers
@@ -54,7 +58,14 @@ _DOCUMENTS = {
     "Agent card (A2A)": "/.well-known/agent-card.json",
 }
 
-_ROUTERS = (system_router, assistant_router, run_router, thread_router, store_router)
+_ROUTERS = (
+    system_router,
+    assistant_router,
+    run_router,
+    thread_router,
+    thread_stream_router,
+    store_router,
+)
 _BEGINNINGS = ("/ok", "/info", "/assistants", "/runs", "/threads", "/store")
 
 _TIDY_SECONDS = 30.0
@@ -83,6 +94,8 @@ class LangGraphServer:
         here: set[str] = set()
         self.feed = run_feed(pool, here.__contains__)
         self.recorder = RunRecorder(tasks, self.feed, here)
+        self.watch = ThreadWatch(pool, settings.agent_id or "")
+        self.recorder.accepted = self.watch.accepted
         self._face: Face | None = None
 
     def serve(self, turns: Turns, threads: Threads, store: BaseStore | None) -> None:
@@ -112,7 +125,14 @@ class LangGraphServer:
             Bodies(settings.a2a_max_body_bytes),
             hosts_of_callers(settings, self._current_url),
             store,
+            ThreadStreams(self._pool, agent_id, self.feed, self.watch),
+            Commands(runs, directory),
         )
+
+    def close_streams(self) -> None:
+        """Let go of everybody who follows a run or a thread."""
+        self.feed.close()
+        self.watch.close()
 
     def add_routes(self, app: FastAPI) -> None:
         """Adds the API to `app`. Raises `RuntimeError` before `serve`."""
@@ -174,8 +194,8 @@ async def open_langgraph_server(
     """
     async with open_webhooks(deny_private_networks=settings.deny_private_networks) as webhooks:
         server = LangGraphServer(settings, pool, tasks, graphs, callers, current_url, webhooks)
-        async with running("langgraph-feed", server.feed.poll):
+        async with running("langgraph-feed", server.feed.poll), running("langgraph-threads", server.watch.poll):
             try:
                 yield server
             finally:
-                server.feed.close()
+                server.close_streams()

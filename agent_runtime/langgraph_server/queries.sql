@@ -44,13 +44,40 @@ SELECT t.task_id, f.first_seq, f.frames,
 SELECT coalesce(max(last_seq), 0) AS last_seq FROM agent_run_frames WHERE run_id = %(run_id)s;
 
 -- name: prune_frames
--- Whoever asks for a run again, under its key, is shown all of it.
-DELETE FROM agent_run_frames f
- WHERE f.created_at < now() - interval '10 minutes'
-   AND NOT EXISTS (SELECT FROM agent_turns r WHERE r.task_id = f.run_id)
-   AND NOT EXISTS (SELECT FROM agent_runs r
-                     JOIN agent_message_keys k ON k.thread_id = r.thread_id AND k.task_id = r.run_id
-                    WHERE r.run_id = f.run_id);
+-- All of a run at once: what is made of the frames counts from the first one. Whoever asks for a run again, under its
+-- key, is shown all of it.
+DELETE FROM agent_run_frames f USING agent_runs r
+ WHERE r.run_id = f.run_id AND f.created_at < now() - interval '10 minutes'
+   AND r.status IS NOT NULL AND r.updated_at < now() - interval '10 minutes'
+   AND NOT EXISTS (SELECT FROM agent_message_keys k WHERE k.thread_id = r.thread_id AND k.task_id = r.run_id);
+
+-- name: list_runs_after
+-- For all followed threads together, the next runs of which anything is left to be shown. A thread of another caller
+-- has none, and a caller who follows a name that is free must not be shown what somebody else then does under it.
+SELECT followed.place - 1 AS place, run.run_id, run.number, run.graph_id
+  FROM unnest(%(thread_ids)s::text[], %(callers)s::text[], %(numbers)s::int[])
+       WITH ORDINALITY AS followed (thread_id, caller, number, place)
+  JOIN agent_threads t ON t.thread_id = followed.thread_id AND t.caller = followed.caller
+   AND t.owner_key IN (SELECT owner_key FROM agent_owners WHERE agent_id = %(agent_id)s)
+ CROSS JOIN LATERAL (
+       SELECT r.run_id, r.number, r.graph_id FROM agent_runs r
+        WHERE r.thread_id = t.thread_id AND r.number > followed.number
+          AND (r.status IS NULL OR EXISTS (SELECT FROM agent_run_frames f WHERE f.run_id = r.run_id))
+        ORDER BY r.number LIMIT 20) AS run
+ ORDER BY followed.place, run.number;
+
+-- name: find_thread_place
+-- Where the streams of a thread stand now: in the first run that is not over, or after the last one.
+SELECT r.number, CASE WHEN r.status IS NULL THEN
+           (SELECT coalesce(max(last_seq), 0) FROM agent_run_frames f WHERE f.run_id = r.run_id) END AS seen
+  FROM agent_runs r WHERE r.thread_id = %(thread_id)s AND r.number IS NOT NULL
+ ORDER BY r.status IS NULL DESC, CASE WHEN r.status IS NULL THEN r.number ELSE -r.number END LIMIT 1;
+
+-- name: may_follow
+SELECT NOT EXISTS (
+    SELECT FROM agent_threads t LEFT JOIN agent_owners o ON o.owner_key = t.owner_key
+     WHERE t.thread_id = %(thread_id)s AND (t.caller <> %(caller)s OR o.agent_id IS DISTINCT FROM %(agent_id)s)
+) AS may_follow;
 
 -- name: list_runs
 -- Every task of the thread is a run, also one that came in over A2A. What a turn works on goes before how it ended.

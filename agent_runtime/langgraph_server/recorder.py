@@ -49,6 +49,8 @@ class RunRecorder:
         self._runs_here = runs_here
         self.let_go: Callable[[int], None] = lambda turn_id: None
         """Told of each turn that another one has displaced."""
+        self.accepted: Callable[[str], None] = lambda thread_id: None
+        """Told of the thread of each run that was accepted."""
         self.over: Callable[[str], None] = lambda run_id: None
         """Told of each run that has ended."""
         self.tell: Callable[[Turn, str], None] = lambda turn, webhook: None
@@ -80,6 +82,7 @@ class RunRecorder:
 
         def tell() -> None:
             self._runs_here.add(request.task_id)
+            self.accepted(request.thread_id)
             for each in (*announce, accepted.announce):
                 each()
 

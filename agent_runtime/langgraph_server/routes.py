@@ -12,9 +12,11 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from agent_runtime.langgraph_server.assistants import Assistants
+from agent_runtime.langgraph_server.commands import Commands
 from agent_runtime.langgraph_server.edge import Bodies, ClientRoute, caller_of, refuse_forms
 from agent_runtime.langgraph_server.repeats import key_of
 from agent_runtime.langgraph_server.service import Runs
+from agent_runtime.langgraph_server.thread_streams import ThreadStreams
 from agent_runtime.langgraph_server.threads import CallersThreads
 from agent_runtime.turns.once import MessageKey
 from groundwork.http.hosts import OwnHosts
@@ -36,6 +38,8 @@ class Face:
     bodies: Bodies
     own_hosts: OwnHosts
     store: BaseStore | None
+    streams: ThreadStreams
+    commands: Commands
 
     async def admit(self, request: Request) -> None:
         """Let in who may call, before anything else is looked at."""

@@ -36,6 +36,15 @@ class RunRow:
 
 
 @dataclass(frozen=True)
+class ThreadRun:
+    """A run at its place among those of its thread."""
+
+    run_id: str
+    number: int
+    graph_id: str
+
+
+@dataclass(frozen=True)
 class EndedRun:
     """The last frames of a run, and where its end is to be told."""
 
@@ -134,6 +143,32 @@ async def find_last_seq(conn: Connection, run_id: str) -> int:
 async def prune_frames(conn: Connection) -> None:
     """Removes what was streamed by runs that have been over for a while."""
     await conn.execute(sql.prune_frames)
+
+
+async def list_runs_after(
+    conn: Connection, agent_id: str, places: Sequence[tuple[str, str, int]]
+) -> list[tuple[int, ThreadRun]]:
+    """The next runs after each place, which is a thread, its caller and the number of a run; each with the index
+    of its place."""
+    thread_ids, callers, numbers = (list(column) for column in zip(*places, strict=True))
+    parameters = {"agent_id": agent_id, "thread_ids": thread_ids, "callers": callers, "numbers": numbers}
+    rows = await (await conn.execute(sql.list_runs_after, parameters)).fetchall()
+    return [(row.pop("place"), ThreadRun(**row)) for row in rows]
+
+
+async def find_thread_place(conn: Connection, thread_id: str) -> tuple[int, int]:
+    """The run after which streams of the thread go on now, and which frames of the next one were shown."""
+    row = await (await conn.execute(sql.find_thread_place, {"thread_id": thread_id})).fetchone()
+    if row is None:
+        return 0, 0
+    return (row["number"], 0) if row["seen"] is None else (row["number"] - 1, row["seen"])
+
+
+async def may_follow(conn: Connection, agent_id: str, caller: str, thread_id: str) -> bool:
+    """Whether the thread is the caller's, or nobody's yet."""
+    parameters = {"agent_id": agent_id, "caller": caller, "thread_id": thread_id}
+    row = await (await conn.execute(sql.may_follow, parameters)).fetchone()
+    return bool(row and row["may_follow"])
 
 
 async def list_runs(

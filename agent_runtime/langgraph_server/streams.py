@@ -15,8 +15,8 @@ from agent_runtime.turns.stream_frames import encoded
 from groundwork.postgres.pool import DatabaseUnavailable
 
 HEARTBEAT_SECONDS = 5.0
-_HEARTBEAT = b": heartbeat\r\n\r\n"
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEARTBEAT = b": heartbeat\r\n\r\n"
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 FROM_THE_START = 0
 BEFORE_ALL = -1
@@ -35,7 +35,7 @@ class FollowingResponse(StreamingResponse):
         media_type: str,
         headers: Mapping[str, str],
     ) -> None:
-        super().__init__(body, headers={**_HEADERS, **headers}, media_type=media_type)
+        super().__init__(body, headers={**STREAM_HEADERS, **headers}, media_type=media_type)
         self._body = body
         self._following = following
         self._left = left
@@ -86,12 +86,12 @@ async def as_events(
 ) -> AsyncGenerator[bytes, None]:
     """Yield server-sent events: `first`, and then the frames that are to be shown."""
     if first is not None:
-        yield _event(first, None)
+        yield event_bytes(first)
     async for item in frames:
         if item is None:
-            yield _HEARTBEAT
+            yield HEARTBEAT
         elif not item.ends and shown(item.frame):
-            yield _event(item.frame, item.version)
+            yield event_bytes(item.frame, item.version)
 
 
 def shown_in(modes: Sequence[str] | None) -> Callable[[StreamFrame], bool]:
@@ -107,7 +107,8 @@ def shown_in(modes: Sequence[str] | None) -> Callable[[StreamFrame], bool]:
     return is_shown
 
 
-def _event(frame: StreamFrame, place: int | None) -> bytes:
+def event_bytes(frame: StreamFrame, place: int | str | None = None) -> bytes:
+    """Return the frame as a server-sent event."""
     lines = [f"event: {frame.event}", f"data: {frame.data}"]
     if place is not None:
         lines.append(f"id: {place}")
