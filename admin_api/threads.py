@@ -108,6 +108,7 @@ class ThreadErasureData(TypedDict):
     thread_id: str
     deleted: DeletedRows
     also_deleted: Annotated[dict[str, int], Field(description="The rows of every other table, by table.")]
+    peers: NotRequired[Annotated[list[str], Field(description="The peers that were asked; only if any were.")]]
     dry_run: NotRequired[Annotated[bool, Field(description="Nothing was erased; only with dry_run=true.")]]
 
 
@@ -116,6 +117,7 @@ class AgentErasureData(TypedDict):
     caller: NotRequired[Annotated[str, Field(description="Whose threads; only with caller.")]]
     deleted: DeletedRows
     also_deleted: dict[str, int]
+    peers: NotRequired[list[str]]
     dry_run: NotRequired[bool]
 
 
@@ -212,7 +214,9 @@ async def delete_threads(
 
 
 def _receipt(erasure: Erasure, dry_run: bool) -> dict[str, Any]:
-    counts = {"deleted": erasure.deleted, "also_deleted": erasure.also_deleted}
+    counts: dict[str, Any] = {"deleted": erasure.deleted, "also_deleted": erasure.also_deleted}
+    if erasure.peers:
+        counts["peers"] = sorted(erasure.peers)
     return counts | {"dry_run": True} if dry_run else counts
 
 

@@ -37,6 +37,7 @@ from agent_runtime.retention.service import Retention
 from agent_runtime.retention.snapshots import DeltaChannels, Snapshots
 from agent_runtime.settings import AgentSettings
 from agent_runtime.storage.service import Storage
+from agent_runtime.threads.peers import PeerNotes
 from agent_runtime.threads.service import Threads
 from agent_runtime.tools.connections import open_connections
 from agent_runtime.turn_records.budget import open_budget
@@ -206,7 +207,7 @@ async def open_runtime(
         )
         live_settings = await stack.enter_async_context(open_settings(pool, settings.agent_id, memory, card_url))
         connections = await stack.enter_async_context(
-            open_connections(open_transport=_guarded_transport(settings, project))
+            open_connections(open_transport=_guarded_transport(settings, project), notes=PeerNotes(pool))
         )
         client = await stack.enter_async_context(open_registry_client(settings, secrets))
         components = await stack.enter_async_context(
@@ -280,7 +281,9 @@ async def open_runtime(
         await stack.enter_async_context(running("turn-sweep", turns.sweep))
         stack.push_async_exit(_draining(turns, grace))
         forget = partial(_forget, turns, recent)
-        threads = Threads(pool, agent_id, forget=forget, process_id=lease.process_id)
+        await stack.enter_async_context(running("peer-erasures", connections.tellers.run))
+        tell = connections.tellers.tell
+        threads = Threads(pool, agent_id, forget=forget, tell=tell, process_id=lease.process_id)
         if settings.thread_ttl_days and settings.memory_enabled and settings.agent_id is not None:
             idle = IdleThreads(
                 pool,

@@ -14,12 +14,19 @@ from groundwork.postgres.pool import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
+_MOST_PEERS = 200
+"""How many the registry takes in a receipt."""
+
 
 class Erased(Protocol):
     """What an erasure counts."""
 
     @property
     def rows(self) -> Mapping[str, int]: ...
+    @property
+    def peers(self) -> frozenset[str]:
+        """Who else was asked in what was erased."""
+        ...
 
 
 class ErasableThreads(Protocol):
@@ -67,7 +74,7 @@ class ErasureOrders:
     async def _do(self, agent_id: str, order: ErasureOrder) -> None:
         receipt: dict[str, object] = {"agent_id": agent_id, "part": order.part}
         try:
-            rows = await self._erase(order.caller, order.thread_ids)
+            rows, peers = await self._erase(order.caller, order.thread_ids)
         except (DatabaseUnavailable, AgentError) as error:
             logger.warning("erasing for the registry failed erasure_id=%s: %s", order.erasure_id, error)
             receipt["error"] = type(error).__name__
@@ -78,13 +85,19 @@ class ErasureOrders:
                 rows["agent_threads"],
             )
             receipt["rows"] = dict(rows)
+            receipt["peers"] = sorted(peers)[:_MOST_PEERS]
         await self._client.give_receipt(order.erasure_id, receipt)
 
-    async def _erase(self, caller: str | None, thread_ids: Sequence[str]) -> Counter[str]:
+    async def _erase(self, caller: str | None, thread_ids: Sequence[str]) -> tuple[Counter[str], set[str]]:
         rows: Counter[str] = Counter()
+        peers: set[str] = set()
         if caller:
-            rows.update((await self._threads.delete_of_caller(caller)).rows)
+            erased = await self._threads.delete_of_caller(caller)
+            rows.update(erased.rows)
+            peers |= erased.peers
         for thread_id in thread_ids:
             with suppress(ThreadNotFound, ThreadNotOurs):  # the order goes to every agent of the tenant
-                rows.update((await self._threads.delete_thread(thread_id)).rows)
-        return rows
+                erased = await self._threads.delete_thread(thread_id)
+                rows.update(erased.rows)
+                peers |= erased.peers
+        return rows, peers

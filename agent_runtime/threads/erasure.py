@@ -9,6 +9,7 @@ ERASED_TABLES = (
     "agent_run_frames",
     "agent_runs",
     "agent_message_keys",
+    "agent_peer_tasks",
     "a2a_push_configs",
     "a2a_task_events",
     "a2a_tasks",
@@ -34,6 +35,8 @@ class Erasure:
     """How many rows a deletion removed, or a dry run found, by table."""
 
     rows: Mapping[str, int] = field(default_factory=dict)
+    peers: frozenset[str] = frozenset()
+    """The agents that were asked in the threads: what was said to them is theirs to erase."""
 
     @property
     def threads(self) -> int:
@@ -54,4 +57,5 @@ class Erasure:
 
     def __add__(self, other: "Erasure") -> "Erasure":
         tables = self.rows.keys() | other.rows.keys()
-        return Erasure({table: self.rows.get(table, 0) + other.rows.get(table, 0) for table in tables})
+        rows = {table: self.rows.get(table, 0) + other.rows.get(table, 0) for table in tables}
+        return Erasure(rows, self.peers | other.peers)

@@ -119,6 +119,9 @@ DELETE FROM agent_run_frames
 -- name: erase_agent_runs
 DELETE FROM agent_runs WHERE thread_id = ANY(%(thread_ids)s);
 
+-- name: erase_agent_peer_tasks
+DELETE FROM agent_peer_tasks WHERE thread_id = ANY(%(thread_ids)s);
+
 -- name: erase_a2a_push_configs
 DELETE FROM a2a_push_configs
  WHERE task_id IN (SELECT task_id FROM a2a_tasks WHERE thread_id = ANY(%(thread_ids)s));
@@ -169,6 +172,23 @@ SELECT count(*) AS rows FROM agent_thread_metadata WHERE thread_id = ANY(%(threa
 
 -- name: count_agent_message_keys
 SELECT count(*) AS rows FROM agent_message_keys WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: count_agent_peer_tasks
+SELECT count(*) AS rows FROM agent_peer_tasks WHERE thread_id = ANY(%(thread_ids)s);
+
+-- name: note_peer_task
+-- The reference to the thread waits for an erasure that is under way, and fails after it.
+INSERT INTO agent_peer_tasks (thread_id, peer, task_id) VALUES (%(thread_id)s, %(peer)s, %(task_id)s)
+ON CONFLICT DO NOTHING;
+
+-- name: forget_peer_task
+DELETE FROM agent_peer_tasks
+ WHERE thread_id = %(thread_id)s AND peer = %(peer)s AND task_id = %(task_id)s AND task_id <> '';
+
+-- name: list_peer_tasks
+-- The peers themselves first: they are named, even where there are too many tasks.
+SELECT DISTINCT peer, task_id FROM agent_peer_tasks WHERE thread_id = ANY(%(thread_ids)s)
+ ORDER BY task_id, peer LIMIT %(limit)s;
 
 -- name: count_a2a_push_configs
 SELECT count(*) AS rows FROM a2a_push_configs

@@ -21,6 +21,7 @@ from agent_runtime.threads import steps, store
 from agent_runtime.threads.conversation import read_conversation
 from agent_runtime.threads.erasure import STORE, Erasure
 from agent_runtime.threads.ids import is_thread_id
+from agent_runtime.threads.peers import PeerTask, list_peer_tasks
 from groundwork.postgres.pool import Connection, Pool, connection
 
 ERASE_BATCH = 200
@@ -54,7 +55,8 @@ class MessagePage:
 class Threads:
     """The threads of one agent. Nothing here shows, changes or deletes a thread of anybody else's.
 
-    `forget` is told which threads were deleted, once they are, so that this process stops working on them.
+    `forget` is told which threads were deleted, once they are, so that this process stops working on them, and
+    `tell` which peers were asked in them.
     Every method raises `DatabaseUnavailable` when the database cannot be used.
     """
 
@@ -64,11 +66,13 @@ class Threads:
         agent_id: str,
         *,
         forget: Callable[[Sequence[str]], None],
+        tell: Callable[[Sequence[PeerTask]], None] = lambda asked: None,
         process_id: UUID | None = None,
     ) -> None:
         self._pool = pool
         self._agent_id = agent_id
         self._forget = forget
+        self._tell = tell
         self._process_id = process_id
 
     async def list_threads(self, limit: int, cursor: str | None, *, states: bool = False) -> ThreadPage:
@@ -159,12 +163,15 @@ class Threads:
                 await store.read_one_snapshot(conn)
                 if not await store.is_owned(conn, self._agent_id, thread_id):
                     raise await store.why_not_ours(conn, thread_id)
-                return await store.count_rows(conn, self._agent_id, [thread_id])
+                erasure = await store.count_rows(conn, self._agent_id, [thread_id])
+                return erasure + _asking(await list_peer_tasks(conn, [thread_id]))
             if not await store.lock_threads(conn, self._agent_id, [thread_id]):
                 raise await store.why_not_ours(conn, thread_id)
+            asked = await list_peer_tasks(conn, [thread_id])
             erasure = await store.erase_threads(conn, self._agent_id, [thread_id])
         self._forget([thread_id])
-        return erasure
+        self._tell(asked)
+        return erasure + _asking(asked)
 
     async def delete_all(self, *, dry_run: bool = False) -> Erasure:
         """Remove every thread that the agent had when this was called, some at a time, and all that it has stored
@@ -198,13 +205,14 @@ class Threads:
             async with self._connection() as conn, conn.transaction():
                 batch = await list_page(conn, after=after, limit=ERASE_BATCH)
                 thread_ids = [thread.thread_id for thread in batch if thread.position <= last]
-                if dry_run:
-                    erasure += await store.count_rows(conn, self._agent_id, thread_ids)
-                else:
+                if not dry_run:
                     thread_ids = await store.lock_threads(conn, self._agent_id, thread_ids)
-                    erasure += await store.erase_threads(conn, self._agent_id, thread_ids)
+                asked = await list_peer_tasks(conn, thread_ids)
+                work = store.count_rows if dry_run else store.erase_threads
+                erasure += await work(conn, self._agent_id, thread_ids) + _asking(asked)
             if not dry_run:
                 self._forget(thread_ids)
+                self._tell(asked)
             after = batch[-1].position if batch else last
         return erasure
 
@@ -310,6 +318,10 @@ class Threads:
     async def _connection(self) -> AsyncIterator[Connection]:
         async with connection(self._pool) as conn:
             yield conn
+
+
+def _asking(asked: Sequence[PeerTask]) -> Erasure:
+    return Erasure(peers=frozenset(task.peer for task in asked))
 
 
 def _check_thread_id(thread_id: str) -> None:

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
 from agent_runtime.project.outbound import Peer
+from agent_runtime.threads.peers import PeerNotes
 from agent_runtime.tools.connection_state import Timing
+from agent_runtime.tools.peer_notes import Tellers
 from agent_runtime.tools.peers import PeerConnection
 from agent_runtime.tools.source import Source
 from groundwork.outgoing.bounded_http import OpenTransport
@@ -23,9 +25,13 @@ class Connections:
     Nothing here raises because something is down: the source's state says so, and its tools appear when it comes.
     """
 
-    def __init__(self, timing: Timing, open_transport: OpenTransport | None = None) -> None:
+    def __init__(
+        self, timing: Timing, open_transport: OpenTransport | None = None, notes: PeerNotes | None = None
+    ) -> None:
         self.timing = timing
+        self.tellers = Tellers()
         self._open_transport = open_transport
+        self._notes = notes
         self._running: dict[Source, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -66,7 +72,14 @@ class Connections:
 
     def _source(self, spec: McpServer | Peer, mask: Mask) -> Source:
         if isinstance(spec, Peer):
-            return PeerConnection(spec, mask=mask, timing=self.timing, open_transport=self._open_transport)
+            return PeerConnection(
+                spec,
+                mask=mask,
+                timing=self.timing,
+                open_transport=self._open_transport,
+                notes=self._notes,
+                tellers=self.tellers,
+            )
         # Here, because the MCP library takes a third of a second to import, which most agents need not wait for.
         from agent_runtime.tools.mcp import McpConnection
 
@@ -75,10 +88,13 @@ class Connections:
 
 @asynccontextmanager
 async def open_connections(
-    timing: Timing | None = None, open_transport: OpenTransport | None = None
+    timing: Timing | None = None,
+    open_transport: OpenTransport | None = None,
+    notes: PeerNotes | None = None,
 ) -> AsyncIterator[Connections]:
-    """`open_transport` makes the HTTP transport of each connection, for hosts that restrict where it may go."""
-    connections = Connections(timing or Timing(), open_transport)
+    """`open_transport` makes the HTTP transport of each connection, for hosts that restrict where it may go;
+    `notes` keep which peers were asked."""
+    connections = Connections(timing or Timing(), open_transport, notes)
     try:
         yield connections
     finally:

@@ -28,6 +28,7 @@ from agent_runtime.project.outbound import Peer
 from agent_runtime.tools.connection_state import Timing
 from agent_runtime.tools.cutting import cut
 from agent_runtime.tools.naming import tool_name
+from agent_runtime.tools.peer_notes import CallNotes
 from groundwork.outgoing.a2a_answers import SentData, keeping_data
 from groundwork.outgoing.fetch import FetchFailed
 from groundwork.outgoing.masking import Mask
@@ -50,9 +51,11 @@ class PeerQuestion(BaseModel):
     )
 
 
-def build_peer_tool(peer: Peer, card: AgentCard, client: Client, timing: Timing, mask: Mask) -> BaseTool:
+def build_peer_tool(
+    peer: Peer, card: AgentCard, client: Client, timing: Timing, mask: Mask, notes: CallNotes
+) -> BaseTool:
     """The peer as a tool. What the card says stays inside the description, and is bounded."""
-    calls = _PeerCalls(peer.name, client, peer.timeout_seconds or timing.ask_timeout_seconds, mask)
+    calls = _PeerCalls(peer.name, client, peer.timeout_seconds or timing.ask_timeout_seconds, mask, notes)
     return StructuredTool.from_function(
         coroutine=calls.ask,
         name=tool_name("ask", peer.name),
@@ -72,11 +75,12 @@ def _explain_arguments(error: ValidationError | ValidationErrorV1) -> str:
 
 
 class _PeerCalls:
-    def __init__(self, name: str, client: Client, timeout: float, mask: Mask) -> None:
+    def __init__(self, name: str, client: Client, timeout: float, mask: Mask, notes: CallNotes) -> None:
         self._name = name
         self._client = client
         self._timeout = timeout
         self._mask = mask
+        self._notes = notes
 
     async def ask(self, message: str, task_id: str | None = None, context_id: str | None = None) -> str:
         """Sends the message once, and never again: the other agent may have acted on it."""
@@ -85,6 +89,7 @@ class _PeerCalls:
 
     async def _ask(self, data: SentData, message: str, task_id: str | None, context_id: str | None) -> str:
         working: Task | None = None
+        await self._notes.begins()
         sent = new_text_message(message, context_id=context_id, task_id=task_id, role=Role.ROLE_USER)
         try:
             async with asyncio.timeout(self._timeout):
@@ -92,6 +97,7 @@ class _PeerCalls:
                 if not answer.HasField("task"):
                     return cut(_text(answer.message.parts, data) or "(an empty message)")
                 task = working = answer.task
+                await self._notes.has_come_to(task)
                 pause = _FIRST_LOOK_SECONDS
                 while task.status.state in _STILL_WORKING:
                     await asyncio.sleep(pause)
@@ -103,6 +109,7 @@ class _PeerCalls:
             raise self._no_answer_in_time(error, working) from error
         except (A2AError, httpx.HTTPError, httpx.InvalidURL, ParseError, ValueError, KeyError) as error:
             raise self._failed(error, working) from error
+        await self._notes.has_come_to(task)
         return cut(self._outcome(task, data))
 
     async def _send(self, message: Message) -> StreamResponse:

@@ -12,8 +12,10 @@ from a2a.types import AgentCard
 from langchain_core.tools import BaseTool
 
 from agent_runtime.project.outbound import Peer
+from agent_runtime.threads.peers import PeerNotes
 from agent_runtime.tools.connection_state import ConnectionState, Timing
 from agent_runtime.tools.peer_calls import build_peer_tool
+from agent_runtime.tools.peer_notes import CallNotes, Tellers
 from agent_runtime.tools.source import Source
 from groundwork.http.json_body import BadJson
 from groundwork.outgoing.a2a_answers import AgentsClient, read_agent_card
@@ -45,6 +47,8 @@ class PeerConnection(Source):
         mask: Mask,
         timing: Timing,
         open_transport: OpenTransport | None = None,
+        notes: PeerNotes | None = None,
+        tellers: Tellers | None = None,
     ) -> None:
         self.name = peer.name
         self.tools: tuple[BaseTool, ...] = ()
@@ -52,6 +56,8 @@ class PeerConnection(Source):
         self._mask = mask
         self._timing = timing
         self._open_transport = open_transport
+        self._notes = CallNotes(notes, peer.name)
+        self._tellers = tellers
         self._standing = ConnectionState()
         self._card: AgentCard | None = None
         self._settled = asyncio.Event()
@@ -131,7 +137,9 @@ class PeerConnection(Source):
             ).create(card)
         except ValueError as error:
             raise PeerUnusable(f"the card cannot be used: {error}") from error
-        self.tools = (build_peer_tool(self._peer, card, client, self._timing, self._mask),)
+        if self._tellers is not None:
+            self._tellers.reaches(self.name, client)
+        self.tools = (build_peer_tool(self._peer, card, client, self._timing, self._mask, self._notes),)
 
     def _unavailable(self, error: str) -> None:
         if self._standing.status != "unavailable":

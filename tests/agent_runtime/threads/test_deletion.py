@@ -59,6 +59,7 @@ async def fill(conn, thread_id: str) -> int:
         " FROM agent_turns AS t JOIN agent_threads AS h USING (thread_id) WHERE t.turn_id = %s",
         (turn_id,),
     )
+    await conn.execute("INSERT INTO agent_peer_tasks (thread_id, peer) VALUES (%s, 'peer')", (thread_id,))
     await conn.execute("SELECT claim_message_key(%s::bytea, 'd', %s, 'task')", (thread_id.encode(), thread_id))
     return turn_id
 
