@@ -106,6 +106,13 @@ def _start(module: str, log: Path, settings: dict[str, object], *arguments: str,
     )
 
 
+def run_to_its_end(directory: Path, module: str, *arguments: str, **settings: object) -> tuple[int, str]:
+    """Run `python -m module arguments` in the directory. Return its exit status, and all that it has said."""
+    log = directory / f"{module}.log"
+    process = forks().start(module, list(arguments), log, environment(**settings), directory)
+    return process.wait(60), log.read_text()
+
+
 async def _ready(service: ServiceProcess, timeout: float = 30) -> None:
     deadline = asyncio.get_running_loop().time() + timeout
     async with httpx.AsyncClient() as http:

@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,7 +31,7 @@ from groundwork.postgres.pool import Pool, open_pool
 from registry.executions.models import show_execution_id
 from registry.queue.jobs import prepare_queue
 from tests.agents import SCRIPTED, answer_text, running_agent, write_project
-from tests.processes import environment
+from tests.processes import run_to_its_end
 from tests.registry.executions.runs import REVIEW, events_of, until
 from tests.registry.registries import running_registry
 from tests.stock_graphs import say
@@ -56,7 +54,7 @@ class Service:
 AGENT = Service(
     "agent_runtime",
     "agent-runtime",
-    "agent_runtime.command.cli",
+    "agent_runtime",
     "postgres_dsn",
     agent_runtime.database.MIGRATIONS_TABLE,
     agent_runtime.database.prepare_database,
@@ -81,21 +79,14 @@ async def test_a_release_does_not_start_on_the_database_of_a_later_one(
         async with pool.connection() as conn:
             await conn.execute(f"INSERT INTO {service.table} (number, name) VALUES (9999, '9999_of_later')")
     write_project(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", service.module, "serve"],
-        cwd=tmp_path,
-        env=environment(**{service.dsn_setting: empty_database_url, "port": 0, "jamjet_port": 0}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    settings = {service.dsn_setting: empty_database_url, "port": 0, "jamjet_port": 0}
+    status, said = run_to_its_end(tmp_path, service.module, "serve", **settings)
     last = len(load_migrations(service.migrations))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.endswith(
+    assert status == 2
+    assert said.endswith(
         f"{service.program}: the database has migration 9999 in {service.table}; this release ends at {last}\n"
     )
-    assert done.stderr.count("\n") == 1
+    assert said.count("\n") == 1
 
 
 async def test_an_agent_goes_on_with_the_threads_tasks_and_turns_of_before_events_were_written_together(

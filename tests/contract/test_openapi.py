@@ -20,7 +20,7 @@ from tests.contract.background import BackgroundAgent, background_agent, some
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 AnyCase: TypeAlias = Case[Any]
 
-EXAMPLES = 5
+EXAMPLES = 3
 """How many requests of each kind, as documented and not, are made to each operation."""
 
 STATES: dict[str, dict[str, Any]] = {

@@ -1,8 +1,6 @@
 """`registry serve` as a process, and a registry whose database goes away."""
 
 import asyncio
-import subprocess
-import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from groundwork.postgres.pool import open_pool
 from registry.data import describe_database
 from registry.database import prepare_database
 from registry.settings import RegistrySettings
-from tests.processes import environment, registry_process
+from tests.processes import registry_process, run_to_its_end
 from tests.registry.registries import running_registry
 
 
@@ -62,17 +60,10 @@ def test_what_an_address_selects_is_told(database_url: str, said: str) -> None:
 def test_an_address_in_use_is_one_line(tmp_path: Path) -> None:
     with bind("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        done = subprocess.run(
-            [sys.executable, "-m", "registry", "serve"],
-            cwd=tmp_path,
-            env=environment(jamjet_port=port),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"registry: cannot listen on 127.0.0.1:{port}: ")
-    assert done.stderr.count("\n") == 1
+        status, said = run_to_its_end(tmp_path, "registry", "serve", jamjet_port=port)
+    assert status == 2
+    assert said.startswith(f"registry: cannot listen on 127.0.0.1:{port}: ")
+    assert said.count("\n") == 1
 
 
 async def test_a_registry_whose_database_is_away_says_so_and_is_there_again_with_it(data_directory: Path) -> None:

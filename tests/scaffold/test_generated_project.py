@@ -1,14 +1,14 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from agent_runtime.testing import AgentUnderTest, running_agent
 from scaffold.plan import Template
 from tests.curl import PRINTED_ADDRESS, blocks, events, run_shell
+from tests.processes import ServiceProcess, agent_process
 from tests.scaffold.project import environment, new_agent
 
 every_template = pytest.mark.parametrize("template", list(Template))
@@ -25,20 +25,22 @@ def project(tmp_path: Path, template: Template) -> Path:
 @every_template
 def test_its_own_tests_pass_as_generated(project: Path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, check=False)
+    # Without the plugins that are here for other tests, as where a user has made an environment for the project.
+    alone = environment() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=project, env=alone, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
-def agent(project: Path, database_url: str) -> Iterator[AgentUnderTest]:
+async def agent(project: Path, database_url: str) -> AsyncIterator[ServiceProcess]:
     """With a database of the tests' server, which saves the time to make another one."""
-    settings = {"MEMORY_BACKEND": "postgres", "POSTGRES_DSN": database_url}
-    with running_agent(project, PYTHONPATH=environment()["PYTHONPATH"], **settings) as agent:
+    opened = agent_process(project, agent_id=None, memory_backend="postgres", postgres_dsn=database_url)
+    async with opened as agent:
         yield agent
 
 
 @every_template
-def test_the_curl_lines_of_its_readme_work(project: Path, agent: AgentUnderTest):
+async def test_the_curl_lines_of_its_readme_work(project: Path, agent: ServiceProcess):
     commands = curl_lines((project / "README.md").read_text("utf-8").replace(PRINTED_ADDRESS, agent.url))
     assert len(commands) == 12
     for command, answer in zip(commands, run_shell(commands, project), strict=True):

@@ -2,15 +2,15 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from agent_runtime.command.cli import app
 from tests.agents import Agent, running_agent, text_message, write_project
 
 SOURCE = """
@@ -88,12 +88,10 @@ async def get(agent: Agent, path: str) -> Any:
 
 
 async def command(database_url: str, *arguments: str) -> str:
-    environment = {**os.environ, "AGENT_ID": "test-agent", "POSTGRES_DSN": database_url}
-    program = (sys.executable, "-m", "agent_runtime", *arguments)
-    process = await asyncio.create_subprocess_exec(*program, env=environment, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
-    assert process.returncode == 0
-    return output.decode()
+    settings = {"AGENT_ID": "test-agent", "POSTGRES_DSN": database_url}
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=settings, obj=frozenset())
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 async def stream(agent: Agent, text: str, token: str, **fields: Any) -> httpx.Response:

@@ -119,7 +119,7 @@ async def test_an_agent_that_is_paused_while_it_is_looked_for_stays_as_it_is(reg
 
 async def test_agents_that_hang_delay_no_others(registry_dsn, strangers):
     async with running_registry(registry_dsn, jamjet_probe_seconds=3) as registry:
-        hanging = [await discover(registry, strangers.put(f"hanging-{number}")) for number in range(30)]
+        hanging = [await discover(registry, strangers.put(f"hanging-{number}")) for number in range(15)]
         lively = [await discover(registry, strangers.put(f"lively-{number}")) for number in range(4)]
         for agent_id in hanging + lively:
             await eventually(registry, agent_id, is_alive)

@@ -44,7 +44,7 @@ EVERYTHING = document(
 )
 """Every way in which a node runs: at once, outside, and parked for others; a fork, a meeting and a loop."""
 
-STRIDE = int(os.environ.get("TEST_STRIDE", "6"))
+STRIDE = int(os.environ.get("TEST_STRIDE", "10"))
 """Not at every write, to save time; 1 for when the engine was changed."""
 
 
