@@ -51,6 +51,7 @@ class RegistrySettings(BaseSettings):
     jamjet_bind: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     jamjet_port: Annotated[int, Field(ge=0, le=65535)] = 7700
     jamjet_public_url: str = ""
+    jamjet_url: str = ""
     jamjet_token: SecretStr = SecretStr("")
     jamjet_dev_mode: bool = False
     jamjet_max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
@@ -92,7 +93,7 @@ class RegistrySettings(BaseSettings):
     def _ignore_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("jamjet_public_url", "jamjet_model_seam_url")
+    @field_validator("jamjet_url", "jamjet_public_url", "jamjet_model_seam_url")
     @classmethod
     def _absolute_url(cls, value: str) -> str:
         if not value:

@@ -8,6 +8,10 @@ MOST_LABELS = 64
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 _LONGEST_VALUE = 255
 
+_ONE = rf"{_NAME.pattern}=[^,]{{0,{_LONGEST_VALUE}}}"
+FILTER_PATTERN = f"^{_ONE}(?:,{_ONE})*$"
+"""What `read_label_filter` takes, as far as a regular expression can say it."""
+
 NAME_ACCEPTED = "1 to 63 letters, digits, '.', '_', '/' and '-', the first and last a letter or a digit"
 VALUE_ACCEPTED = f"up to {_LONGEST_VALUE} printable characters without commas"
 
@@ -27,7 +31,7 @@ def read_label_filter(text: str) -> dict[str, str]:
     """Return what `team=billing,stage=live` asks for: all of them. Raises `ValueError`."""
     labels: dict[str, str] = {}
     for part in text.split(","):
-        name, equals, value = part.strip().partition("=")
+        name, equals, value = part.partition("=")
         if not equals or not _NAME.fullmatch(name) or not _is_value(value):
             raise ValueError("accepted: name=value, several with commas in between, as in team=billing,stage=live")
         if labels.setdefault(name, value) != value:

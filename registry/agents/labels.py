@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from groundwork.http.labels import check_labels, read_label_filter
+from groundwork.http.labels import FILTER_PATTERN, check_labels, read_label_filter
 
 
 def _checked(labels: dict[str, str]) -> dict[str, str]:
@@ -26,6 +26,10 @@ Labels = Annotated[dict[str, str], AfterValidator(_checked)]
 LabelChanges = Annotated[dict[str, str | None], AfterValidator(_checked_changes)]
 LabelFilter = Annotated[
     str,
-    Field(max_length=2048, description="name=value; several, with commas in between, have to hold together"),
+    Field(
+        max_length=2048,
+        description="name=value; several, with commas in between, have to hold together",
+        json_schema_extra={"pattern": FILTER_PATTERN},
+    ),
     AfterValidator(_checked_filter),
 ]

@@ -1,26 +1,27 @@
 """A registry as the command line speaks to it: over HTTP, from wherever the registry can be reached."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 import typer
 from httpx import codes
 
 from groundwork.command import complain
-from groundwork.telemetry.logs import redact
+from groundwork.telemetry.logs import hide, redact
 from registry.cli.common import PROGRAM, load, run
+from registry.cli.profiles import CHOSEN, NONE, find_profile
 from registry.errors import RegistryError
-
-if TYPE_CHECKING:
-    from registry.settings import RegistrySettings
 
 Result = TypeVar("Result")
 
 # The registry may in turn have to wait for an agent that it is to discover.
 _TIMEOUT = httpx.Timeout(60, connect=5)
+_PAGE = 200
 
 
 class RegistryNotReached(RegistryError):
@@ -38,8 +39,9 @@ class RefusedForNow(CallRefused):
 class RegistryCalls:
     """Calls of one registry. Each raises `RegistryNotReached` or `CallRefused`."""
 
-    def __init__(self, url: str, http: httpx.AsyncClient) -> None:
-        self._url = url
+    def __init__(self, place: "Place", http: httpx.AsyncClient) -> None:
+        self._url = place.url
+        self._hint = place.hint
         self._http = http
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -55,6 +57,29 @@ class RegistryCalls:
     ) -> dict[str, Any]:
         return await self._call("PUT", path, json=body, headers=headers)
 
+    async def patch(
+        self, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        return await self._call("PATCH", path, json=body, params=query)
+
+    async def admin(
+        self, method: str, agent_id: str, path: str, query: Mapping[str, str] | None = None, body: Any = None
+    ) -> dict[str, Any]:
+        """What the admin API of an agent answers, by way of the registry."""
+        agent = quote(agent_id, safe="", errors="surrogateescape")
+        answer = await self._call(method, f"/agents/{agent}/admin/{path}", params=query, json=body)
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def all_of(self, path: str, key: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """All that a list with an offset has, page by page."""
+        found: list[Any] = []
+        while True:
+            page = await self.get(path, {**(query or {}), "limit": str(_PAGE), "offset": str(len(found))})
+            found += page[key]
+            if len(page[key]) < _PAGE:
+                return {**page, key: found}
+
     async def delete(self, path: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         return await self._call("DELETE", path, headers=headers)
 
@@ -69,6 +94,18 @@ class RegistryCalls:
                     if line.startswith("data: "):
                         yield json.loads(line.removeprefix("data: "))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
+            raise self._not_reached(error) from error
+
+    async def lines(self, path: str, query: Mapping[str, str]) -> AsyncIterator[str]:
+        """The lines of an answer as they come in."""
+        try:
+            async with self._http.stream("GET", self._url + path, params=query) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    self._object_in(answer)
+                async for line in answer.aiter_lines():
+                    yield line
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._not_reached(error) from error
 
     async def _call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
@@ -90,17 +127,43 @@ class RegistryCalls:
             value = None
         if answer.is_error:
             kind = RefusedForNow if answer.status_code == codes.SERVICE_UNAVAILABLE else CallRefused
-            raise kind(_reason(answer, value))
+            raise kind(_reason(answer, value, self._hint))
         if not isinstance(value, dict):
             raise RegistryNotReached(redact(f"what answers at {self._url} is not a registry"))
         return value
 
 
+@dataclass(frozen=True)
+class Place:
+    """A registry, and the token that goes there; `hint` says what to do when it lets nobody in."""
+
+    url: str
+    token: str
+    hint: str = "set JAMJET_TOKEN to a token of this registry"
+
+
+def named_place(url: str | None) -> Place | None:
+    """The registry that is named: by `url`, a profile, JAMJET_URL or the default profile. None: nothing names one.
+    Raises `typer.Exit`."""
+    settings = load()
+    own_token, chosen = settings.jamjet_token.get_secret_value(), CHOSEN.get()
+    if chosen in (None, NONE) and (url or settings.jamjet_url):
+        return Place(url or settings.jamjet_url, own_token)
+    found = find_profile(chosen)
+    if found is None:
+        return None
+    name, profile = found
+    hint = f"profile {name} needs a token of this registry"
+    return Place(url or profile.url, profile.read_token() or own_token, hint)
+
+
 def call(url: str | None, work: Callable[[RegistryCalls], Awaitable[Result]]) -> Result:
-    """Runs a command on the registry at `url`, or on the one that the settings name. Raises `typer.Exit`."""
+    """Runs a command on the registry that is named, or on the one that the settings describe. Raises
+    `typer.Exit`."""
+    place = named_place(url)
 
     async def speak() -> Result:
-        async with _open_calls(load(), url) as calls:
+        async with _open_calls(place or _own_place()) as calls:
             return await work(calls)
 
     try:
@@ -111,15 +174,35 @@ def call(url: str | None, work: Callable[[RegistryCalls], Awaitable[Result]]) ->
     return result
 
 
+def call_or_open(
+    url: str | None,
+    remote: Callable[[RegistryCalls], Awaitable[dict[str, Any]]],
+    own: Callable[[], Coroutine[Any, Any, dict[str, Any]]],
+) -> dict[str, Any]:
+    """Ask the registry that is named; where none is, `own` works on the database of the settings. Raises
+    `typer.Exit`."""
+    if named_place(url) is not None:
+        return call(url, remote)
+    answer: dict[str, Any] = run(own())
+    return answer
+
+
 @asynccontextmanager
-async def _open_calls(settings: "RegistrySettings", url: str | None) -> AsyncIterator[RegistryCalls]:
-    token = settings.jamjet_token.get_secret_value()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+async def _open_calls(place: Place) -> AsyncIterator[RegistryCalls]:
+    hide([place.token])
+    headers = {"Authorization": f"Bearer {place.token}"} if place.token else {}
     async with httpx.AsyncClient(headers=headers, timeout=_TIMEOUT) as http:
-        yield RegistryCalls((url or settings.public_url).rstrip("/"), http)
+        yield RegistryCalls(replace(place, url=place.url.rstrip("/")), http)
 
 
-def _reason(answer: httpx.Response, value: object) -> str:
+def _own_place() -> Place:
+    settings = load()
+    return Place(settings.public_url, settings.jamjet_token.get_secret_value())
+
+
+def _reason(answer: httpx.Response, value: object, hint: str) -> str:
     said = value.get("error") if isinstance(value, dict) else None
+    if isinstance(said, dict):  # as an agent's admin API has it
+        said = said.get("message")
     text = said if isinstance(said, str) else f"the registry answered {answer.status_code} {answer.reason_phrase}"
-    return f"{text} (set JAMJET_TOKEN to a token of this registry)" if answer.status_code == 401 else text
+    return f"{text} ({hint})" if answer.status_code == 401 else text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from groundwork.command import CANNOT, complain
-from groundwork.output import AsJson, print_json, print_json_line, show_one
+from groundwork.output import AsJson, print_json, print_json_line, show, show_one
 from registry.cli.common import PROGRAM
 from registry.cli.workflows import read_workflow_document
 
@@ -28,6 +28,26 @@ _SHOWN = (
 _DOCUMENTS = (".json", ".yaml", ".yml")
 
 
+app = typer.Typer(help="Executions of a running registry.", no_args_is_help=True)
+
+_LISTED = ("execution_id", "workflow_id", "workflow_version", "status", "steps_executed", "created_at", "error")
+
+
+@app.command("list")
+def list_executions(
+    status: Annotated[str | None, typer.Option(help="pending, running, paused, completed, failed …")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="After how many.")] = 0,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """List executions, the newest first."""
+    query = {"limit": str(limit), "offset": str(offset)} | ({"status": status} if status else {})
+    answer = _call(url, lambda registry: registry.get("/executions", query))
+    show(answer, answer["executions"], _LISTED, as_json=as_json)
+
+
+@app.command("start")
 def run(
     workflow: Annotated[
         str, typer.Argument(metavar="ID|FILE", help="A workflow, or a file with one, which is registered first.")
@@ -39,7 +59,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Start an execution. With --follow the exit status is 0 when it completes, and 1 when it ends otherwise."""
-    body: dict[str, Any] = {"workflow_id": workflow, "workflow_version": version, "input": _object_in(given)}
+    body: dict[str, Any] = {"workflow_id": workflow, "workflow_version": version, "input": read_input(given)}
     document = _document_in(workflow, version)
 
     async def start(registry: "RegistryCalls") -> dict[str, Any]:
@@ -57,6 +77,7 @@ def run(
         _exit_as(answer)
 
 
+@app.command("show")
 def inspect(execution_id: ExecutionId, url: Url = None, as_json: AsJson = False) -> None:
     """Show an execution, its state, and what has happened in it."""
     from registry.cli.following import path_of
@@ -74,6 +95,7 @@ def inspect(execution_id: ExecutionId, url: Url = None, as_json: AsJson = False)
     _show_events(found["events"])
 
 
+@app.command()
 def events(execution_id: ExecutionId, follow: Follow = False, url: Url = None, as_json: AsJson = False) -> None:
     """Show what has happened in an execution. With --follow and --json there is an event on each line."""
     from registry.cli.following import path_of
@@ -88,6 +110,7 @@ def events(execution_id: ExecutionId, follow: Follow = False, url: Url = None, a
         _show_events(answer["events"])
 
 
+@app.command()
 def approve(
     execution_id: ExecutionId,
     decision: Annotated[str, typer.Option("--decision", "-d", help="approved or rejected.", show_default=False)],
@@ -103,6 +126,7 @@ def approve(
     show_one(_call(url, lambda registry: registry.post(path_of(execution_id, "approve"), body)), as_json=as_json)
 
 
+@app.command()
 def cancel(execution_id: ExecutionId, url: Url = None, as_json: AsJson = False) -> None:
     """End an execution, and whatever it has begun."""
     from registry.cli.following import path_of
@@ -163,7 +187,7 @@ def _document_in(workflow: str, version: str | None) -> dict[str, Any] | None:
     return document
 
 
-def _object_in(text: str) -> dict[str, Any]:
+def read_input(text: str) -> dict[str, Any]:
     """Raises `typer.Exit`."""
     from groundwork.http.json_body import BadJson, parse_json
 

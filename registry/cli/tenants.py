@@ -1,23 +1,27 @@
-"""`registry tenants`: who shares the registry."""
+"""`registry tenants`: who shares the registry. Of the one that is named, else in the database of the settings."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from urllib.parse import quote
 
 import typer
 
 from groundwork.output import AsJson, show, show_one
 from registry.access import COMMAND_LINE
-from registry.cli.common import open_own_database, run
+from registry.cli.agents import Url
+from registry.cli.client import call_or_open
+from registry.cli.common import open_own_database
 from registry.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from registry.cli.client import RegistryCalls
     from registry.tenants.models import Tenant
     from registry.tenants.service import Tenants
 
 Result = TypeVar("Result")
 
-app = typer.Typer(help="Tenants in the registry's database.", no_args_is_help=True)
+app = typer.Typer(help="Tenants of a running registry, or in the database of the settings.", no_args_is_help=True)
 
 TenantId = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
 
@@ -28,26 +32,25 @@ _COLUMNS = ("tenant_id", "name", "status", "limits", "created_at")
 def create(
     tenant_id: TenantId,
     name: Annotated[str | None, typer.Option(help="For people.", show_default="the ID")] = None,
+    url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a tenant. Its ID is lower-case letters, digits, - and _, and is never given out again."""
-    _show(run(_create(tenant_id, name)), as_json)
+    body = {"id": tenant_id} | ({"name": name} if name is not None else {})
+    _show(call_or_open(url, lambda registry: registry.post("/tenants", body), lambda: _create(body)), as_json)
 
 
 @app.command("list")
-def list_tenants(as_json: AsJson = False) -> None:
+def list_tenants(url: Url = None, as_json: AsJson = False) -> None:
     """List tenants."""
-    from registry.tenants.models import show_tenant
-
-    page = run(_with_tenants(lambda tenants: tenants.list_tenants(COMMAND_LINE)))
-    shown = [show_tenant(tenant) for tenant in page.tenants]
-    show({"tenants": shown, "total": page.total}, shown, _COLUMNS, as_json=as_json)
+    answer = call_or_open(url, lambda registry: registry.all_of("/tenants", "tenants"), _list)
+    show(answer, answer["tenants"], _COLUMNS, as_json=as_json)
 
 
 @app.command("show")
-def show_tenant_of(tenant_id: TenantId, as_json: AsJson = False) -> None:
+def show_tenant_of(tenant_id: TenantId, url: Url = None, as_json: AsJson = False) -> None:
     """Show a tenant."""
-    _show(run(_with_tenants(lambda tenants: tenants.get_tenant(COMMAND_LINE, tenant_id))), as_json)
+    _show(call_or_open(url, lambda registry: registry.get(_path(tenant_id)), lambda: _get(tenant_id)), as_json)
 
 
 @app.command()
@@ -63,50 +66,82 @@ def update(
             show_default=False,
         ),
     ] = None,
+    url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Change what is given. The tokens of a tenant that is not active let nobody in."""
-    _show(run(_update(tenant_id, {"name": name, "status": status}, limit or [])), as_json)
+    given = {"name": name, "status": status}
+
+    async def change(registry: "RegistryCalls") -> dict[str, Any]:
+        path = _path(tenant_id)
+        tenant = await registry.get(path)
+        return await registry.put(path, _changed(given, limit or [], tenant["limits"]))
+
+    _show(call_or_open(url, change, lambda: _update(tenant_id, given, limit or [])), as_json)
 
 
 @app.command()
 def delete(
     tenant_id: TenantId,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete a suspended or archived tenant with its tokens and agents, for good. Its audit log stays."""
     if not yes:
         typer.confirm(f"Delete tenant {tenant_id} with its tokens and agents?", abort=True, err=True)
-    run(_with_tenants(lambda tenants: tenants.delete_tenant(COMMAND_LINE, tenant_id)))
-    show_one({"tenant_id": tenant_id, "deleted": True}, as_json=as_json)
+    answer = call_or_open(url, lambda registry: registry.delete(_path(tenant_id)), lambda: _delete(tenant_id))
+    show_one(answer, as_json=as_json)
 
 
-async def _create(tenant_id: str, name: str | None) -> "Tenant":
+async def _create(given: Mapping[str, Any]) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     from registry.checks import check_value
-    from registry.tenants.models import NewTenant
+    from registry.tenants.models import NewTenant, show_tenant
 
-    wanted = check_value(TypeAdapter(NewTenant), {"id": tenant_id, "name": name})
-    return await _with_tenants(lambda tenants: tenants.create_tenant(COMMAND_LINE, wanted))
+    wanted = check_value(TypeAdapter(NewTenant), given)
+    return {**show_tenant(await _with_tenants(lambda tenants: tenants.create_tenant(COMMAND_LINE, wanted)))}
 
 
-async def _update(tenant_id: str, given: Mapping[str, Any], limits: Sequence[str]) -> "Tenant":
+async def _list() -> dict[str, Any]:
+    from registry.tenants.models import show_tenant
+
+    page = await _with_tenants(lambda tenants: tenants.list_tenants(COMMAND_LINE))
+    return {"tenants": [show_tenant(tenant) for tenant in page.tenants], "total": page.total}
+
+
+async def _get(tenant_id: str) -> dict[str, Any]:
+    from registry.tenants.models import show_tenant
+
+    return {**show_tenant(await _with_tenants(lambda tenants: tenants.get_tenant(COMMAND_LINE, tenant_id)))}
+
+
+async def _delete(tenant_id: str) -> dict[str, Any]:
+    await _with_tenants(lambda tenants: tenants.delete_tenant(COMMAND_LINE, tenant_id))
+    return {"tenant_id": tenant_id, "deleted": True}
+
+
+async def _update(tenant_id: str, given: Mapping[str, Any], limits: Sequence[str]) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     from registry.checks import check_value
-    from registry.tenants.models import TenantChanges
+    from registry.tenants.models import TenantChanges, show_tenant
 
     async def change(tenants: "Tenants") -> "Tenant":
         tenant = await tenants.get_tenant(COMMAND_LINE, tenant_id)
-        # The limits that are not named here stay, so all of them are given anew.
-        wanted = {**given, "limits": tenant.limits | dict(map(_read_limit, limits)) if limits else None}
+        wanted = _changed(given, limits, tenant.limits)
         return await tenants.update_tenant(
             COMMAND_LINE, tenant_id, check_value(TypeAdapter(TenantChanges), wanted)
         )
 
-    return await _with_tenants(change)
+    return {**show_tenant(await _with_tenants(change))}
+
+
+def _changed(given: Mapping[str, Any], limits: Sequence[str], there: Mapping[str, Any]) -> dict[str, Any]:
+    """What to send. The limits that are not named here stay, so all of them are given anew."""
+    changes = {name: value for name, value in given.items() if value is not None}
+    return changes | ({"limits": {**there, **dict(map(_read_limit, limits))}} if limits else {})
 
 
 def _read_limit(text: str) -> tuple[str, object]:
@@ -120,10 +155,11 @@ def _read_limit(text: str) -> tuple[str, object]:
         return name, number
 
 
-def _show(tenant: "Tenant", as_json: bool) -> None:
-    from registry.tenants.models import show_tenant
+def _path(tenant_id: str) -> str:
+    return f"/tenants/{quote(tenant_id, safe='', errors='surrogateescape')}"
 
-    shown = show_tenant(tenant)
+
+def _show(shown: Mapping[str, Any], as_json: bool) -> None:
     show_one(shown if as_json else {key: value for key, value in shown.items() if key != "id"}, as_json=as_json)
 
 

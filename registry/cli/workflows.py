@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from groundwork.command import CANNOT, complain
-from groundwork.output import AsJson, escape, show, show_one
+from groundwork.output import AsJson, escape, print_json, show, show_one
 from registry.cli.common import PROGRAM
 from registry.cli.documents import read_document
 
@@ -58,7 +58,7 @@ def register(file: File, url: Url = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def validate(file: File) -> None:
+def validate(file: File, as_json: AsJson = False) -> None:
     """Say all that is wrong with a workflow, one line each; the registry is not asked."""
     from registry.errors import InvalidRequest
     from registry.workflows.validation import read_workflow
@@ -66,9 +66,14 @@ def validate(file: File) -> None:
     try:
         workflow = read_workflow(read_workflow_document(file))
     except InvalidRequest as error:
-        for problem in error.problems:
+        if as_json:
+            print_json({"valid": False, "problems": list(error.problems)})
+        for problem in () if as_json else error.problems:
             complain(PROGRAM, escape(problem))
         raise typer.Exit(1) from None
+    if as_json:
+        print_json({"valid": True, "problems": []})
+        return
     typer.echo(f"{workflow.workflow_id} {workflow.version} can be registered: {len(workflow.nodes)} nodes")
 
 

@@ -1,6 +1,7 @@
 """The admin API of an agent by way of its registry: who is let in, what arrives, and what nobody can slip in."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from registry.access import ROLES
 from tests.agents import Agent, running_agent, write_project
+from tests.registry.cli.commands import registry_command
 from tests.registry.registries import Served
 from tests.servers import run_server
 
@@ -91,6 +93,30 @@ async def test_a_token_made_for_anything_else_is_of_no_use(registry: Served, age
     for other in others:
         token = await signed(registry, agent, **other)
         assert (await agent.http.get("/api/v1/status", headers=token)).status_code == 401, other
+
+
+async def test_the_command_line_reaches_the_agent_by_way_of_its_registry(registry: Served, agent: Agent) -> None:
+    at = {"jamjet_url": registry.url, "jamjet_token": registry.token}
+
+    async def answered(*arguments: str) -> Any:
+        done = await registry_command("agents", *arguments, "--json", **at)
+        assert done.exit_code == 0, (arguments, done.stderr)
+        return json.loads(done.stdout)
+
+    await agent.ask("hello", "a/b c")
+    assert (await answered("status", "my-agent"))["a2a"]["registry"]["connected"] is True
+    assert (await answered("threads", "my-agent"))["states"] == {"a/b c": "idle"}
+    assert [one["role"] for one in (await answered("messages", "my-agent", "a/b c"))["messages"]] == [
+        "human",
+        "ai",
+    ]
+    assert (await answered("config", "my-agent", "window_size=9"))["window_size"] == 9
+    assert (await answered("config", "--label", "team=none", "window_size=9"))["results"] == []
+    assert [turn["state"] for turn in (await answered("turns", "my-agent"))["turns"]] == ["completed"]
+    assert (await answered("erase", "my-agent", "--thread", "a/b c", "--dry-run"))["dry_run"] is True
+    assert "deleted" in await answered("erase", "my-agent", "--thread", "a/b c", "--yes")
+    gone = await registry_command("agents", "messages", "my-agent", "a/b c", **at)
+    assert (gone.exit_code, "a/b c" in gone.stderr) == (1, True)
 
 
 async def test_another_tenants_agent_is_not_there(registry: Served, agent: Agent) -> None:

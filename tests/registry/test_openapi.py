@@ -44,6 +44,7 @@ PRICED = workflows.document({"price": FN}, [], workflow_id="priced")
 
 KNOWN: Names = {
     "agent_id": ("first", "sécond%agent"),
+    "label": ("team=billing",),
     "incarnation": ("one",),
     "tenant_id": ("acme",),
     "tenant": ("acme",),
