@@ -61,6 +61,13 @@ class AgentMetrics:
             registry=self.registry,
         )
 
+        self._old_rows = Counter(
+            "agent_old_rows_removed",
+            "Rows that were kept for as long as TURN_HISTORY_DAYS and IDEMPOTENCY_HOURS say, by table.",
+            ["table"],
+            registry=self.registry,
+        )
+
         self._ended_threads = Counter(
             "agent_idle_threads_ended",
             "Threads that were erased because nobody had used them for THREAD_TTL_DAYS.",
@@ -91,6 +98,10 @@ class AgentMetrics:
     def pruned(self, rows: Mapping[str, int]) -> None:
         for table, count in rows.items():
             self._pruned.labels(table).inc(count)
+
+    def old_rows_removed(self, rows: Mapping[str, int]) -> None:
+        for table, count in rows.items():
+            self._old_rows.labels(table).inc(count)
 
     def idle_threads_ended(self, threads: int) -> None:
         self._ended_threads.inc(threads)

@@ -36,6 +36,7 @@ from agent_runtime.retention.idle import IdleThreads
 from agent_runtime.retention.service import Retention
 from agent_runtime.retention.snapshots import DeltaChannels, Snapshots
 from agent_runtime.settings import AgentSettings
+from agent_runtime.storage.old_rows import OldRows
 from agent_runtime.storage.service import Storage
 from agent_runtime.threads.peers import PeerNotes
 from agent_runtime.threads.service import Threads
@@ -46,7 +47,6 @@ from agent_runtime.turns.containment import install_containment
 from agent_runtime.turns.conversation_cache import ConversationCache
 from agent_runtime.turns.engine import Turns
 from agent_runtime.turns.lease import open_lease
-from agent_runtime.turns.once import forget_old_keys
 from groundwork.outgoing.bounded_http import OpenTransport
 from groundwork.outgoing.fetch import CheckingTransport, OutgoingPolicy
 from groundwork.postgres.dsn import mask_password
@@ -230,12 +230,14 @@ async def open_runtime(
             await stack.enter_async_context(running("retention-look", retention.look))
             stack.push_async_exit(_draining(retention, grace))
         records = TurnRecords(pool, agent_id)
-        await stack.enter_async_context(
-            running("turn-records", partial(records.prune, settings.turn_history_days))
+        old_rows = OldRows(
+            pool,
+            agent_id,
+            record_days=settings.turn_history_days,
+            key_hours=settings.idempotency_hours,
+            removed=metrics.old_rows_removed,
         )
-        await stack.enter_async_context(
-            running("message-keys", partial(forget_old_keys, pool, agent_id, settings.idempotency_hours))
-        )
+        await stack.enter_async_context(running("old-rows", old_rows.sweep))
         budget = await stack.enter_async_context(open_budget(pool, agent_id, project.budget))
         graph_store = await stack.enter_async_context(
             open_store(pool, settings.agent_id if settings.memory_enabled else None, project.store_index)

@@ -1,18 +1,11 @@
 """Records of turns, for those who ask why one failed or what all of them cost."""
 
-import logging
 from collections.abc import Sequence
 
 from agent_runtime.errors import TurnNotFound
 from agent_runtime.turn_records import store
 from agent_runtime.turn_records.models import GroupBy, Position, RecordFilter, TurnRecord, Usage
 from groundwork.postgres.pool import Pool, connection
-from groundwork.process.repeating import repeat
-
-logger = logging.getLogger(__name__)
-
-PRUNE_SECONDS = 3600.0
-PRUNE_BATCH = 1000
 
 
 class TurnRecords:
@@ -44,14 +37,3 @@ class TurnRecords:
         """Return what all turns have used together, and the first `limit` groups of them."""
         async with connection(self._pool) as conn:
             return await store.sum_usage(conn, self._agent_id, by, wanted, limit)
-
-    async def prune(self, days: int) -> None:
-        """The loop that removes records when they are so old."""
-
-        async def work() -> None:
-            removed = PRUNE_BATCH
-            while removed == PRUNE_BATCH:
-                async with connection(self._pool) as conn:
-                    removed = await store.prune_records(conn, self._agent_id, days, PRUNE_BATCH)
-
-        await repeat(work, PRUNE_SECONDS, "removing old records of turns")

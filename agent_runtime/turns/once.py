@@ -1,7 +1,6 @@
 """Messages that are sent again, because nobody knows whether they arrived: each is done once."""
 
 import hashlib
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,14 +10,8 @@ import psycopg
 from agent_runtime.errors import AgentError, AlreadyAccepted, KeyOfAnotherMessage
 from groundwork.postgres.pool import Connection, Pool, connection
 from groundwork.postgres.sql import Queries
-from groundwork.process.repeating import repeat
-
-logger = logging.getLogger(__name__)
 
 sql = Queries("agent_runtime.turns", "once.sql")
-
-PRUNE_SECONDS = 3600.0
-PRUNE_BATCH = 1000
 
 _REFUSALS: dict[str, Callable[[str], AgentError]] = {
     "AS007": AlreadyAccepted,
@@ -86,14 +79,7 @@ async def find_answer(pool: Pool, key: MessageKey) -> bytes | None:
     return row["answer"] if row else None
 
 
-async def forget_old_keys(pool: Pool, agent_id: str, hours: int) -> None:
-    """The loop that removes keys when they are so old."""
-
-    async def work() -> None:
-        removed = PRUNE_BATCH
-        while removed == PRUNE_BATCH:
-            async with connection(pool) as conn:
-                parameters = {"agent_id": agent_id, "hours": hours, "limit": PRUNE_BATCH}
-                removed = (await conn.execute(sql.delete_old_keys, parameters)).rowcount
-
-    await repeat(work, PRUNE_SECONDS, "removing old keys of messages")
+async def delete_old_keys(conn: Connection, agent_id: str, hours: int, limit: int) -> int:
+    """Remove keys of the agent's messages that are so old, and return how many."""
+    parameters = {"agent_id": agent_id, "hours": hours, "limit": limit}
+    return (await conn.execute(sql.delete_old_keys, parameters)).rowcount
