@@ -1,5 +1,6 @@
 """Everything the registry can be told from outside, read once, at start."""
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -60,6 +61,7 @@ class RegistrySettings(BaseSettings):
     execution_retention_days: Annotated[float, Field(ge=0, le=36_500)] = 0
     artifact_retention_days: Annotated[float, Field(ge=0, le=36_500)] = 0
     jamjet_worker_concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
+    jamjet_worker_concurrency_per_tenant: Annotated[int, Field(ge=1, le=1000)] | None = None
     jamjet_worker_queues: Annotated[tuple[str, ...], NoDecode] = ()
     jamjet_worker_lease_seconds: Annotated[float, Field(ge=1, le=600)] = 10
     jamjet_discover_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
@@ -87,6 +89,11 @@ class RegistrySettings(BaseSettings):
         levels = [_RUST_LEVELS.get(part.strip().lower()) for part in str(given.get("rust_log", "")).split(",")]
         level = next(filter(None, levels), None)
         return {"log_level": level} | given if level else given
+
+    @field_validator("jamjet_worker_concurrency_per_tenant", mode="before")
+    @classmethod
+    def _empty_is_not_set(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
@@ -179,6 +186,11 @@ class RegistrySettings(BaseSettings):
                 " this machine may be let in; bind to 127.0.0.1, or turn JAMJET_DEV_MODE off"
             )
         return self
+
+    @property
+    def most_of_one_tenant(self) -> int:
+        """How many executions of one tenant a worker has in hand, where there are several."""
+        return self.jamjet_worker_concurrency_per_tenant or math.ceil(self.jamjet_worker_concurrency / 2)
 
     @property
     def public_url(self) -> str:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-import procrastinate
 from procrastinate import JobContext
 from procrastinate.worker import Worker
 
@@ -71,8 +70,9 @@ async def open_worker(
         executors = build_executors(pool, models, outbound)
         worker_context = WorkerContext(settings, pool, jobs, executors, worker_id)
         _register(jobs, Driver(worker_context, lease.in_hand))
+        jobs.shares.most_of_one = settings.most_of_one_tenant
         stopping = asyncio.Event()
-        working = asyncio.create_task(_work(jobs.app, pool, settings, grace, stopping), name="worker")
+        working = asyncio.create_task(_work(jobs, pool, settings, grace, stopping), name="worker")
         async with running("sweep", Sweep(worker_context, lease_seconds).run):
             try:
                 yield
@@ -111,13 +111,20 @@ def _register(jobs: Jobs, driver: Driver) -> None:
         jobs.register(name, function)
 
 
+class _Worker(Worker):
+    """The library's, which is told when a job has ended that others of its tenant may have waited for."""
+
+    def look_again(self) -> None:
+        self._new_job_event.set()
+
+
 async def _work(
-    app: procrastinate.App, pool: Pool, settings: RegistrySettings, grace: ShutdownPeriod, stopping: asyncio.Event
+    jobs: Jobs, pool: Pool, settings: RegistrySettings, grace: ShutdownPeriod, stopping: asyncio.Event
 ) -> None:
     """Runs procrastinate's worker, again when it could not begin because the database was away."""
     while not stopping.is_set():
-        worker = Worker(
-            app,
+        worker = _Worker(
+            jobs.app,
             queues=_queues(settings),
             concurrency=settings.jamjet_worker_concurrency,
             install_signal_handlers=False,
@@ -126,6 +133,7 @@ async def _work(
             stalled_worker_timeout=settings.jamjet_worker_lease_seconds,
             delete_jobs="always",
         )
+        jobs.on_end = worker.look_again
         stop = asyncio.create_task(_stop(worker, grace, stopping), name="worker-stop")
         try:
             async with running("worker-heart", partial(_beat, worker, pool, settings.jamjet_worker_lease_seconds)):

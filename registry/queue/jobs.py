@@ -17,10 +17,11 @@ from psycopg.errors import ForeignKeyViolation, RaiseException
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import PoolClosed
 
-from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, configure, is_pooled
+from groundwork.postgres.pool import Connection, DatabaseUnavailable, Pool, configure, connection, is_pooled
 from groundwork.telemetry.tracing import origin, spanned, take_over
 from registry.queue import store
 from registry.queue.models import StalledJob
+from registry.queue.shares import Shares
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ REPORT = "report"
 """An execution that another one began has ended."""
 
 ORIGIN = "origin"
-"""The argument of a job that says which request it comes from."""
+"""The argument of a job that says which request it comes from, and, under `TENANT`, whose it is."""
+
+TENANT = "tenant"
 
 QUEUE = "executions"
 """For jobs that take no time: every worker does them."""
@@ -107,13 +110,16 @@ async def prepare_queue(pool: Pool) -> None:
     await jobs.open(pool)
     if not await jobs.app.check_connection_async():
         await jobs.app.schema_manager.apply_schema_async()
+    async with connection(pool) as conn:
+        await store.index_jobs(conn)
 
 
 class _JobManager(JobManager):
-    """The library's, for workers that outlive the absence of their database."""
+    """The library's, for workers that outlive the absence of their database, and take jobs of tenants in turns."""
 
     def __init__(self, connector: BaseConnector) -> None:
         super().__init__(connector)
+        self.shares = Shares()
         self.worker_id = 0
         self.failures = 0
         """How often that worker could not look for a job, and may have been given one that it did not hear of."""
@@ -123,13 +129,25 @@ class _JobManager(JobManager):
         worker would end, and take no more jobs before those that it has in hand have ended."""
         self.worker_id = worker_id
         try:
-            return await super().fetch_job(queues, worker_id)
+            rows = await self.connector.execute_query_all_async(
+                store.sql.take_job_in_turns,
+                queues=None if queues is None else list(queues),
+                worker_id=worker_id,
+                order=self.shares.order,
+                full=self.shares.full,
+            )
         except ConnectorException as error:
             if not _is_away(error) and not isinstance(error.__cause__, ForeignKeyViolation):
                 raise
             logger.warning("fetching a job failed: %s", error.__cause__)
             self.failures += 1
             return None
+        if not rows:
+            return None
+        job = Job.from_row(rows[0])
+        assert job.id is not None
+        self.shares.take(job.id, rows[0]["tenant_id"])
+        return job
 
 
 class Jobs:
@@ -141,7 +159,8 @@ class Jobs:
     def __init__(self) -> None:
         self.app = App(connector=_Connector())
         self.app.job_manager = self._manager = _JobManager(self.app.connector)
-        self._in_hand: set[int] = set()
+        self.on_end: Callable[[], None] = lambda: None
+        """Told when a job has ended: there may be room for another one of its tenant."""
         self._unheard: set[int] = set()
         self._failures_cleared_up = 0
 
@@ -149,11 +168,17 @@ class Jobs:
         """Uses the process's own pool; whoever opened it closes it."""
         await self.app.open_async(pool)
 
+    @property
+    def shares(self) -> Shares:
+        """Whose jobs the worker of this process has in hand."""
+        return self._manager.shares
+
     async def defer_drive(self, conn: Connection, execution_id: UUID) -> None:
         """One worker at a time has an execution in hand: jobs of one lock run one after the other."""
-        queue = queue_of(await store.get_queue(conn, execution_id))
+        name, tenant_id = await store.get_queue(conn, execution_id)
         lock = f"execution {execution_id}"
-        await self._defer(conn, DRIVE, {"execution_id": str(execution_id)}, queue=queue, lock=lock)
+        arguments = {"execution_id": str(execution_id)}
+        await self._defer(conn, DRIVE, arguments, queue=queue_of(name), lock=lock, tenant_id=tenant_id)
 
     async def defer_ring(self, conn: Connection, wait_id: UUID, at: datetime) -> None:
         await self._defer(conn, RING, {"wait_id": str(wait_id)}, schedule_at=at)
@@ -187,7 +212,7 @@ class Jobs:
         """Queues once more what the database has given this process while the connection broke, so that it knows
         nothing of it; returns which jobs. To be called now and then: it is what is not known twice in a row."""
         failures = self._manager.failures
-        given = set(await store.list_jobs_of(conn, self._manager.worker_id)) - self._in_hand
+        given = set(await store.list_jobs_of(conn, self._manager.worker_id)) - self.shares.in_hand
         twice, self._unheard = given & self._unheard, given
         if not given:
             self._failures_cleared_up = failures
@@ -205,11 +230,11 @@ class Jobs:
             take_over(arguments.pop(ORIGIN, {}))
             job_id = context.job.id
             assert job_id is not None
-            self._in_hand.add(job_id)
             try:
                 await spanned(f"job {name}", function(context, **arguments), arguments)
             finally:
-                self._in_hand.discard(job_id)
+                self.shares.end(job_id)
+                self.on_end()
 
         self.app.task(name=name, queue=QUEUE, retry=_PATIENT, pass_context=True)(run)
 
@@ -222,9 +247,10 @@ class Jobs:
         queue: str = QUEUE,
         lock: str | None = None,
         schedule_at: datetime | None = None,
+        tenant_id: str | None = None,
     ) -> None:
         task: Any = self.app.configure_task(name, queue=queue, lock=lock, schedule_at=schedule_at, connection=conn)
-        began = origin()
+        began = origin() | ({TENANT: tenant_id} if tenant_id else {})
         try:
             await task.defer_async(**{**({ORIGIN: began} if began else {}), **arguments})
         except ConnectorException as error:

@@ -27,13 +27,27 @@ DELETE FROM procrastinate_jobs
  WHERE id = ANY(%(job_ids)s) AND status = 'doing' AND task_name = ANY(%(names)s)
 RETURNING task_name AS name, queue_name AS queue, lock, args AS arguments;
 
+-- name: index_jobs
+-- On a table of the library's, which is made by the library. CREATE INDEX IF NOT EXISTS would lock it each time.
+DO $$ BEGIN
+    IF to_regclass('registry_jobs_by_tenant') IS NULL THEN
+        CREATE INDEX registry_jobs_by_tenant
+            ON procrastinate_jobs (coalesce(args #>> '{origin,tenant}', ''), priority DESC, id) WHERE status = 'todo';
+    END IF;
+END $$;
+
+-- name: take_job_in_turns
+SELECT id, 'doing' AS status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name, attempts,
+       %(worker_id)s AS worker_id, coalesce(args #>> '{origin,tenant}', '') AS tenant_id
+  FROM take_job_in_turns(%(queues)s::text[], %(worker_id)s, %(order)s::text[], %(full)s::text[]);
+
 -- name: keep_alive
 INSERT INTO procrastinate_workers (id, last_heartbeat) OVERRIDING SYSTEM VALUE VALUES (%(worker_id)s, now())
     ON CONFLICT (id) DO UPDATE SET last_heartbeat = EXCLUDED.last_heartbeat;
 
 -- name: get_queue
 -- The workflow's author has named it in a label.
-SELECT left(coalesce(nullif(labels ->> 'queue', ''), 'general'), 100) AS queue FROM executions
+SELECT left(coalesce(nullif(labels ->> 'queue', ''), 'general'), 100) AS queue, tenant_id FROM executions
  WHERE execution_id = %(execution_id)s;
 
 -- name: measure_backlog

@@ -10,11 +10,16 @@ from registry.queue.models import StalledJob
 sql = Queries("registry.queue")
 
 
-async def get_queue(conn: Connection, execution_id: UUID) -> str:
-    """Which workers the execution is for."""
+async def index_jobs(conn: Connection) -> None:
+    """Make the index by which jobs are taken in turns, unless it is there."""
+    await conn.execute(sql.index_jobs)
+
+
+async def get_queue(conn: Connection, execution_id: UUID) -> tuple[str, str]:
+    """Which workers the execution is for, and whose it is."""
     row = await (await conn.execute(sql.get_queue, {"execution_id": execution_id})).fetchone()
     assert row is not None
-    return str(row["queue"])
+    return row["queue"], row["tenant_id"]
 
 
 async def list_stalled_jobs(

@@ -22,7 +22,7 @@ EXECUTION_KEYS = {
         "initial_input",
     ),
     *("steps_executed", "created_at", "started_at", "updated_at", "completed_at", "error", "detail", "labels"),
-    *("segment_number", "cost_usd", "tokens_used", "parent_execution_id", "parent_node_id"),
+    *("segment_number", "cost_usd", "tokens_used", "parent_execution_id", "parent_node_id", "duration_ms"),
 }
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
