@@ -30,6 +30,7 @@ from registry.executions.service import Executions
 from registry.gateway.service import Gateway, open_gateway
 from registry.keys.service import Keys
 from registry.metrics import RegistryMetrics
+from registry.outbound.clients import open_outbound
 from registry.outbound.secrets import AgentTokens
 from registry.queue.backlog import watching_backlog
 from registry.queue.jobs import Jobs
@@ -37,6 +38,7 @@ from registry.repeats.store import PRUNE_SECONDS, delete_old_keys
 from registry.retention.service import OldRows
 from registry.sessions.service import Sessions
 from registry.settings import RegistrySettings
+from registry.talks.service import Talks
 from registry.tenants.service import Tenants
 from registry.tokens.service import Tokens
 from registry.usage.service import UsageSums
@@ -66,6 +68,7 @@ class Registry:
     gateway: Gateway
     keys: Keys
     sessions: Sessions
+    talks: Talks
     tenants: Tenants
     tokens: Tokens
     usage: UsageSums
@@ -116,6 +119,8 @@ async def open_registry(
         await stack.enter_async_context(watching_agents(pool, settings, metrics))
         await stack.enter_async_context(watching_backlog(pool, metrics))
         await stack.enter_async_context(probing_agents(pool, discovery, settings))
+        agent_tokens = agent_tokens or AgentTokens(settings.agent_tokens)
+        outbound = await stack.enter_async_context(open_outbound(settings, agent_tokens))
         if worker:
             watch = LoopWatch()
             metrics.watch_loop(watch)
@@ -153,6 +158,7 @@ async def open_registry(
             executions=executions,
             gateway=gateway,
             keys=keys,
+            talks=Talks(pool, outbound),
             tenants=Tenants(pool),
             sessions=Sessions(pool, tokens),
             tokens=tokens,

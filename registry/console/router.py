@@ -8,7 +8,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from registry.console import administration, agent_details, agents, components, conversations, executions, login
+from registry.console import (
+    administration,
+    agent_details,
+    agents,
+    components,
+    conversations,
+    executions,
+    login,
+    talk,
+)
 from registry.console.pages import AnyViewer, PageRoute, go_to
 from registry.errors import NotFound
 
@@ -36,7 +45,7 @@ async def show_unknown_page(viewer: AnyViewer, path: str) -> Response:
     raise NotFound(f"there is no page /console/{path}")
 
 
-for part in (login, agents, agent_details, conversations, executions, components, administration):
+for part in (login, agents, agent_details, conversations, talk, executions, components, administration):
     _console.include_router(part.router)
 router.include_router(_console)
 router.include_router(_rest)

@@ -34,6 +34,7 @@ from registry.http import (
     executions,
     gateway,
     keys,
+    talks,
     tenants,
     tokens,
     usage,
@@ -77,6 +78,7 @@ _ROUTERS = (
     keys.router,
     gateway.router,
     gateway.bulk_router,
+    talks.router,
 )
 
 _ENUMS = {

@@ -1,7 +1,7 @@
 """Agents that speak A2A, of version 1.0 or 0.3: the one place that knows the protocol's library."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -15,6 +15,7 @@ from a2a.types import (
     Message,
     Part,
     Role,
+    SendMessageConfiguration,
     SendMessageRequest,
     StreamResponse,
     Task,
@@ -40,7 +41,7 @@ from groundwork.outgoing.masking import Mask
 from groundwork.telemetry import genai
 from groundwork.telemetry.tracing import span
 from registry.outbound.answers import read_text
-from registry.outbound.conversation import AgentPlace, AgentQuestion, Answer
+from registry.outbound.conversation import AgentPlace, AgentQuestion, Answer, Talk, TalkState
 from registry.outbound.failures import OutboundFailed, fetch_failed
 from registry.outbound.http_tools import retry_after
 from registry.storable import storable
@@ -72,12 +73,33 @@ class A2AAgents:
         """Waits until the agent is done with it. Raises `OutboundFailed`."""
         asked = genai.agent_call(place.name, conversation_id=question.context_id)
         attributes = {**asked, **genai.server_of(place.url)}
+        with span(f"agent {place.name}", attributes, client=True):
+            async with self._calling(place, seconds) as (line, sent):
+                return await _Exchange(place, line, sent).hold(question)
+
+    async def begin(self, place: AgentPlace, question: AgentQuestion, seconds: float) -> Talk:
+        """Send the message, and do not wait for what comes of it. Raises `OutboundFailed`."""
+        async with self._calling(place, seconds) as (line, sent):
+            answer = await line.send(_message(question), at_once=True)
+            if answer.HasField("task"):
+                return _talk(answer.task, sent)
+            text, data, files = _sorted_out(answer.message.parts, sent)
+            return Talk(
+                None, question.context_id, "completed", "completed", [question.text], "", text, data, files
+            )
+
+    async def look(self, place: AgentPlace, task_id: str, seconds: float) -> Talk:
+        """Return how far the agent is with the task. Raises `OutboundFailed`."""
+        async with self._calling(place, seconds) as (line, sent):
+            return _talk(await line.get_task(task_id), sent)
+
+    @asynccontextmanager
+    async def _calling(self, place: AgentPlace, seconds: float) -> AsyncIterator[tuple["_Line", SentData]]:
         try:
             async with asyncio.timeout(seconds):
-                with span(f"agent {place.name}", attributes, client=True):
-                    line = await self._connect(place)
-                    with keeping_data() as sent:
-                        return await _Exchange(place, line, sent).hold(question)
+                line = await self._connect(place)
+                with keeping_data() as sent:
+                    yield line, sent
         except TimeoutError:
             raise OutboundFailed(
                 f"{place.name} gave no answer within {seconds:g} seconds", retryable=True, kind="timeout"
@@ -125,9 +147,13 @@ class _Line:
     def _context(self) -> ClientCallContext:
         return ClientCallContext(service_parameters=dict(self._headers))
 
-    async def send(self, message: Message) -> StreamResponse:
+    async def send(self, message: Message, *, at_once: bool = False) -> StreamResponse:
+        """With `at_once` the agent is not to wait until it is done."""
         answer = StreamResponse()
-        async for event in self._client.send_message(SendMessageRequest(message=message), context=self._context):
+        request = SendMessageRequest(
+            message=message, configuration=SendMessageConfiguration(return_immediately=at_once)
+        )
+        async for event in self._client.send_message(request, context=self._context):
             answer = event
         return answer
 
@@ -234,7 +260,48 @@ def _value(parts: Iterable[Part], sent: SentData) -> Any:
     several; so are files. Parts of several kinds are an object of all there is: `text`, `data`, which is a list
     where it is several, and `files`, always a list.
     """
-    texts, data, files = [], [], []
+    text, data, files = _sorted_out(parts, sent)
+    kinds = {"text": text, "data": _alone(data), "files": files}
+    given = {name: value for name, value in kinds.items() if value or (name == "data" and data)}
+    if len(given) > 1:
+        return given
+    return storable(read_text(text)) if text else _alone(data or files)
+
+
+_STATES: dict[int, TalkState] = {
+    TaskState.TASK_STATE_SUBMITTED: "working",
+    TaskState.TASK_STATE_WORKING: "working",
+    TaskState.TASK_STATE_COMPLETED: "completed",
+    TaskState.TASK_STATE_INPUT_REQUIRED: "input_required",
+}
+"""Every other one is a failure for whoever has asked."""
+
+
+def _talk(task: Task, sent: SentData) -> Talk:
+    is_done = task.status.state == TaskState.TASK_STATE_COMPLETED
+    artifacts = [part for artifact in task.artifacts for part in artifact.parts]
+    text, data, files = _sorted_out(parts_of(task) if is_done else artifacts, sent)
+    note, further, _ = _sorted_out(task.status.message.parts, sent)
+    asked = [_sorted_out(said.parts, sent)[0] for said in task.history if said.role == Role.ROLE_USER]
+    word = TaskState.Name(task.status.state).removeprefix("TASK_STATE_").lower()
+    return Talk(
+        task_id=task.id,
+        context_id=task.context_id,
+        state=_STATES.get(task.status.state, "failed"),
+        word=word,
+        asked=asked,
+        note="" if is_done else note,
+        text=text,
+        data=data if is_done else further,
+        files=files,
+    )
+
+
+def _sorted_out(parts: Iterable[Part], sent: SentData) -> tuple[str, list[Any], list[Mapping[str, Any]]]:
+    """The text, the data and the files among the parts."""
+    texts: list[str] = []
+    data: list[Any] = []
+    files: list[Mapping[str, Any]] = []
     for part in parts:
         match part.WhichOneof("content"):
             case "text":
@@ -243,12 +310,7 @@ def _value(parts: Iterable[Part], sent: SentData) -> Any:
                 data.append(storable(sent.of(part)))
             case "raw" | "url":
                 files.append(storable(describe_file(part)))
-    text = "\n".join(filter(None, texts))
-    kinds = {"text": storable(text), "data": _alone(data), "files": files}
-    given = {name: value for name, value in kinds.items() if value or (name == "data" and data)}
-    if len(given) > 1:
-        return given
-    return storable(read_text(text)) if text else _alone(data or files)
+    return str(storable("\n".join(filter(None, texts)))), data, files
 
 
 def _alone(values: list[Any]) -> Any:

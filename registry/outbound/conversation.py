@@ -30,6 +30,27 @@ class AgentQuestion:
     repeated: bool = False
 
 
+TalkState = Literal["working", "completed", "input_required", "failed"]
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A message to an agent, and what has become of it so far. Without a `task_id` it was answered at once.
+
+    `word` is the agent's own for the state, `note` what it says with it, such as its question or why it failed.
+    """
+
+    task_id: str | None
+    context_id: str
+    state: TalkState
+    word: str
+    asked: list[str]
+    note: str
+    text: str
+    data: list[Any]
+    files: list[Mapping[str, Any]]
+
+
 @dataclass(frozen=True)
 class Answer:
     """`value` is what the agent gave, or, when it wants to know more, its question."""

@@ -2,7 +2,7 @@
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.async_api import Browser, ConsoleMessage, Error, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Error, Locator, Page, expect
 
 from registry.console.conversations import conversation_path
 from tests.browser.conftest import enter
@@ -18,7 +18,7 @@ LISTS = [
     *("/console/components/new", "/console/workers", "/console/audit", "/console/tokens", "/console/tenants"),
     *("/console/sessions", "/console/agents/canary", "/console/components/prompt/canary?old=1&new=2"),
     *("/console/agents/helper", "/console/agents/helper/conversations", "/console/agents/helper/turns"),
-    *("/console/workflows/canary", "/console/tenants/acme", "/console/nowhere"),
+    *("/console/agents/helper/talk", "/console/workflows/canary", "/console/tenants/acme", "/console/nowhere"),
 ]
 _QUICKLY = {"resultTypes": ["violations"], "preload": False, "iframes": False}
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], **_QUICKLY}
@@ -95,6 +95,30 @@ async def test_a_prompt_is_changed_and_rolled_back(registry: Served, browser: Br
     await page.get_by_role("button", name="Roll back").click()
     await expect(page.get_by_text("The earlier version is the latest again")).to_be_visible()
     assert (await registry.http.get("/components/prompt/support")).json()["content"] == {"template": "One"}
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_an_agent_is_talked_to_and_its_question_answered_in_place(
+    registry: Served, browser: Browser, scripts: bool
+) -> None:
+    page = await enter(await browser.new_context(java_script_enabled=scripts), registry, registry.token)
+    await page.goto(f"{registry.url}/console/agents/helper/talk")
+    await page.get_by_label("Message").fill("ask for sugar")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await _look_until(page, page.get_by_text("for your answer"), scripts)
+    await page.get_by_label("Answer").fill("two")
+    await page.get_by_role("button", name="Answer").click()
+    await _look_until(page, page.get_by_text("heard two"), scripts)
+    await _look_until(page, page.get_by_text("Cost", exact=True), scripts)
+
+
+async def _look_until(page: Page, what: Locator, scripts: bool) -> None:
+    """Without scripts a person looks again, by the link that says so."""
+    again = page.get_by_role("link", name="Look again")
+    while not scripts and not await what.is_visible() and await again.is_visible():
+        await again.click()
+    await expect(what).to_be_visible()
 
 
 def _note_errors(page: Page, problems: list[object]) -> None:

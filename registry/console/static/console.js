@@ -73,9 +73,11 @@
       show(await answer.text());
     } catch { failures += 1; } finally { asking = false; }
   };
+  // What is being written just now says how often to look.
+  const wait = () => Number(live.querySelector("[data-poll]")?.dataset.poll) || POLL;
   const poll = async () => {
     await refresh();
-    setTimeout(poll, Math.min(POLL * 2 ** failures, 30000));
+    setTimeout(poll, Math.min((failures ? POLL : wait()) * 2 ** failures, 30000));
   };
 
   // An open timeline hears of each event at once; what it shows is asked for, so there is one way to draw it.
@@ -95,9 +97,12 @@
       refresh();
     });
     document.addEventListener("visibilitychange", refresh);
-    setTimeout(poll, POLL);
+    setTimeout(poll, wait());
     if (live.dataset.follow) follow(live.dataset.follow);
   }
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.ctrlKey && event.target.matches("textarea")) event.target.form.requestSubmit();
+  });
   offerCopies(document);
   setInterval(growAges, AGES);
 })();

@@ -12,7 +12,7 @@ from groundwork.postgres.pool import Pool, connection
 from registry.agents.models import Selection
 from registry.engine.executors.outputs import patch_of, seconds_for
 from registry.engine.executors.policy import load_policies
-from registry.engine.executors.registered import card_urls, find_place, list_candidates
+from registry.engine.executors.registered import find_place, list_candidates
 from registry.engine.mapping import resolve
 from registry.engine.policies import BadPolicy, tool_verdict
 from registry.engine.visits import Visit, kind_of
@@ -21,6 +21,7 @@ from registry.executions.events import Completed, Event, Failed, Outcome, Parked
 from registry.outbound.clients import OutboundClients
 from registry.outbound.conversation import AgentPlace, AgentQuestion, Answer
 from registry.outbound.failures import OutboundFailed
+from registry.outbound.places import card_urls
 from registry.workflows.kinds import A2ATask, AgentCall, AgentTool
 
 _LONGEST_SECONDS = 300.0

@@ -3,12 +3,10 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from groundwork.postgres.pool import Pool, connection
 from registry.agents import store
 from registry.agents.cards import describe_card, is_agent_uri
-from registry.agents.discovery import CARD_PATHS
 from registry.agents.models import Agent, Selection
 from registry.agents.store import AgentKey
 from registry.engine.visits import Visit
@@ -16,10 +14,10 @@ from registry.errors import NotFound
 from registry.outbound.clients import OutboundClients
 from registry.outbound.conversation import AgentPlace
 from registry.outbound.failures import OutboundFailed
+from registry.outbound.places import is_http, place_at, place_of
 
 _PAGE = 200
 _PAGE_BYTES = 2 * 1024 * 1024
-_STATUS_WORDS = {"registered": "has not been activated"}
 
 
 @dataclass(frozen=True)
@@ -69,19 +67,10 @@ async def find_place(visit: Visit, pool: Pool, outbound: OutboundClients, named:
         except NotFound:
             agent = None
     if agent is not None:
-        return _place_of(visit, outbound, agent)
-    if not is_agent_uri(named) or not _is_http(named):
+        return place_of(agent, outbound.agent_tokens)
+    if not is_agent_uri(named) or not is_http(named):
         raise OutboundFailed(f"there is no agent {named}")
-    return _place_at(visit, outbound, named, named)
-
-
-def card_urls(url: str, path: str = "") -> tuple[str, ...]:
-    """Where the card of an agent at `url` may be; `path` is where somebody says that it is."""
-    if path:
-        return (f"{url.rstrip('/')}/{path.lstrip('/')}",)
-    if urlsplit(url).path.endswith(".json"):
-        return (url,)
-    return tuple(url.rstrip("/") + place for place in reversed(CARD_PATHS))
+    return place_at(outbound.agent_tokens, named, named)
 
 
 def _candidate(agent: Agent) -> Candidate:
@@ -89,32 +78,3 @@ def _candidate(agent: Agent) -> Candidate:
     skills = described["capabilities"]["skills"]
     names = frozenset(str(name).lower() for skill in skills for name in (skill["id"], skill["name"]))
     return Candidate(agent.agent_id, described["uri"], names, agent.card)
-
-
-def _place_of(visit: Visit, outbound: OutboundClients, agent: Agent) -> AgentPlace:
-    if agent.status != "active":
-        word = _STATUS_WORDS.get(agent.status, f"is {agent.status}")
-        raise OutboundFailed(f"the agent {agent.agent_id} {word}, so it is not called")
-    if not agent.alive:
-        raise OutboundFailed(f"the agent {agent.agent_id} is not alive", retryable=True, kind="io_error")
-    return _place_at(visit, outbound, f"the agent {agent.agent_id}", describe_card(agent.card)["uri"], agent.card)
-
-
-def _place_at(
-    visit: Visit, outbound: OutboundClients, name: str, url: str, card: dict[str, Any] | None = None
-) -> AgentPlace:
-    credentials = outbound.agent_tokens.credentials(url)
-    if card is not None and card.get("supportedInterfaces"):
-        return AgentPlace(name, url, (), credentials, card)
-    if not _is_http(url):
-        raise OutboundFailed(f"{name} is at {url}, which is no address that can be called")
-    return AgentPlace(name, url, card_urls(url), credentials, card if _is_a2a_0_3(card) else None)
-
-
-def _is_http(url: str) -> bool:
-    return url.startswith(("http://", "https://"))
-
-
-def _is_a2a_0_3(card: dict[str, Any] | None) -> bool:
-    """Whether the card itself says where to call, as A2A's do, and not only where the agent is."""
-    return card is not None and "url" in card and ("protocolVersion" in card or "preferredTransport" in card)

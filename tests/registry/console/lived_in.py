@@ -86,6 +86,7 @@ async def _helper(registry: Served, dsn: str, directory: Path) -> AsyncIterator[
     async with running_agent(write_project(directory, _GRAPH), dsn, "helper", **settings) as agent:
         assert agent.runtime.registry is not None
         await agent.runtime.registry.reached(10)
+        (await agent.http.patch("/api/v1/card/url", json={"url": agent.url})).raise_for_status()
         for text in (CANARY, f"look {CANARY}", f"ask {CANARY}"):
             await agent.send(text, contextId=SPOKEN)
         await agent.send(f"fail {CANARY}", contextId="failing")

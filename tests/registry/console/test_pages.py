@@ -37,6 +37,7 @@ FORMS = {
     "/console/agents/a/delete": ("operator", "developer"),
     "/console/agents/a/memory": ("operator", "developer"),
     "/console/agents/a/card-url": ("operator", "developer"),
+    "/console/agents/a/talk": ("operator", "developer"),
     "/console/agents/a/conversation/erase": OPERATORS,
     "/console/executions/exec_0/cancel": ("operator", "developer"),
     "/console/executions/exec_0/approve": ("operator", "developer"),
