@@ -285,11 +285,13 @@ def _names_for(route: Route, ids):
 
 
 def _is_answered_by_agents(route: Route) -> bool:
-    return "/admin/" in route.path
+    return route.path.startswith("/agents/") and any(
+        part in route.path for part in ("/admin/", "/messages", "/tasks/")
+    )
 
 
 def _places(route: Route):
-    return [place for place in re.findall(r"{([^}]*)}", route.path) if place not in ("kind", "path")]
+    return [place for place in re.findall(r"{([^}]*)}", route.path) if place not in ("kind", "path", "task_id")]
 
 
 def _ends_things(route: Route):
