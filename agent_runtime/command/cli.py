@@ -198,19 +198,20 @@ async def _serve(
     read_settings: Callable[[], "AgentSettings"],
     reloads: bool,
 ) -> None:
-    """The embedded server comes up while the rest is imported."""
+    """A mistake in the project is told at once. Then the embedded server comes up while the rest is imported."""
     from agent_runtime.data import open_database
+    from agent_runtime.project.file import load_project
     from groundwork.process.overlap import imported, opening
 
+    project = load_project(Path.cwd(), graph=graph)
     async with opening(open_database(settings, Path.cwd())) as database:
         server = await imported("agent_runtime.command.serve")
         await server.serve_agent(
             settings,
-            Path.cwd(),
+            project,
             env_file=env_file,
             migrate=migrate,
             database=database,
-            graph=graph,
             read_settings=read_settings,
             reloads=reloads,
         )

@@ -15,7 +15,7 @@ from fastapi import APIRouter
 
 from admin_api.router import admin_router
 from agent_runtime.app import create_admin_app, create_app
-from agent_runtime.project.file import Project, load_project
+from agent_runtime.project.file import Project
 from agent_runtime.runtime import AgentRuntime, open_runtime
 from agent_runtime.settings import AgentSettings
 from groundwork.http.load import Load
@@ -33,23 +33,21 @@ logger = logging.getLogger(__name__)
 
 async def serve_agent(
     settings: AgentSettings,
-    directory: Path,
+    project: Project,
     *,
     env_file: Path | None = None,
     migrate: bool = True,
     database: Awaitable[str] | None = None,
-    graph: str | None = None,
     read_settings: Callable[[], AgentSettings] | None = None,
     reloads: bool = False,
 ) -> None:
-    """Serve the project in `directory` until a signal; a changed card URL is written to `env_file`. `database` and
-    `read_settings` are those of `open_runtime`, `graph` that of `load_project`; at SIGHUP tokens are read again.
-    With `reloads` the project is being written: code is reloaded when it is saved, and turns are shown.
+    """Serve the project until a signal; a changed card URL is written to `env_file`. `database` and
+    `read_settings` are those of `open_runtime`; at SIGHUP tokens are read again. With `reloads` the project is
+    being written: code is reloaded when it is saved, and turns are shown.
 
-    Raises what makes a start impossible: `BadProject`, `AddressInUse`, and what `open_runtime` raises.
+    Raises what makes a start impossible: `AddressInUse`, and what `open_runtime` raises.
     """
-    project = load_project(directory, graph=graph)
-    given, settings = settings, settings.named_after(directory)
+    given, settings = settings, settings.named_after(project.directory)
     configure_logging(
         settings.log_level,
         settings.log_format,
