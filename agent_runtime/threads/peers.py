@@ -9,14 +9,15 @@ from agent_runtime.threads.store import sql
 from groundwork.postgres.pool import Connection, Pool, connection
 
 MOST_TOLD = 1000
-"""How many peers' tasks one erasure reads: beyond that they are left to their peers."""
+"""How much one step of an erasure tells peers: what is beyond that is left to them."""
 
 
 class PeerTask(NamedTuple):
-    """A peer that was asked, and a task there that has not ended; an empty id is that of none."""
+    """A peer that was asked, the conversation there, and a task of it that has not ended. An empty id: none."""
 
     peer: str
-    task_id: str
+    context_id: str = ""
+    task_id: str = ""
 
 
 class PeerNotes:
@@ -25,12 +26,12 @@ class PeerNotes:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def asked(self, thread_id: str, peer: str, task_id: str = "") -> None:
-        """Note that the peer is asked, or that it has a task. Of a thread that is gone nothing is noted. Raises
+    async def asked(self, thread_id: str, asked: PeerTask) -> None:
+        """Note that the peer is asked, or what it has of it. Of a thread that is gone nothing is noted. Raises
         `DatabaseUnavailable`."""
         try:
             async with connection(self._pool) as conn:
-                await conn.execute(sql.note_peer_task, {"thread_id": thread_id, "peer": peer, "task_id": task_id})
+                await conn.execute(sql.note_peer_task, {"thread_id": thread_id, **asked._asdict()})
         except psycopg.errors.ForeignKeyViolation:
             return
 

@@ -178,7 +178,8 @@ SELECT count(*) AS rows FROM agent_peer_tasks WHERE thread_id = ANY(%(thread_ids
 
 -- name: note_peer_task
 -- The reference to the thread waits for an erasure that is under way, and fails after it.
-INSERT INTO agent_peer_tasks (thread_id, peer, task_id) VALUES (%(thread_id)s, %(peer)s, %(task_id)s)
+INSERT INTO agent_peer_tasks (thread_id, peer, context_id, task_id)
+VALUES (%(thread_id)s, %(peer)s, %(context_id)s, %(task_id)s)
 ON CONFLICT DO NOTHING;
 
 -- name: forget_peer_task
@@ -186,9 +187,9 @@ DELETE FROM agent_peer_tasks
  WHERE thread_id = %(thread_id)s AND peer = %(peer)s AND task_id = %(task_id)s AND task_id <> '';
 
 -- name: list_peer_tasks
--- The peers themselves first: they are named, even where there are too many tasks.
-SELECT DISTINCT peer, task_id FROM agent_peer_tasks WHERE thread_id = ANY(%(thread_ids)s)
- ORDER BY task_id, peer LIMIT %(limit)s;
+-- The peers themselves first: they are named, even where there is too much to tell them.
+SELECT DISTINCT peer, context_id, task_id FROM agent_peer_tasks WHERE thread_id = ANY(%(thread_ids)s)
+ ORDER BY task_id, context_id, peer LIMIT %(limit)s;
 
 -- name: count_a2a_push_configs
 SELECT count(*) AS rows FROM a2a_push_configs

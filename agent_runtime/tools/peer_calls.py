@@ -95,9 +95,10 @@ class _PeerCalls:
             async with asyncio.timeout(self._timeout):
                 answer = await self._send(sent)
                 if not answer.HasField("task"):
+                    await self._notes.has_come_to(answer.message.context_id)
                     return cut(_text(answer.message.parts, data) or "(an empty message)")
                 task = working = answer.task
-                await self._notes.has_come_to(task)
+                await self._notes.has_come_to(task.context_id, task)
                 pause = _FIRST_LOOK_SECONDS
                 while task.status.state in _STILL_WORKING:
                     await asyncio.sleep(pause)
@@ -109,7 +110,7 @@ class _PeerCalls:
             raise self._no_answer_in_time(error, working) from error
         except (A2AError, httpx.HTTPError, httpx.InvalidURL, ParseError, ValueError, KeyError) as error:
             raise self._failed(error, working) from error
-        await self._notes.has_come_to(task)
+        await self._notes.has_come_to(task.context_id, task)
         return cut(self._outcome(task, data))
 
     async def _send(self, message: Message) -> StreamResponse:

@@ -138,7 +138,7 @@ class PeerConnection(Source):
         except ValueError as error:
             raise PeerUnusable(f"the card cannot be used: {error}") from error
         if self._tellers is not None:
-            self._tellers.reaches(self.name, client)
+            self._tellers.reaches(self.name, client, http, self._peer.url.rstrip("/"))
         self.tools = (build_peer_tool(self._peer, card, client, self._timing, self._mask, self._notes),)
 
     def _unavailable(self, error: str) -> None:
