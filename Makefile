@@ -10,7 +10,7 @@ pytest := $(python) -m pytest -n $(workers) --maxprocesses 4 --dist worksteal
 served := tests/agent_runtime tests/admin_api tests/registry
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-browser test-clients \
+.PHONY: help venv demo test test-pgbouncer test-jamjet test-mcp test-browser test-clients test-js \
 	test-newest fuzz bench soak wheel lint check format lock \
 	clean
 
@@ -56,6 +56,10 @@ test-browser: venv  ## run the console's tests in a real browser (needs chromium
 test-clients: venv  ## generate clients in Python and TypeScript from the OpenAPI documents, and use them (needs npm)
 	@$(python) scripts/with_client_generators.py $(pytest) tests/clients $(ARGS)
 
+test-js: venv  ## run LangGraph's clients for JavaScript (needs node with npm, and a network the first time)
+	@browser="$${CHROMIUM:-$$(command -v chromium || command -v chromium-browser || command -v google-chrome)}"; \
+	CHROMIUM="$$browser" $(python) scripts/with_langgraph_js.py $(python) -m pytest -n 0 tests/javascript $(ARGS)
+
 test-newest:  ## run all tests with the newest packages instead of the locked ones
 	@sh scripts/test-newest.sh $(ARGS)
 
@@ -90,6 +94,6 @@ lock:  ## resolve requirements.lock again; ARGS=--upgrade takes the newest versi
 	@"$$(sh scripts/find-python.sh)" scripts/lock.py $(ARGS)
 
 clean:  ## remove the environment and everything else that is made again by itself
-	rm -rf .venv .venv-jamjet .venv-mcp .venv-clients build dist *.egg-info
+	rm -rf .venv .venv-jamjet .venv-mcp .venv-clients .venv-js build dist *.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
