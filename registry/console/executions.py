@@ -11,7 +11,7 @@ from registry.checks import Query
 from registry.cli.timeline import Timeline
 from registry.console.drawing import draw_workflow
 from registry.console.pages import AnyViewer, PageRoute, Viewer, WritingSender, go_to
-from registry.errors import InvalidRequest
+from registry.errors import Conflict, InvalidRequest, RegistryError
 from registry.executions.models import StoredEvent, show_execution_id
 from registry.http.event_shapes import show_event
 from registry.http.execution_shapes import ExecutionsQuery, show_approvals, show_execution, show_listed
@@ -20,6 +20,7 @@ router = APIRouter(prefix="/executions", route_class=PageRoute, include_in_schem
 
 _PER_PAGE = 50
 _EVENTS_PER_PAGE = 200
+_SELECTED = "selected-"
 _STATUSES = ("pending", "running", "paused", "completed", "failed", "cancelled", "limit_exceeded")
 
 
@@ -76,6 +77,33 @@ async def show_one_execution(viewer: AnyViewer, execution_id: str) -> Response:
 async def cancel_execution(viewer: WritingSender, execution_id: str) -> Response:
     cancelled = await viewer.registry.executions.cancel(viewer.principal, execution_id)
     return go_to(f"/console/executions/{show_execution_id(cancelled)}", "cancelled")
+
+
+@router.post("/selected")
+async def change_selected(viewer: WritingSender) -> Response:
+    """Cancel, or start again, each execution that is selected; it stops at the first that cannot be."""
+    executions, wanted = viewer.registry.executions, viewer.text("do")
+    if wanted not in ("cancel", "restart"):
+        raise InvalidRequest("do should be cancel or restart")
+    selected = [name.removeprefix(_SELECTED) for name in viewer.form if name.startswith(_SELECTED)]
+    if not selected:
+        raise InvalidRequest("no execution is selected")
+    for number, execution_id in enumerate(selected):
+        try:
+            if wanted == "cancel":
+                await executions.cancel(viewer.principal, execution_id)
+            else:
+                await executions.start_again(viewer.principal, execution_id)
+        except RegistryError as error:
+            done = f"{number} of {len(selected)} are done, then"
+            raise Conflict(f"{done} {execution_id}: {error}") from error
+    return go_to("/console/executions", "cancelled-many" if wanted == "cancel" else "restarted-many")
+
+
+@router.post("/{execution_id}/restart")
+async def restart_execution(viewer: WritingSender, execution_id: str) -> Response:
+    started = await viewer.registry.executions.start_again(viewer.principal, execution_id)
+    return go_to(f"/console/executions/{show_execution_id(started)}", "restarted")
 
 
 @router.post("/{execution_id}/approve")

@@ -29,6 +29,7 @@ from registry.repeats.models import RequestKey
 from registry.repeats.store import claim_request_key, note_answer
 from registry.tenants.store import lock_limits
 from registry.workflows import store as workflows
+from registry.workflows.models import StoredWorkflow
 
 CHILDREN_SHOWN = 100
 """How many of the executions that one has begun are shown with it."""
@@ -71,20 +72,42 @@ class Executions:
             if (before := await claim_request_key(conn, once)) is not None:
                 return UUID(before["execution_id"])
             stored = await workflows.get_latest(conn, principal.tenant_id, workflow_id, version)
-            limits = await lock_limits(conn, principal.tenant_id)
-            await store.check_limits(conn, principal.tenant_id, limits)
-            execution_id = await self._starter.start(conn, principal.tenant_id, stored, given)
-            shown = show_execution_id(execution_id)
-            await append_entry(
-                conn,
-                principal,
-                "execution_started",
-                f"execution:{shown}",
-                execution_id=shown,
-                workflow_id=stored.workflow_id,
-                workflow_version=stored.version,
-            )
+            execution_id = await self._begin(conn, principal, stored, given)
             await note_answer(conn, once, execution_id, {"execution_id": str(execution_id)})
+        return execution_id
+
+    async def start_again(self, principal: Principal, execution_id: str, once: RequestKey | None = None) -> UUID:
+        """Begin another execution of the same document with the same input, from the first node on.
+
+        Raises `NotFound`, `LimitReached`, and `Conflict` for another request under the key.
+        """
+        async with transaction(self._pool) as conn:
+            if (before := await claim_request_key(conn, once)) is not None:
+                return UUID(before["execution_id"])
+            row = await self._find(conn, principal, execution_id)
+            stored = await workflows.get_revision(conn, row.revision_id)
+            again_of = show_execution_id(row.execution_id)
+            started = await self._begin(conn, principal, stored, row.initial_input, again_of=again_of)
+            await note_answer(conn, once, started, {"execution_id": str(started)})
+        return started
+
+    async def _begin(
+        self, conn: Connection, principal: Principal, stored: StoredWorkflow, given: Mapping[str, Any], **told: str
+    ) -> UUID:
+        limits = await lock_limits(conn, principal.tenant_id)
+        await store.check_limits(conn, principal.tenant_id, limits)
+        execution_id = await self._starter.start(conn, principal.tenant_id, stored, given)
+        shown = show_execution_id(execution_id)
+        await append_entry(
+            conn,
+            principal,
+            "execution_started",
+            f"execution:{shown}",
+            execution_id=shown,
+            workflow_id=stored.workflow_id,
+            workflow_version=stored.version,
+            **told,
+        )
         return execution_id
 
     async def get(self, principal: Principal, execution_id: str) -> ExecutionRow:

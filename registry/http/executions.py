@@ -73,6 +73,22 @@ async def cancel_execution(principal: Writer, registry: CurrentRegistry, executi
 
 
 @router.post(
+    "/{execution_id}/restart",
+    status_code=201,
+    response_model=StartedAnswer,
+    responses=failures(NotFound, Conflict, LimitReached),
+    openapi_extra=described(headers=[PARAMETER]),
+)
+async def restart_execution(
+    principal: Writer, registry: CurrentRegistry, execution_id: str, once: Once
+) -> Response:
+    """Starts another execution of the same document with the same input, from the first node on. The one that it
+    is made after stays as it is. The body is not looked at."""
+    started = await registry.executions.start_again(principal, execution_id, once)
+    return JsonResponse({"execution_id": show_execution_id(started)}, 201)
+
+
+@router.post(
     "/{execution_id}/approve",
     response_model=ApprovedAnswer,
     responses=failures(NotFound, Conflict),

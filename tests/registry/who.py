@@ -80,6 +80,7 @@ WHO: dict[str, Who] = {
     "POST /executions/{execution_id}/approve": "developers and operators",
     "POST /executions/{execution_id}/cancel": "developers and operators",
     "POST /executions/{execution_id}/external-event": "developers and operators",
+    "POST /executions/{execution_id}/restart": "developers and operators",
     "POST /work-items/claim": "developers and operators",
     "POST /work-items/{work_item_id}/complete": "developers and operators",
     "POST /work-items/{work_item_id}/fail": "developers and operators",

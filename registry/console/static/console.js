@@ -31,8 +31,9 @@
   const isInUse = () => {
     const active = document.activeElement, selection = getSelection();
     const typing = live.contains(active) && active.matches("input, select, textarea");
-    const filled = [...live.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
-    return typing || filled || (!selection.isCollapsed && live.contains(selection.anchorNode));
+    const filled = [...live.querySelectorAll("textarea, input:not([type=hidden], [type=checkbox])")].some((field) => field.value !== field.defaultValue);
+    const selected = live.querySelector("input:checked") !== null;
+    return typing || filled || selected || (!selection.isCollapsed && live.contains(selection.anchorNode));
   };
 
   const show = (html) => {

@@ -40,6 +40,8 @@ FORMS = {
     "/console/agents/a/talk": ("operator", "developer"),
     "/console/agents/a/conversation/erase": OPERATORS,
     "/console/executions/exec_0/cancel": ("operator", "developer"),
+    "/console/executions/exec_0/restart": ("operator", "developer"),
+    "/console/executions/selected": ("operator", "developer"),
     "/console/executions/exec_0/approve": ("operator", "developer"),
     "/console/components/new": ("operator", "developer"),
     "/console/components/prompt/p": ("operator", "developer"),
@@ -140,6 +142,21 @@ async def test_a_decision_is_taken_by_the_form_and_once(registry):
     )
     assert sorted(answer.status_code for answer in answers) == [303, 409]
     assert (await until(registry.http, execution_id))["status"] in ("completed", "failed")
+
+
+async def test_executions_are_cancelled_and_started_again_several_at_once(registry):
+    person = await log_in(registry, "developer")
+    ids = [await paused(registry.http, REVIEW, number=number) for number in range(2)]
+    selected = {f"selected-{execution_id}": "on" for execution_id in ids}
+    for wanted in ("cancel", "restart"):
+        sent = await person.post("/console/executions/selected", do=wanted, **selected)
+        assert sent.status_code == 303, sent.text
+    again = (await registry.http.get("/audit?event_type=execution_started&limit=2")).json()["items"]
+    assert {entry["raw_event"]["again_of"] for entry in again} == set(ids)
+    begun = await until(registry.http, again[0]["execution_id"], "paused")
+    assert begun["initial_input"]["number"] in (0, 1)
+    late = await person.post("/console/executions/selected", do="cancel", **selected)
+    assert (late.status_code, "0 of 2 are done" in late.text) == (409, True)
 
 
 async def test_a_prompt_is_edited_compared_and_rolled_back_and_a_lost_update_refused(registry):
