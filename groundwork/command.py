@@ -41,6 +41,7 @@ def run(
     from groundwork.postgres.embedded import EmbeddedPostgresFailed
     from groundwork.postgres.migrations import SchemaLockTimeout, SchemaNotReady, SchemaTooNew
     from groundwork.postgres.pool import DatabaseUnavailable, refusal_of
+    from groundwork.postgres.scrub import ScrubFailed
 
     everywhere: tuple[type[Exception], ...] = (
         AddressInUse,
@@ -51,6 +52,7 @@ def run(
         SchemaLockTimeout,
         SchemaNotReady,
         SchemaTooNew,
+        ScrubFailed,
     )
     cancelling = Cancelling()
 

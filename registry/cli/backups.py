@@ -1,4 +1,4 @@
-"""`registry backup` and `registry restore`, of the embedded server."""
+"""`registry backup`, `registry restore` and `registry scrub`, of the embedded server."""
 
 from pathlib import Path
 from typing import Annotated
@@ -42,3 +42,17 @@ def restore(
 
     run(work())
     typer.echo("Restored. `registry serve` goes on from there.")
+
+
+def scrub() -> None:
+    """Rewrite the embedded PostgreSQL of this directory, so that what was erased is gone from its files, too."""
+
+    async def work() -> None:
+        from groundwork.postgres.scrub import scrub
+        from registry.data import open_embedded_database
+
+        async with open_embedded_database(load(), makes_it=False) as dsn:
+            await scrub(dsn)
+
+    run(work())
+    typer.echo("Every table and the write-ahead log were written anew.")

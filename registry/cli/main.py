@@ -54,6 +54,7 @@ app.command("with-database", context_settings={"ignore_unknown_options": True, "
 )
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
+app.command("scrub")(backups.scrub)
 app.command("run")(executions.run)
 app.command("inspect")(executions.inspect)
 app.command("events")(executions.events)
