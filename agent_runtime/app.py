@@ -12,6 +12,7 @@ from agent_runtime.runtime import AgentRuntime
 from agent_runtime.threads.store import ThreadState
 from agent_runtime.turn_records.models import GroupBy, TurnState
 from groundwork.http.asgi import HeadAsGet, RequestId
+from groundwork.http.counted import Counted
 from groundwork.http.cross_origin import CrossOrigin
 from groundwork.http.health import serve_health
 from groundwork.http.openapi import DocumentedApp
@@ -31,12 +32,13 @@ def create_app(runtime: AgentRuntime, routers: Sequence[APIRouter] = ()) -> ASGI
     served: ASGIApp = Shedding(app, lambda: turns.is_full, turns.refuse)
     if runtime.settings.cors_origins:
         served = CrossOrigin(served, runtime.settings.cors_origins)
-    return RequestId(HeadAsGet(traced(served)))
+    return RequestId(HeadAsGet(traced(Counted(served, runtime.metrics.request_answered))))
 
 
 def create_admin_app(runtime: AgentRuntime, routers: Sequence[APIRouter]) -> ASGIApp:
     """The app for a listener of the operator's own: the same routers and health, and no A2A."""
-    return RequestId(HeadAsGet(traced(_app_with(runtime, routers, f"{runtime.project.card.name}: admin"))))
+    served = _app_with(runtime, routers, f"{runtime.project.card.name}: admin")
+    return RequestId(HeadAsGet(traced(Counted(served, runtime.metrics.request_answered))))
 
 
 def _app_with(runtime: AgentRuntime, routers: Sequence[APIRouter], title: str) -> DocumentedApp:

@@ -31,6 +31,24 @@ class AgentMetrics:
             "agent_turn_seconds", "How long turns ran, their wait in a queue apart.", registry=self.registry
         )
 
+        self._waits = Histogram(
+            "agent_turn_wait_seconds",
+            "How long turns waited for the turns before them in their thread; most do not.",
+            registry=self.registry,
+        )
+        self._requests = Counter(
+            "agent_requests",
+            "Requests that were answered.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "agent_request_seconds",
+            "How long requests took, streams until their end.",
+            ["method", "route"],
+            registry=self.registry,
+        )
+
         self._model_calls = Counter(
             "agent_model_calls", "Calls of models by turns.", ["model"], registry=self.registry
         )
@@ -90,6 +108,15 @@ class AgentMetrics:
             if (cost := report.cost_of(model, use)) is not None:
                 self._cost.labels(model).inc(float(cost))
         self._tool_calls.inc(report.tool_calls)
+
+    def turn_waited(self, seconds: float) -> None:
+        """A turn begins here, and has waited in this process's queue for so long."""
+        self._waits.observe(seconds)
+
+    def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """`route` is the route's pattern, not the path: ids would make a series each."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._request_seconds.labels(method, route).observe(seconds)
 
     def turn_ran(self, seconds: float) -> None:
         """A turn ran for so long in this process, whether it has ended or goes on elsewhere."""

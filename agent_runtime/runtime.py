@@ -265,6 +265,7 @@ async def open_runtime(
             report=runner.report,
             after=runner.after,
             used=runner.used,
+            waited=metrics.turn_waited,
             check_budget=budget.check,
             lost=partial(_lose, a2a, langgraph),
             most=settings.max_turns,

@@ -1,7 +1,7 @@
 """What a registry counts, for Prometheus."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -9,6 +9,18 @@ from groundwork.postgres.pool import Pool
 from groundwork.postgres.pool_metrics import watch_pool
 from groundwork.process.loop_watch import LoopWatch
 from groundwork.telemetry.watched_metrics import WatchedCounter
+
+MOST_QUEUES = 50
+"""How many queues are told apart."""
+
+_WAIT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+
+class Backlog(NamedTuple):
+    """Jobs of a queue that nobody has taken, and for how many seconds the first has waited."""
+
+    jobs: int
+    longest_wait: float
 
 
 class RegistryMetrics:
@@ -64,13 +76,46 @@ class RegistryMetrics:
             registry=self.registry,
         )
 
+        self._queue_jobs = Gauge(
+            "registry_queue_jobs_waiting",
+            "Jobs that no worker has taken yet, by queue.",
+            ["queue"],
+            registry=self.registry,
+        )
+        self._queue_wait = Gauge(
+            "registry_queue_longest_wait_seconds",
+            "How long the first of a queue has waited.",
+            ["queue"],
+            registry=self.registry,
+        )
+        self._waits = Histogram(
+            "registry_job_wait_seconds",
+            "How long jobs that were taken here had waited since their time had come.",
+            ["queue"],
+            buckets=_WAIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._queues: set[str] = set()
+
     def old_rows_removed(self, rows: Mapping[str, int]) -> None:
         for table, count in rows.items():
             self._removed.labels(table).inc(count)
 
-    def set_backlog(self, jobs: int, longest_wait: float) -> None:
-        self._jobs.set(jobs)
-        self._longest_wait.set(longest_wait)
+    def set_backlog(self, backlog: Mapping[str, Backlog]) -> None:
+        """What waits, by queue; in what is not given, nothing."""
+        self._jobs.set(sum(one.jobs for one in backlog.values()))
+        self._longest_wait.set(max((one.longest_wait for one in backlog.values()), default=0))
+        self._queue_jobs.clear()
+        self._queue_wait.clear()
+        for queue, one in sorted(backlog.items(), key=lambda named: -named[1].longest_wait)[:MOST_QUEUES]:
+            self._queue_jobs.labels(queue).set(one.jobs)
+            self._queue_wait.labels(queue).set(one.longest_wait)
+
+    def job_taken(self, queue: str, waited: float) -> None:
+        """Workflows name their queues as they like: the first ones have a series each, and the others one."""
+        if len(self._queues) < MOST_QUEUES:
+            self._queues.add(queue)
+        self._waits.labels(queue if queue in self._queues else "(other)").observe(waited)
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """`route` is the route's pattern, not the path: ids would make a series each."""

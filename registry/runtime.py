@@ -114,6 +114,7 @@ async def open_registry(
             await check_database_ready(pool, settings)
         metrics.watch_pool(pool)
         jobs = Jobs()
+        jobs.tell_waits(metrics.job_taken)
         await jobs.open(pool)
         discovery = await stack.enter_async_context(open_discovery(settings))
         await stack.enter_async_context(watching_agents(pool, settings, metrics))

@@ -43,6 +43,7 @@ from groundwork.postgres.pool import (
 )
 from groundwork.process.background import let_end
 from groundwork.process.each_row import EachRow
+from groundwork.process.in_turns import in_turns
 from groundwork.telemetry.genai import Attributes, agent_call
 from groundwork.telemetry.tracing import context_of, spanned
 
@@ -84,15 +85,16 @@ class Turns:
         report: Callable[[Turn], TurnReport] = TurnReport,
         after: Callable[[TurnReport, RunResult], None] = lambda report, result: None,
         used: Callable[[TurnReport], None] = lambda report: None,
+        waited: Callable[[float], None] = lambda seconds: None,
         check_budget: Callable[[str], None] = lambda caller: None,
         lost: Callable[[str], None] = lambda task_id: None,
         most: int = 200,
         most_of_one: int = 200,
         longest_seconds: float = 3600,
     ) -> None:
-        """`report` begins the report of a run; `used` is told of each that is over, `after` of each turn that has
-        ended, and `lost` the task id of each that this process let go. `check_budget` refuses callers who have
-        used up theirs.
+        """`report` begins the report of a run; `waited` is told for how long a turn that begins was queued, `used`
+        of each run that is over, `after` of each turn that has ended, and `lost` the task id of each that this
+        process let go. `check_budget` refuses callers who have used up theirs.
 
         Of the turns that are submitted here `most` are taken at a time, and `most_of_one` of each caller who has a
         name; what dead processes leave, in any case.
@@ -104,6 +106,7 @@ class Turns:
         self._report = report
         self._after = after
         self._used = used
+        self._waited = waited
         self._check_budget = check_budget
         self._lost = lost
         self._most = most
@@ -308,6 +311,7 @@ class Turns:
 
     def _begin(self, held: HeldTurn, summary: str | None) -> None:
         turn_id = held.turn.turn_id
+        self._waited(time.monotonic() - held.since)
         origin = held.request.origin if held.request else {}
         task = asyncio.create_task(
             spanned("turn", self._run(held, summary), self._attributes(held.turn)),
@@ -446,8 +450,10 @@ class Turns:
     async def _start_ready(self) -> None:
         async with connection(self._pool) as conn:
             ready = await store.list_ready_turns(conn, self._lease.process_id)
-        for turn_id in ready:
-            if (held := self._queued.pop(turn_id, None)) is not None:
+        known = [held for turn_id in ready if (held := self._queued.get(turn_id)) is not None]
+        for held in in_turns(known, lambda held: held.turn.caller):
+            turn_id = held.turn.turn_id
+            if self._queued.pop(turn_id, None) is not None:
                 try:
                     # One that cannot be started is not ours any more: the sweep takes it up again.
                     with self._starting.handling(turn_id, task_id=held.turn.task_id):
@@ -504,7 +510,7 @@ class Turns:
                     orphan.turn for orphan in orphans if not orphan.queued and orphan.turn.turn_id not in suspects
                 ]
                 await store.count_runs(conn, begun)
-        for orphan in orphans:
+        for orphan in in_turns(orphans, lambda orphan: orphan.turn.caller):
             summary = await self._find_summary(orphan.turn)
             logger.warning("turn resumed turn_id=%s thread_id=%s", orphan.turn.turn_id, orphan.turn.thread_id)
             held = HeldTurn(orphan.turn, orphan.request)

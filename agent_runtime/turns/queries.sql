@@ -10,7 +10,8 @@ RETURNING turn_id, attempt, status;
 -- Queued turns of this process that nothing stands before any more.
 SELECT turn_id FROM agent_turns AS t
  WHERE process_id = %(process_id)s AND status = 'queued' AND (starts_at IS NULL OR starts_at <= now())
-   AND NOT EXISTS (SELECT 1 FROM agent_turns AS e WHERE e.thread_id = t.thread_id AND e.turn_id < t.turn_id);
+   AND NOT EXISTS (SELECT 1 FROM agent_turns AS e WHERE e.thread_id = t.thread_id AND e.turn_id < t.turn_id)
+ ORDER BY turn_id;
 
 -- name: start_turn
 UPDATE agent_turns SET status = 'running'

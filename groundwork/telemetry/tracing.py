@@ -264,7 +264,7 @@ class _Traced:
 
             async def send_and_note(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    route, status = _route_of(scope), message["status"]
+                    route, status = route_of(scope), message["status"]
                     opened.update_name(f"{scope['method']} {route}".strip())
                     opened.set_attribute("http.response.status_code", status)
                     if route:
@@ -290,7 +290,7 @@ def _request_attributes(scope: Scope, headers: Mapping[str, str]) -> dict[str, s
     }
 
 
-def _route_of(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The pattern of the path, and not the path: it is what requests are told apart by, and paths hold names.
     Empty where there is no such route."""
     if (route := getattr(scope.get("route"), "path", None)) is not None:

@@ -1,15 +1,15 @@
 """The registry as an ASGI app."""
 
-import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from groundwork.http.asgi import BodyLimit, BodyTotal, HeadAsGet, RequestId
+from groundwork.http.counted import Counted
 from groundwork.http.health import serve_health
 from groundwork.http.load import Busy, Load, LoadLimit
 from groundwork.http.openapi import DocumentedApp, DocumentedRouter
@@ -49,7 +49,6 @@ from registry.http.execution_shapes import Decision
 from registry.http.heartbeats import HeartbeatDoor
 from registry.http.jamjet_prefix import JamJetPrefix
 from registry.http.token_first import TokenFirst, tenant_of
-from registry.metrics import RegistryMetrics
 from registry.runtime import Registry
 from registry.tenants.models import Status as TenantStatus
 from registry.tokens.models import Status as TokenStatus
@@ -131,7 +130,7 @@ def create_app(registry: Registry, faces: Sequence[APIRouter] = ()) -> ASGIApp:
     limited = LoadLimit(HeartbeatDoor(app, registry), load, _is_work, respond_to, tenant_of)
     bounded = BodyLimit(limited, limit_for, refuse_body, BodyTotal(), lambda scope: respond_to(Busy()))
     admitted = TokenFirst(bounded, registry, lambda scope: load.is_full and _is_work(scope))
-    counted = _Counted(admitted, registry.metrics)
+    counted = Counted(admitted, registry.metrics.request_answered)
     return RequestId(HeadAsGet(JamJetPrefix(traced(counted))))
 
 
@@ -151,33 +150,3 @@ _LOOKED_AFTER = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/opena
 @_router.get("/health", summary="The process is up", response_model=RegistryHealth)
 async def get_health() -> JsonResponse:
     return JsonResponse(RegistryHealth().model_dump())
-
-
-class _Counted:
-    """Counts requests by route, status and time."""
-
-    def __init__(self, app: ASGIApp, metrics: RegistryMetrics) -> None:
-        self.app = app
-        self.metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        status, started = 500, time.monotonic()
-
-        async def send_and_see(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_and_see)
-        finally:
-            route = str(scope.get("route_path") or getattr(scope.get("route"), "path", "(none)"))
-            method = scope["method"] if scope["method"] in _METHODS else "(other)"
-            self.metrics.request_answered(method, route, status, time.monotonic() - started)
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

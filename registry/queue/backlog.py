@@ -8,7 +8,7 @@ from groundwork.postgres.pool import Pool, connection
 from groundwork.postgres.sql import Queries
 from groundwork.process.background import running
 from groundwork.process.repeating import repeat
-from registry.metrics import RegistryMetrics
+from registry.metrics import Backlog, RegistryMetrics
 
 sql = Queries("registry.queue")
 
@@ -21,9 +21,8 @@ async def watching_backlog(pool: Pool, metrics: RegistryMetrics) -> AsyncIterato
 
     async def measure() -> None:
         async with connection(pool) as conn:
-            row = await (await conn.execute(sql.measure_backlog)).fetchone()
-        assert row is not None
-        metrics.set_backlog(row["jobs"], row["longest_wait"])
+            rows = await (await conn.execute(sql.measure_backlog)).fetchall()
+        metrics.set_backlog({row["queue"]: Backlog(row["jobs"], row["longest_wait"]) for row in rows})
 
     async with running("backlog", partial(repeat, measure, _SECONDS, "measuring the backlog")):
         yield

@@ -120,6 +120,7 @@ class _JobManager(JobManager):
     def __init__(self, connector: BaseConnector) -> None:
         super().__init__(connector)
         self.shares = Shares()
+        self.on_taken: Callable[[str, float], None] = lambda queue, waited: None
         self.worker_id = 0
         self.failures = 0
         """How often that worker could not look for a job, and may have been given one that it did not hear of."""
@@ -147,6 +148,7 @@ class _JobManager(JobManager):
         job = Job.from_row(rows[0])
         assert job.id is not None
         self.shares.take(job.id, rows[0]["tenant_id"])
+        self.on_taken(rows[0]["queue_name"], max(0.0, rows[0]["waited"]))
         return job
 
 
@@ -163,6 +165,10 @@ class Jobs:
         """Told when a job has ended: there may be room for another one of its tenant."""
         self._unheard: set[int] = set()
         self._failures_cleared_up = 0
+
+    def tell_waits(self, told: Callable[[str, float], None]) -> None:
+        """`told` hears of each job that this process takes: its queue, and how many seconds it has waited."""
+        self._manager.on_taken = told
 
     async def open(self, pool: Pool) -> None:
         """Uses the process's own pool; whoever opened it closes it."""

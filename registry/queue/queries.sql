@@ -38,8 +38,11 @@ END $$;
 
 -- name: take_job_in_turns
 SELECT id, 'doing' AS status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name, attempts,
-       %(worker_id)s AS worker_id, coalesce(args #>> '{origin,tenant}', '') AS tenant_id
-  FROM take_job_in_turns(%(queues)s::text[], %(worker_id)s, %(order)s::text[], %(full)s::text[]);
+       %(worker_id)s AS worker_id, coalesce(args #>> '{origin,tenant}', '') AS tenant_id,
+       coalesce(extract(epoch FROM clock_timestamp() - coalesce(scheduled_at, (
+           SELECT min(e.at) FROM procrastinate_events AS e WHERE e.job_id = taken.id AND e.type = 'deferred'))), 0)::float
+           AS waited
+  FROM take_job_in_turns(%(queues)s::text[], %(worker_id)s, %(order)s::text[], %(full)s::text[]) AS taken;
 
 -- name: keep_alive
 INSERT INTO procrastinate_workers (id, last_heartbeat) OVERRIDING SYSTEM VALUE VALUES (%(worker_id)s, now())
@@ -51,9 +54,10 @@ SELECT left(coalesce(nullif(labels ->> 'queue', ''), 'general'), 100) AS queue, 
  WHERE execution_id = %(execution_id)s;
 
 -- name: measure_backlog
--- Jobs whose time has come and that no worker has taken, and for how long the first of them has waited.
-SELECT count(*) AS jobs,
+-- Jobs whose time has come and that no worker has taken, and for how long the first of each queue has waited.
+SELECT j.queue_name AS queue, count(*) AS jobs,
        coalesce(extract(epoch FROM now() - min(coalesce(j.scheduled_at, e.at))), 0)::float AS longest_wait
   FROM procrastinate_jobs AS j
   LEFT JOIN procrastinate_events AS e ON e.job_id = j.id AND e.type = 'deferred'
- WHERE j.status = 'todo' AND (j.scheduled_at IS NULL OR j.scheduled_at <= now());
+ WHERE j.status = 'todo' AND (j.scheduled_at IS NULL OR j.scheduled_at <= now())
+ GROUP BY j.queue_name;

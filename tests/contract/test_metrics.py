@@ -36,7 +36,17 @@ async def test_turns_that_wait_are_counted_and_so_is_their_wait(tmp_path: Path, 
         assert (metrics["agent_turns_in_flight"], metrics["agent_turns_queued"]) == (2, 1)
         agent.release("one")
         await asyncio.gather(*turns)
-        assert (await metrics_of(agent.http))["agent_turns_longest_wait_seconds"] == 0
+        metrics = await metrics_of(agent.http)
+        assert metrics["agent_turns_longest_wait_seconds"] == 0
+        assert metrics["agent_turn_wait_seconds_count"] == 2
+        assert metrics["agent_turn_wait_seconds_sum"] > 0.2
+        await agent.http.get("/api/v1/turns/none")
+        await agent.http.get("/nowhere")
+        metrics = await metrics_of(agent.http)
+        counted = "agent_requests_total method=GET route"
+        assert metrics[f"{counted}=/api/v1/turns/{{task_id}} status=404"] == 1
+        assert metrics["agent_requests_total method=POST route=/ status=200"] == 2
+        assert metrics[f"{counted}=(none) status=404"] == 1
 
 
 async def test_connections_that_do_not_stand_are_seen(tmp_path: Path, database_url: str) -> None:
@@ -78,5 +88,6 @@ async def test_jobs_that_nobody_takes_are_counted_and_so_is_their_wait(registry_
     async with running_registry(registry_dsn) as served:
         while not (metrics := await metrics_of(served.http))["registry_jobs_waiting"]:
             await asyncio.sleep(0.05)
+        assert metrics["registry_queue_jobs_waiting queue=executions general"] == 1
         assert metrics["registry_jobs_waiting"] == 1
         assert metrics["registry_jobs_longest_wait_seconds"] > 0
