@@ -10,7 +10,7 @@ the machine with what it measures.
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from typing import Any
@@ -44,6 +44,19 @@ class Client:
             raise AnswerWrong(status, body[:500])
         return seconds
 
+    async def wait_run(self, text: str, thread_id: str) -> float:
+        """The seconds until a run of LangGraph's API has answered with its state. Raises `AnswerWrong`."""
+        started = time.perf_counter()
+        asked = {"messages": [{"role": "user", "content": text}]}
+        body = {"assistant_id": "agent", "input": asked, "if_not_exists": "create"}
+        await self._post(f"/threads/{thread_id}/runs/wait", body)
+        assert self._reader is not None
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        answer = b"".join([chunk async for chunk in self._chunks()])
+        if b" 200 " not in head.partition(b"\r\n")[0] or b'"messages"' not in answer:
+            raise AnswerWrong(int(head.split()[1]), answer[:500])
+        return time.perf_counter() - started
+
     async def start(self, workflow_id: str) -> float:
         """The seconds until the registry has taken on an execution. Raises `AnswerWrong`."""
         started = time.perf_counter()
@@ -69,15 +82,19 @@ class Client:
         assert self._reader is not None
         await self._reader.readuntil(b"\r\n\r\n")
         first, length, tail = 0.0, 0, b""
-        while size := int(await self._reader.readline(), 16):
-            chunk = await self._reader.readexactly(size + 2)
+        async for chunk in self._chunks():
             first = first or time.perf_counter() - started
-            length += size
+            length += len(chunk)
             tail = (tail + chunk)[-4000:]
-        await self._reader.readline()
         if b"TASK_STATE_COMPLETED" not in tail:
             raise AnswerWrong(200, tail)
         return first, time.perf_counter() - started, length
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        assert self._reader is not None
+        while size := int(await self._reader.readline(), 16):
+            yield (await self._reader.readexactly(size + 2))[:-2]
+        await self._reader.readline()
 
     def close(self) -> None:
         if self._writer is not None:
@@ -143,6 +160,12 @@ async def say_many(
     return await _many(clients, [partial(c.say_patiently if patient else c.say, text) for c in clients], seconds)
 
 
+async def run_many(host: str, port: int, concurrent: int, seconds: float, text: str) -> dict[str, Any]:
+    """So many wait for runs of LangGraph's API at a time, for so many seconds."""
+    clients = [Client(host, port) for _ in range(concurrent)]
+    return await _many(clients, [partial(client.wait_run, text) for client in clients], seconds)
+
+
 async def start_many(host: str, port: int, concurrent: int, seconds: float, workflow_id: str) -> dict[str, Any]:
     """So many start executions at a time, for so many seconds."""
     clients = [Client(host, port) for _ in range(concurrent)]
@@ -184,6 +207,7 @@ async def stream_once(host: str, port: int, text: str) -> dict[str, Any]:
 
 _KINDS: dict[str, Callable[..., Awaitable[Any]]] = {
     "many": say_many,
+    "runs": run_many,
     "start": start_many,
     "on": say_on,
     "stream": stream_once,
