@@ -45,6 +45,8 @@ REGISTRY_ROUTES = {
     ("GET", "/agents"),
     ("GET", "/agents/my-agent"),
     ("POST", "/agents/my-agent/pause"),
+    ("GET", "/agents/my-agent/admin/memory/config"),
+    ("PATCH", "/memory/config"),
     ("GET", "/audit"),
     ("GET", "/.well-known/did.json"),
 }

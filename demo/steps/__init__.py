@@ -14,6 +14,7 @@ from demo.steps.project import scaffold_a_project
 from demo.steps.registry import (
     admit_by_role,
     meet_in_the_registry,
+    reach_its_admin_api,
     read_the_audit_log,
     read_the_did_document,
     start_the_registry,
@@ -38,6 +39,7 @@ STEPS = (
     Step("Another name for it", hand_over_conversations),
     Step("Forgetting", delete_conversations),
     Step("Who may do what", admit_by_role),
+    Step("One way to every agent's admin API", reach_its_admin_api),
     Step("Who has done what", read_the_audit_log),
     Step("What others may know", read_the_did_document),
     Step("JamJet's own command", use_jamjets_client),

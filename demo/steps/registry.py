@@ -91,6 +91,28 @@ async def admit_by_role(tour: Tour) -> None:
     await tour.ask_registry("GET", _ENTRY, role=None, refused=401)
 
 
+async def reach_its_admin_api(tour: Tour) -> None:
+    tour.screen.say(
+        "What the agent's own admin API answers, by way of the registry: one address and one token for all agents."
+        " The registry signs each call, and the agent checks the role:"
+    )
+    await tour.wait_for(_look(tour), _is_alive, "the registry hears of the agent")
+    admin = f"{_ENTRY}/admin"
+    shown = await tour.ask_registry("GET", f"{admin}/memory/config", role="viewer")
+    tour.check(shown["success"], "the viewer sees it", shown)
+    await tour.ask_registry("PATCH", f"{admin}/memory/config", {"window_size": 12}, role="viewer", refused=403)
+    tour.screen.say("Labels say which agents are meant; each has a result of its own:")
+    await tour.ask_registry("PATCH", _ENTRY, {"labels": {"team": "demo"}}, role="developer", show=_labels)
+    path = "/memory/config?label=team=demo"
+    done = await tour.ask_registry("PATCH", path, {"window_size": 12}, role="developer", show=_results)
+    tour.check((done["succeeded"], done["failed"]) == (1, 0), "every agent of the team has taken it", done)
+    tour.screen.say("The same on the command line, from any machine:")
+    tour.screen.command(f"registry agents config {AGENT_ID}")
+    listed = await run_registry(tour, "agents", "config", AGENT_ID, role="viewer")
+    tour.screen.lines(listed.splitlines(), at_most=_SHOWN_LINES)
+    tour.check("12" in listed, "it is as the team was told", listed)
+
+
 async def read_the_audit_log(tour: Tour) -> None:
     tour.screen.say(
         "Every change is in the audit log, by the transaction that made it, and so is every change that was"
@@ -139,6 +161,14 @@ async def use_jamjets_client(tour: Tour) -> None:
         tour.screen.command(shlex.join(command))
         tour.screen.lines(output.splitlines(), at_most=_SHOWN_LINES)
     tour.check(all(AGENT_ID in output for output in outputs), "it finds the agent")
+
+
+def _labels(agent: Any) -> Any:
+    return only(agent, "id", "labels")
+
+
+def _results(answer: Any) -> Any:
+    return {**answer, "results": [only(result, "agent_id", "ok", "status") for result in answer["results"]]}
 
 
 async def run_registry(tour: Tour, *arguments: str, role: str | None = None) -> str:

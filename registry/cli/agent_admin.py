@@ -10,8 +10,8 @@ import typer
 from groundwork.command import CANNOT, complain
 from groundwork.output import AsJson, show, show_one
 from registry.cli.agents import AgentId, Url
-from registry.cli.client import call
 from registry.cli.common import PROGRAM
+from registry.cli.places import call
 
 if TYPE_CHECKING:
     from registry.cli.client import RegistryCalls

@@ -11,8 +11,8 @@ from groundwork.command import CANNOT, complain
 from groundwork.output import AsJson, print_json, show
 from registry.access import PLATFORM_TENANT
 from registry.cli.agents import Url
-from registry.cli.client import call, call_or_open, named_place
 from registry.cli.common import PROGRAM, open_own_database, run
+from registry.cli.places import call, call_or_open, named_place
 
 if TYPE_CHECKING:
     from registry.audit.chain import ChainReport, Mark

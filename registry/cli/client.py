@@ -1,9 +1,9 @@
 """A registry as the command line speaks to it: over HTTP, from wherever the registry can be reached."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -13,8 +13,8 @@ from httpx import codes
 
 from groundwork.command import complain
 from groundwork.telemetry.logs import hide, redact
-from registry.cli.common import PROGRAM, load, run
-from registry.cli.profiles import CHOSEN, NONE, find_profile
+from registry.cli.common import PROGRAM, run
+from registry.cli.places import Place, named_place, own_place
 from registry.errors import RegistryError
 
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ class RefusedForNow(CallRefused):
 class RegistryCalls:
     """Calls of one registry. Each raises `RegistryNotReached` or `CallRefused`."""
 
-    def __init__(self, place: "Place", http: httpx.AsyncClient) -> None:
+    def __init__(self, place: Place, http: httpx.AsyncClient) -> None:
         self._url = place.url
         self._hint = place.hint
         self._http = http
@@ -133,37 +133,13 @@ class RegistryCalls:
         return value
 
 
-@dataclass(frozen=True)
-class Place:
-    """A registry, and the token that goes there; `hint` says what to do when it lets nobody in."""
-
-    url: str
-    token: str
-    hint: str = "set JAMJET_TOKEN to a token of this registry"
-
-
-def named_place(url: str | None) -> Place | None:
-    """The registry that is named: by `url`, a profile, JAMJET_URL or the default profile. None: nothing names one.
-    Raises `typer.Exit`."""
-    settings = load()
-    own_token, chosen = settings.jamjet_token.get_secret_value(), CHOSEN.get()
-    if chosen in (None, NONE) and (url or settings.jamjet_url):
-        return Place(url or settings.jamjet_url, own_token)
-    found = find_profile(chosen)
-    if found is None:
-        return None
-    name, profile = found
-    hint = f"profile {name} needs a token of this registry"
-    return Place(url or profile.url, profile.read_token() or own_token, hint)
-
-
 def call(url: str | None, work: Callable[[RegistryCalls], Awaitable[Result]]) -> Result:
     """Runs a command on the registry that is named, or on the one that the settings describe. Raises
     `typer.Exit`."""
     place = named_place(url)
 
     async def speak() -> Result:
-        async with _open_calls(place or _own_place()) as calls:
+        async with _open_calls(place or own_place()) as calls:
             return await work(calls)
 
     try:
@@ -174,30 +150,12 @@ def call(url: str | None, work: Callable[[RegistryCalls], Awaitable[Result]]) ->
     return result
 
 
-def call_or_open(
-    url: str | None,
-    remote: Callable[[RegistryCalls], Awaitable[dict[str, Any]]],
-    own: Callable[[], Coroutine[Any, Any, dict[str, Any]]],
-) -> dict[str, Any]:
-    """Ask the registry that is named; where none is, `own` works on the database of the settings. Raises
-    `typer.Exit`."""
-    if named_place(url) is not None:
-        return call(url, remote)
-    answer: dict[str, Any] = run(own())
-    return answer
-
-
 @asynccontextmanager
 async def _open_calls(place: Place) -> AsyncIterator[RegistryCalls]:
     hide([place.token])
     headers = {"Authorization": f"Bearer {place.token}"} if place.token else {}
     async with httpx.AsyncClient(headers=headers, timeout=_TIMEOUT) as http:
         yield RegistryCalls(replace(place, url=place.url.rstrip("/")), http)
-
-
-def _own_place() -> Place:
-    settings = load()
-    return Place(settings.public_url, settings.jamjet_token.get_secret_value())
 
 
 def _reason(answer: httpx.Response, value: object, hint: str) -> str:

@@ -9,8 +9,8 @@ import typer
 from groundwork.output import AsJson, show, show_one
 from registry.access import COMMAND_LINE
 from registry.cli.agents import Url
-from registry.cli.client import call_or_open
 from registry.cli.common import open_own_database
+from registry.cli.places import call_or_open
 
 if TYPE_CHECKING:
     from registry.tokens.service import Tokens
