@@ -153,6 +153,21 @@ async def erase_part(conn: Connection, agent_id: str) -> int:
     return deleted.rowcount
 
 
+async def count_of_caller(conn: Connection, agent_id: str, caller: str) -> int:
+    """Return how many items the agent has stored in namespaces that have the caller's name as a label."""
+    given = {"part": part_of(agent_id), "caller": caller}
+    row = await (await conn.execute(sql.count_callers_items, given)).fetchone()
+    assert row is not None
+    count: int = row["count"]
+    return count
+
+
+async def erase_of_caller(conn: Connection, agent_id: str, caller: str) -> int:
+    """Delete what `count_of_caller` counts, and return how many items that were."""
+    given = {"part": part_of(agent_id), "caller": caller}
+    return (await conn.execute(sql.erase_callers_items, given)).rowcount
+
+
 async def has_store_tables(pool: Pool) -> bool:
     """Tell whether the tables of the store have been made."""
     async with connection(pool) as conn:

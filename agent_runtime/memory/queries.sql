@@ -33,6 +33,15 @@ SELECT count(*) FROM store WHERE prefix = %(part)s OR prefix LIKE %(part)s || '.
 -- The vectors of an item go with it.
 DELETE FROM store WHERE prefix = %(part)s OR prefix LIKE %(part)s || '.%%';
 
+-- name: count_callers_items
+-- Namespaces that have the caller's name as a label: those that it reaches over LangGraph's API.
+SELECT count(*) FROM store
+ WHERE prefix LIKE %(part)s || '.%%' AND %(caller)s = ANY(string_to_array(substr(prefix, 34), '.'));
+
+-- name: erase_callers_items
+DELETE FROM store
+ WHERE prefix LIKE %(part)s || '.%%' AND %(caller)s = ANY(string_to_array(substr(prefix, 34), '.'));
+
 -- name: copy_stored_items
 -- Copied, and the old ones deleted afterwards, because vectors refer to items by their namespace. Every column,
 -- whichever there are: the table is LangGraph's.

@@ -24,7 +24,7 @@ ERASED_TABLES = (
 own row last, since a thread stays listed until everything else of it is gone."""
 
 STORE = "store"
-"""What graphs keep beyond a thread: it goes with everything of an agent, and is not of any thread."""
+"""What graphs keep beyond a thread: it goes with everything of an agent, or of a caller, and is of no thread."""
 
 REPORTED_TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "persistent_memory")
 """The ones whose counts the admin API promises."""

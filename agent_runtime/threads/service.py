@@ -15,7 +15,7 @@ import anyio
 from langchain_core.messages import BaseMessage
 
 from agent_runtime.errors import AgentStillAlive, InvalidValue, MigrationConcernsOthers
-from agent_runtime.memory.graph_store import count_part, erase_part, rename_part
+from agent_runtime.memory.graph_store import count_of_caller, count_part, erase_of_caller, erase_part, rename_part
 from agent_runtime.settings import is_identifier
 from agent_runtime.threads import steps, store
 from agent_runtime.threads.conversation import read_conversation
@@ -185,7 +185,8 @@ class Threads:
             return erasure + Erasure({STORE: await of_the_part(conn, self._agent_id)})
 
     async def delete_of_caller(self, caller: str, *, dry_run: bool = False) -> Erasure:
-        """Removes every thread that the caller has opened up to now, some at a time, as `delete_all` does.
+        """Removes every thread that the caller has opened up to now, some at a time, as `delete_all` does, and
+        what the agent has stored under the caller's name.
 
         Raises `InvalidValue` for the anonymous caller, who may be anybody.
         """
@@ -194,7 +195,10 @@ class Threads:
                 "caller", "caller must be the name of a caller; threads of anonymous ones have none"
             )
         pages = partial(store.list_threads_of_caller, agent_id=self._agent_id, caller=caller)
-        return await self._erase(pages, dry_run)
+        erasure = await self._erase(pages, dry_run)
+        async with self._connection() as conn:
+            of_the_caller = count_of_caller if dry_run else erase_of_caller
+            return erasure + Erasure({STORE: await of_the_caller(conn, self._agent_id, caller)})
 
     async def _erase(self, list_page: _ListPage, dry_run: bool) -> Erasure:
         erasure = Erasure()

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from agent_runtime.errors import InvalidValue
+from agent_runtime.memory.graph_store import part_of
 from agent_runtime.threads import service
 
 RANDOM_STATES = 15
@@ -94,3 +95,15 @@ async def test_a_callers_threads_go_and_nobody_elses(threads, others, forgotten)
     assert (await others.list_threads(10, None)).threads == ["theirs"]
     with pytest.raises(InvalidValue, match="anonymous"):
         await threads.delete_of_caller("")
+
+
+async def test_what_is_stored_under_a_callers_name_goes_with_the_callers_threads(threads, conn):
+    for agent, namespace in [("mine", "ada.notes"), ("mine", "notes.ada"), ("mine", "adam"), ("theirs", "ada")]:
+        await conn.execute(
+            "INSERT INTO store (prefix, key, value) VALUES (%s, 'tea', '{}')", (f"{part_of(agent)}.{namespace}",)
+        )
+    counted = await threads.delete_of_caller("ada", dry_run=True)
+    erased = await threads.delete_of_caller("ada")
+    assert counted.also_deleted["store"] == erased.also_deleted["store"] == 2
+    left = await (await conn.execute("SELECT substr(prefix, 34) AS namespace FROM store ORDER BY 1")).fetchall()
+    assert [row["namespace"] for row in left] == ["ada", "adam"]
