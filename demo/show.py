@@ -124,6 +124,7 @@ def _stay(stage: _Stage) -> None:
             ("the registry", registry.url),
             ("its API", f"{registry.url}/openapi.json"),
             ("its log", str(registry.log)),
+            ("the console", f"{registry.url}/console"),
         ]
     )
     screen.say("In another terminal, say something to the agent:")

@@ -72,6 +72,18 @@ async def pause_agent(viewer: WritingSender, agent_id: str) -> Response:
     return go_to(f"/console/agents/{in_path(agent_id)}", "paused")
 
 
+@router.post("/{agent_id}/drain")
+async def drain_agent(viewer: WritingSender, agent_id: str) -> Response:
+    await viewer.registry.agents.drain(viewer.principal, agent_id)
+    return go_to(f"/console/agents/{in_path(agent_id)}", "draining")
+
+
+@router.post("/{agent_id}/resume")
+async def resume_agent(viewer: WritingSender, agent_id: str) -> Response:
+    await viewer.registry.agents.resume(viewer.principal, agent_id)
+    return go_to(f"/console/agents/{in_path(agent_id)}", "activated")
+
+
 @router.post("/{agent_id}/deactivate")
 async def deactivate_agent(viewer: WritingSender, agent_id: str) -> Response:
     await viewer.registry.agents.deactivate(viewer.principal, agent_id, Departure())

@@ -44,6 +44,7 @@ _HEADERS = {
 _DONE = {
     "activated": "The agent is active now.",
     "paused": "The agent is paused: it is to get no work until it is activated.",
+    "draining": "The agent takes no new turns, and ends those that it has in hand.",
     "deactivated": "The agent is deactivated.",
     "removed": "The agent was removed. If it still runs, it will register again.",
     "discovered": "The agent was found, and is registered.",

@@ -17,6 +17,7 @@ from registry.console import (
     executions,
     login,
     talk,
+    usage,
 )
 from registry.console.pages import AnyViewer, PageRoute, go_to
 from registry.errors import NotFound
@@ -45,7 +46,7 @@ async def show_unknown_page(viewer: AnyViewer, path: str) -> Response:
     raise NotFound(f"there is no page /console/{path}")
 
 
-for part in (login, agents, agent_details, conversations, talk, executions, components, administration):
+for part in (login, agents, agent_details, conversations, talk, executions, components, administration, usage):
     _console.include_router(part.router)
 router.include_router(_console)
 router.include_router(_rest)

@@ -15,7 +15,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LISTS = [
     *("/console/agents", "/console/executions", "/console/workflows", "/console/components", "/console/cron"),
-    *("/console/components/new", "/console/workers", "/console/audit", "/console/tokens", "/console/tenants"),
+    *(
+        "/console/components/new",
+        "/console/workers",
+        "/console/usage",
+        "/console/audit",
+        "/console/tokens",
+        "/console/tenants",
+    ),
     *("/console/sessions", "/console/agents/canary", "/console/components/prompt/canary?old=1&new=2"),
     *("/console/agents/helper", "/console/agents/helper/conversations", "/console/agents/helper/turns"),
     *("/console/agents/helper/talk", "/console/workflows/canary", "/console/tenants/acme", "/console/nowhere"),
