@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,9 @@ async def living_in(dsn: str, agent_dsn: str, directory: Path) -> AsyncIterator[
         await run_agent(
             http, "canary", name=CANARY, description=CANARY, version=CANARY, skills=[CANARY], incarnation="one"
         )
-        await http.post(
-            "/agents/canary/heartbeat", json={"incarnation": "one", "health": "failing", "reason": CANARY}
-        )
+        used = {"day": datetime.now(UTC).date().isoformat(), "turns": 5, "failed": 1}
+        sign = {"incarnation": "one", "health": "failing", "reason": CANARY, "usage": [used]}
+        (await http.post("/agents/canary/heartbeat", json=sign)).raise_for_status()
         for template in ("first", CANARY):
             await http.put("/components/prompt/canary", json={"template": template})
         use = {"kind": "prompt", "id": "canary", "status": "failed", "error": CANARY}

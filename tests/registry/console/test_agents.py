@@ -47,6 +47,14 @@ async def test_memory_and_card_are_changed_from_the_agents_page(registry):
     assert "the last 7 messages" in (await person.get(path)).text
 
 
+async def test_usage_is_drawn_by_day_with_what_failed_and_is_in_a_table_beside(registry):
+    person = await log_in(registry, "viewer")
+    page = (await person.get("/console/usage")).text
+    assert page.count('class="bar failed"') >= 1
+    assert "Turns of agents from" in page
+    assert '<th scope="row">canary</th>' in page
+
+
 async def test_turns_tell_why_one_failed_and_an_agent_that_is_down_has_a_page_all_the_same(registry):
     person = await log_in(registry, "viewer")
     turns = (await person.get("/console/agents/helper/turns?state=failed")).text
