@@ -1,14 +1,15 @@
 """Runs the project's graphs for turns, with what the runtime adds to it."""
 
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from agent_runtime.components.opening import Components
 from agent_runtime.components.snapshot import Snapshot
 from agent_runtime.errors import InvalidValue, TurnSuperseded
 from agent_runtime.graph.context import TurnContext
 from agent_runtime.graph.contexts import configurable
+from agent_runtime.graph.inputs import GraphInput
 from agent_runtime.graph.outputs import Completed, Failed, Outcome, Output, Rejected
 from agent_runtime.memory.config import LiveMemoryConfig
 from agent_runtime.memory.graph_store import AgentStore
@@ -18,7 +19,7 @@ from agent_runtime.project.file import Project
 from agent_runtime.project.graph import Graphs, GraphSource
 from agent_runtime.retention.service import Retention
 from agent_runtime.settings import AgentSettings
-from agent_runtime.threads.store import keep_graph
+from agent_runtime.threads.store import find_graph, keep_graph
 from agent_runtime.turn_records.budget import Budget
 from agent_runtime.turns.conversation_cache import ConversationCache
 from agent_runtime.turns.graph_run import GraphRun, Put, RunResult
@@ -187,3 +188,14 @@ def _observed(observer: TurnObserver, turn: Turn, request: TurnRequest, put: Put
         await put(outputs)
 
     return seen
+
+
+async def takes_in_thread(
+    pool: Pool, graphs: Graphs, thread_id: str
+) -> tuple[GraphInput, Callable[[Mapping[str, Any]], None]]:
+    """What the graph takes that answers in the thread; see `a2a_server.handler.Takes`."""
+    source = graphs.default
+    if thread_id and graphs.are_several:
+        async with connection(pool) as conn:
+            source = graphs.find(await find_graph(conn, thread_id) or "") or source
+    return source.inputs, source.contexts.check

@@ -16,7 +16,7 @@ from agent_runtime.a2a_server.service import A2AServer, open_a2a_server
 from agent_runtime.components.opening import Components, open_components
 from agent_runtime.data import describe_database, open_database
 from agent_runtime.database import check_database_ready, prepare_database
-from agent_runtime.graph_runner import GraphRunner, TurnObserver
+from agent_runtime.graph_runner import GraphRunner, TurnObserver, takes_in_thread
 from agent_runtime.langgraph_server.opening import LangGraphServer, open_langgraph_server
 from agent_runtime.live_settings.card_url import CardUrl
 from agent_runtime.live_settings.secrets import LiveSecrets
@@ -272,7 +272,7 @@ async def open_runtime(
             most_of_one=settings.most_of_one_caller,
             longest_seconds=settings.max_turn_seconds,
         )
-        a2a.serve(turns, lambda: graphs.default.inputs, lambda given: graphs.default.contexts.check(given))
+        a2a.serve(turns, partial(takes_in_thread, pool, graphs))
         metrics.watch_turns(turns)
         metrics.watch_connections(components.status)
         metrics.watch_refusals("a2a", lambda: a2a.load.refused)

@@ -1,6 +1,6 @@
 """What A2A callers can ask of the agent, answered from durable turns and stored tasks."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -89,6 +89,10 @@ class TurnEngine(Protocol):
     async def cancel(self, task_id: str) -> bool: ...
 
 
+Takes = Callable[[str], Awaitable[tuple[GraphInput, Callable[[Mapping[str, Any]], None]]]]
+"""What the graph that answers in a thread takes, and what raises `InvalidValue` for a message's metadata."""
+
+
 class A2AHandler(RequestHandler):
     """One agent's A2A methods. Every task belongs to a caller, and nobody else is told that it exists."""
 
@@ -102,8 +106,7 @@ class A2AHandler(RequestHandler):
         feed: TaskFeed,
         push_policy: PushPolicy,
         load: Load,
-        inputs: Callable[[], GraphInput],
-        check_metadata: Callable[[Mapping[str, Any]], None],
+        takes: Takes,
     ) -> None:
         self.load = load
         self._pool = pool
@@ -113,8 +116,7 @@ class A2AHandler(RequestHandler):
         self._live_tasks = live_tasks
         self._feed = feed
         self._push_policy = push_policy
-        self._inputs = inputs
-        self._check_metadata = check_metadata
+        self._takes = takes
 
     # Messages
 
@@ -189,13 +191,13 @@ class A2AHandler(RequestHandler):
         answers, is_known = bool(message.task_id), bool(message.context_id)
         values: Values = {}
         parts = convert.incoming_parts(message)
+        inputs, check_metadata = await self._takes(message.context_id)
         if not answers:
-            inputs = self._inputs()
             values, parts = inputs.split(parts)
             if not is_known:  # else the conversation may have what the message lacks: the run will see
                 inputs.check(values)
         metadata = convert.metadata_of(params)
-        self._check_metadata(metadata)
+        check_metadata(metadata)
         message.context_id = message.context_id or str(uuid4())
         message.task_id = message.task_id or str(uuid4())
         push = await self._push_config_of(params.configuration, message.task_id)

@@ -13,7 +13,7 @@ from agent_runtime.a2a_server import store
 from agent_runtime.a2a_server.card import build_card
 from agent_runtime.a2a_server.decisions import Decisions
 from agent_runtime.a2a_server.feed import task_feed
-from agent_runtime.a2a_server.handler import A2AHandler, TurnEngine
+from agent_runtime.a2a_server.handler import A2AHandler, Takes, TurnEngine
 from agent_runtime.a2a_server.live_tasks import LiveTasks
 from agent_runtime.a2a_server.push import PushPolicy, PushSender, open_push_sender
 from agent_runtime.a2a_server.recorder import TaskRecorder
@@ -60,11 +60,10 @@ class A2AServer:
     def serve(
         self,
         engine: TurnEngine,
-        inputs: Callable[[], GraphInput] = lambda: MESSAGES_ONLY,
-        check_metadata: Callable[[Mapping[str, Any]], None] = lambda metadata: None,
+        takes: Takes | None = None,
     ) -> None:
-        """Says which engine runs the turns, what its graph takes, and what refuses a message's metadata by raising
-        `InvalidValue`; `add_routes` needs to know."""
+        """Says which engine runs the turns, and what its graphs take, by default messages; `add_routes` needs to
+        know."""
         self._decisions = Decisions(self._pool, self._settings.agent_id or "", engine)
         self._handler = A2AHandler(
             self._pool,
@@ -75,8 +74,7 @@ class A2AServer:
             self.feed,
             self._pushes.policy,
             self.load,
-            inputs,
-            check_metadata,
+            takes or _takes_messages,
         )
 
     @property
@@ -128,6 +126,10 @@ async def open_a2a_server(
                 yield server
             finally:
                 server.feed.close()
+
+
+async def _takes_messages(thread_id: str) -> tuple[GraphInput, Callable[[Mapping[str, Any]], None]]:
+    return MESSAGES_ONLY, lambda metadata: None
 
 
 async def _prune(pool: Pool) -> None:

@@ -9,7 +9,7 @@ from langgraph_sdk import get_client
 
 from tests.agent_runtime.langgraph_server.test_replicas import write_graphs
 from tests.agent_runtime.langgraph_server.test_runs import said
-from tests.agents import running_agent
+from tests.agents import answer_text, running_agent, text_message
 
 LANGGRAPH = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 """In which LangGraph's own server makes the ids of assistants."""
@@ -21,6 +21,19 @@ async def answer(state: MessagesState):
     return {{"messages": [("ai", f"{name} {{len(state['messages'])}}")]}}
 
 graph = StateGraph(MessagesState).add_node("{name}", answer).add_edge(START, "{name}")
+"""
+
+
+COUNTS = """
+from langgraph.graph import START, MessagesState, StateGraph
+
+class State(MessagesState):
+    n: int
+
+async def answer(state: State):
+    return {"messages": [("ai", f"{state['n'] + 1}")]}
+
+graph = StateGraph(State).add_node(answer).add_edge(START, "answer")
 """
 
 
@@ -51,3 +64,16 @@ async def test_a_run_chooses_its_graph_and_its_thread_remembers_it(directory: Pa
     async with running_agent(directory, database_url, graph="blue") as agent:
         assert await agent.ask("still", "other") == "red 3"
         assert await agent.ask("new", "third") == "blue 1"
+
+
+async def test_a_message_over_a2a_is_what_the_graph_of_its_thread_takes(tmp_path: Path, database_url: str) -> None:
+    project = write_graphs(tmp_path, red=SAYS.format(name="red"), counts=COUNTS)
+    async with (
+        running_agent(project, database_url) as agent,
+        get_client(url=agent.url, api_key=None) as client,
+    ):
+        thread = (await client.threads.create())["thread_id"]
+        await client.runs.wait(thread, "counts", input={**said("hello"), "n": 1})
+        message = {**text_message("next", contextId=thread), "parts": [{"text": "next"}, {"data": {"n": 41}}]}
+        answer = await agent.rpc("SendMessage", {"message": message})
+        assert answer_text(answer["result"]["task"]) == "42"
