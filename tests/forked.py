@@ -28,6 +28,7 @@ IMPORTED = (
     "agent_runtime.graph",
     "groundwork.postgres.embedded",
     "langgraph.prebuilt",
+    "mcp.server.fastmcp",
     "registry.cli.main",
     "registry.cli.serve",
     "registry.serve",

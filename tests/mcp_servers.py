@@ -10,12 +10,15 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.forked import ForkedProcess
 
 _START_SECONDS = 20
 
@@ -26,7 +29,7 @@ class McpProcess:
 
     port: int
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: "ForkedProcess | None" = None
 
     @property
     def url(self) -> str:
@@ -34,11 +37,11 @@ class McpProcess:
 
     def start(self) -> None:
         """Returns when the server accepts connections."""
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, "http", str(self.port)],
-            env={**os.environ, **self.environment},
-            stderr=subprocess.DEVNULL,
-        )
+        from tests.forked import forks  # not there where a server over stdio is started by its path
+
+        environment = {**os.environ, **self.environment}
+        arguments = ["http", str(self.port)]
+        self.process = forks().start("tests.mcp_servers", arguments, Path(os.devnull), environment, Path.cwd())
         give_up_at = time.monotonic() + _START_SECONDS
         while time.monotonic() < give_up_at:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=0.2):
