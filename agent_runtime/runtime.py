@@ -312,6 +312,7 @@ async def open_runtime(
                 threads=threads,
                 admin_url=admin_url,
                 records=records,
+                questions=a2a.decisions,
             )
         )
         yield AgentRuntime(

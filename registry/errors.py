@@ -24,6 +24,14 @@ class Conflict(RegistryError):
     """What is there already does not allow it."""
 
 
+class AlreadyDecided(Conflict):
+    """Somebody else was first: `decided_by` says who, where it is known."""
+
+    def __init__(self, what: str, decided_by: str | None) -> None:
+        super().__init__(f"{what} was decided by {decided_by}" if decided_by else f"{what} waits no more")
+        self.decided_by = decided_by
+
+
 class LimitReached(RegistryError):
     """The tenant has as much of something as its limits allow."""
 

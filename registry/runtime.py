@@ -22,6 +22,7 @@ from registry.components.service import Components
 from registry.cron.service import CronJobs
 from registry.data import describe_database
 from registry.database import check_database_ready, open_registry_pool, prepare_database
+from registry.decisions.service import DELIVER_SECONDS, PURGE_SECONDS, Decisions
 from registry.did.document import build_did
 from registry.engine.worker import open_worker
 from registry.erasures.service import WORK_SECONDS, Erasures
@@ -62,6 +63,7 @@ class Registry:
     audit: Audit
     components: Components
     cron_jobs: CronJobs
+    decisions: Decisions
     erasures: Erasures
     events: EventStreams
     executions: Executions
@@ -143,6 +145,11 @@ async def open_registry(
             repeat, partial(delete_old_keys, pool, settings.idempotency_hours), PRUNE_SECONDS, "removing old keys"
         )
         await stack.enter_async_context(running("request-keys", forgetting))
+        decisions = Decisions(pool, executions, gateway)
+        delivering = partial(repeat, decisions.deliver_all, DELIVER_SECONDS, "delivering decisions")
+        await stack.enter_async_context(running("decisions-deliver", delivering))
+        purging = partial(repeat, decisions.purge, PURGE_SECONDS, "purging closed questions")
+        await stack.enter_async_context(running("decisions-purge", purging))
         yield Registry(
             settings=settings,
             public_url=public_url or settings.public_url,
@@ -154,6 +161,7 @@ async def open_registry(
             audit=audit,
             components=Components(pool),
             cron_jobs=CronJobs(pool),
+            decisions=decisions,
             erasures=erasures,
             events=EventStreams(executions),
             executions=executions,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-from a2a.types import Role, Task
+from a2a.types import Role, Task, TaskState
 from a2a.utils.errors import TaskNotFoundError, UnsupportedOperationError
 
 from agent_runtime.a2a_server import convert, store
@@ -88,6 +88,26 @@ class Decisions:
             raise InvalidValue("decision", f"decision must be one that the question allows: {', '.join(allowed)}")
         return await self._submit(stored, dict(decision), by, digest)
 
+    async def list_open_keys(self, limit: int) -> tuple[datetime, list[store.Position], bool]:
+        """Return when this is read, where questions are open, the last one first, and whether there are more."""
+        async with connection(self._pool) as conn:
+            return await store.list_open_keys(conn, self._agent_id, limit)
+
+    async def find_question(self, task_id: str) -> OpenQuestion | None:
+        """Return what the task asks now; None when it asks nothing."""
+        async with connection(self._pool) as conn:
+            found = await store.find_task_of_any_caller(conn, self._agent_id, task_id)
+        return None if found is None or not found[0].is_waiting else _question(found[0], found[2])
+
+    async def find_decider(self, task_id: str) -> str | None:
+        """Return who has answered the question that the task has asked before; None for nobody, or when it is
+        gone."""
+        async with connection(self._pool) as conn:
+            found = await store.find_task_of_any_caller(conn, self._agent_id, task_id)
+        if found is None or found[0].task.status.state == TaskState.TASK_STATE_CANCELED:
+            return None
+        return _decider(found[0].task, found[1])
+
     async def _get_waiting(self, task_id: str) -> StoredTask:
         found = None
         if is_storable(task_id):
@@ -95,7 +115,7 @@ class Decisions:
                 found = await store.find_task_of_any_caller(conn, self._agent_id, task_id)
         if found is None:
             raise DecisionNotFound(task_id)
-        stored, answered_by = found
+        stored, answered_by, _ = found
         if not stored.is_waiting:
             state = state_name(stored.task.status.state).lower().replace("_", "-")
             raise NothingToDecide(task_id, state, _decider(stored.task, answered_by))

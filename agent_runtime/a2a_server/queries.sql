@@ -189,9 +189,25 @@ SELECT t.task_id, t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller
  WHERE t.place <= %(limit)s AND (t.place = 1 OR t.bytes <= %(bytes)s)
  ORDER BY t.status_at, t.task_id;
 
+-- name: list_open_keys
+-- Read in an index alone, every second: which task has asked when, the one that asked last first.
+SELECT t.task_id, t.status_at
+  FROM agent_owners AS o
+ CROSS JOIN LATERAL (
+       SELECT a.task_id, a.status_at FROM a2a_tasks AS a
+        WHERE a.owner_key = o.owner_key AND a.state IN ('INPUT_REQUIRED', 'AUTH_REQUIRED')
+        ORDER BY a.status_at DESC, a.task_id DESC
+        LIMIT %(limit)s + 1) AS t
+ WHERE o.agent_id = %(agent_id)s
+ ORDER BY t.status_at DESC, t.task_id DESC
+ LIMIT %(limit)s + 1;
+
+-- name: read_clock
+SELECT clock_timestamp() AS now;
+
 -- name: find_task_of_any_caller
 -- For the operator, who may answer in place of the caller.
-SELECT t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.answered_by,
+SELECT t.task, t.version, t.state, t.thread_id, t.owner_key, t.caller, t.answered_by, t.status_at,
        ARRAY(SELECT e.events FROM a2a_task_events AS e
               WHERE e.task_id = t.task_id AND e.version > t.version ORDER BY e.version) AS events
   FROM a2a_tasks AS t

@@ -380,13 +380,24 @@ async def list_open_questions(
     return listed, bool(rows) and rows[0]["found"] > len(rows)
 
 
+async def list_open_keys(conn: Connection, agent_id: str, limit: int) -> tuple[datetime, list[Position], bool]:
+    """Return when this is read by the database's clock, where questions are open, the last one first,
+    and whether there are more."""
+    clock = await (await conn.execute(sql.read_clock)).fetchone()
+    assert clock is not None
+    parameters = {"agent_id": agent_id, "limit": limit}
+    rows = await (await conn.execute(sql.list_open_keys, parameters, prepare=False)).fetchall()
+    places = [Position(row["status_at"], row["task_id"]) for row in rows[:limit]]
+    return clock["now"], places, len(rows) > limit
+
+
 async def find_task_of_any_caller(
     conn: Connection, agent_id: str, task_id: str
-) -> tuple[StoredTask, str | None] | None:
-    """Return the task, and who has answered its last question, unless it was its caller."""
+) -> tuple[StoredTask, str | None, datetime] | None:
+    """Return the task, who has answered its last question, unless it was its caller, and when its state began."""
     parameters = {"agent_id": agent_id, "task_id": task_id}
     row = await (await conn.execute(sql.find_task_of_any_caller, parameters)).fetchone()
-    return None if row is None else (_stored_task(row), row["answered_by"])
+    return None if row is None else (_stored_task(row), row["answered_by"], row["status_at"])
 
 
 async def note_answerer(conn: Connection, task_id: str, answered_by: str | None) -> None:

@@ -100,6 +100,10 @@ class Resolution(BaseModel):
     components: list[FoundComponent]
 
 
+class _Wanted(BaseModel):
+    wanted: list[str] = []
+
+
 class _Keys(BaseModel):
     keys: list[dict[str, Any]]
 
@@ -198,6 +202,11 @@ class RegistryClient:
 
     async def give_receipt(self, erasure_id: str, receipt: dict[str, object]) -> None:
         await self._call("POST", f"/erasures/{quote(erasure_id, safe='')}/receipts", receipt)
+
+    async def report_questions(self, agent_id: str, report: dict[str, Any]) -> list[str]:
+        """Say which questions the agent has open; return the tasks whose questions the registry does not know."""
+        answer = await self._call("PUT", _path(agent_id, "questions"), report)
+        return _read(_Wanted, answer, "the answer to which questions are open").wanted
 
     async def resolve(self, wanted: Sequence[WantedComponent]) -> Resolution:
         """What the registry has for each of them. Raises `NoComponents` too."""

@@ -17,6 +17,7 @@ from agent_runtime.registry_link.erasures import ErasableThreads, ErasureOrders
 from agent_runtime.registry_link.health import HealthWatch
 from agent_runtime.registry_link.hold import Hold
 from agent_runtime.registry_link.registration import ComponentsNews, Registration
+from agent_runtime.registry_link.questions import OpenQuestions, QuestionReports
 from agent_runtime.registry_link.trust import RegistryTrust, may_fetch_keys
 from agent_runtime.registry_link.usage import UsageWatch
 from agent_runtime.settings import AgentSettings
@@ -79,6 +80,7 @@ async def open_registry_link(
     threads: ErasableThreads | None = None,
     admin_url: str = "",
     records: TurnRecords | None = None,
+    questions: OpenQuestions | None = None,
 ) -> AsyncIterator[RegistryLink | None]:
     """Registers the agent and keeps it registered while the block runs; `None` when there is no registry.
 
@@ -113,6 +115,9 @@ async def open_registry_link(
             orders = ErasureOrders(client, threads, lambda: registration.agent_id)
             registration.on_erasures.append(orders.told)
             await stack.enter_async_context(running("erasure-orders", orders.run))
+        if questions is not None:
+            reports = QuestionReports(client, questions, lambda: registration.agent_id)
+            await stack.enter_async_context(running("question-reports", reports.run))
         await stack.enter_async_context(_kept(registration))
         trust = _trust(settings, client, settings.agent_id, registration, admin_url)
         yield RegistryLink(url, standing, registration, hold, trust)

@@ -173,6 +173,12 @@ UPDATE erasure_agents
 -- name: lock_erasure
 SELECT erasure_id FROM erasures WHERE erasure_id = %(erasure_id)s FOR UPDATE;
 
+-- name: erase_questions
+-- What agents have asked the caller, as far as the registry knows; agents have answered, and ask it no more.
+DELETE FROM questions q USING erasures e
+ WHERE e.erasure_id = %(erasure_id)s AND q.tenant_id = e.tenant_id AND q.execution_id IS NULL
+   AND (q.caller = e.caller OR q.thread_id = ANY (e.thread_ids));
+
 -- name: complete_erasure
 -- The name and the ids are no longer needed, and would be the last that is left of the person.
 UPDATE erasures e SET completed_at = now(), caller = NULL, thread_ids = '{}', execution_ids = '{}'

@@ -172,6 +172,7 @@ async def complete_erasure(conn: Connection, erasure_id: UUID) -> str | None:
     Of two answers that come at the same time, the later one sees the other.
     """
     await conn.execute(sql.lock_erasure, {"erasure_id": erasure_id})
+    await conn.execute(sql.erase_questions, {"erasure_id": erasure_id})
     row = await (await conn.execute(sql.complete_erasure, {"erasure_id": erasure_id})).fetchone()
     return None if row is None else row["tenant_id"]
 

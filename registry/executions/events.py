@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-from registry.storable import storable
+from groundwork.postgres.storable import storable
 from registry.workflows.ir import Workflow
 
 if TYPE_CHECKING:

@@ -112,7 +112,7 @@ SELECT execution_id, tenant_id, position, revision_id, workflow_id, workflow_ver
 SELECT status FROM executions WHERE execution_id = %(execution_id)s FOR UPDATE;
 
 -- name: find_waiting_execution
-SELECT execution_id FROM execution_waits WHERE wait_id = %(wait_id)s;
+SELECT execution_id, kind FROM execution_waits WHERE wait_id = %(wait_id)s;
 
 -- name: find_wait
 SELECT wait_id, execution_id, node_id, kind, correlation_key, due_at, sequence, detail

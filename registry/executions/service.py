@@ -1,14 +1,14 @@
 """What can be done with executions from outside: start, look, cancel, decide, tell."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
 from groundwork.postgres.pool import Connection, Pool, connection, transaction
 from registry.access import Principal
 from registry.audit.store import append_entry
-from registry.errors import Conflict, InvalidRequest, NotFound
+from registry.errors import AlreadyDecided, Conflict, InvalidRequest, NotFound
 from registry.executions import standing, store, waking
 from registry.executions.events import Event
 from registry.executions.models import (
@@ -24,6 +24,8 @@ from registry.executions.models import (
     show_execution_id,
 )
 from registry.executions.starting import Starter
+from registry.questions import store as questions
+from registry.questions.models import Question
 from registry.queue.jobs import Jobs
 from registry.repeats.models import RequestKey
 from registry.repeats.store import claim_request_key, note_answer
@@ -44,6 +46,16 @@ class Approvals:
 
     pending: Sequence[Wait]
     decided: Sequence[StoredEvent]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What somebody decides about a node: `approved` or `rejected`. `state_patch` is merged into the state."""
+
+    decision: str
+    user_id: str
+    comment: str | None = None
+    state_patch: Mapping[str, Any] | None = None
 
 
 class Executions:
@@ -177,24 +189,40 @@ class Executions:
             if (before := await claim_request_key(conn, once)) is not None:
                 return UUID(before["execution_id"]), before["node_id"]
             key = await self._lock(conn, principal, execution_id)
-            wait = _chosen(await store.list_pending_approvals(conn, key), key, node_id)
+            waits = await store.list_pending_approvals(conn, key)
+            if not waits and (last := await questions.find_decided(conn, key, node_id)) is not None:
+                raise AlreadyDecided(f"node {last.node_id}", last.decided_by)
+            wait = _chosen(waits, key, node_id)
             # An execution is locked before those that it has begun, here as everywhere.
             await store.lock_execution(conn, wait.execution_id)
-            if await store.end_wait(conn, wait.wait_id) is None:
-                raise Conflict(f"node {wait.node_id} waits for an approval no more")
-            told = {
-                "decision": decision,
-                "user_id": user_id or principal.actor_id,
-                "comment": comment,
-                "state_patch": state_patch,
-            }
-            event = Event("approval_received", wait.node_id, {"node_id": wait.node_id, **told})
-            await waking.wake(conn, self._jobs, wait, {"kind": "approval", **told}, [event])
-            await self._record(
-                conn, principal, "approval_received", wait.execution_id, node_id=wait.node_id, **told
-            )
+            verdict = Verdict(decision, user_id or principal.actor_id, comment, state_patch)
+            await self._decide(conn, principal, wait.wait_id, verdict)
             await note_answer(conn, once, key, {"execution_id": str(key), "node_id": wait.node_id})
         return key, wait.node_id
+
+    async def decide(self, principal: Principal, question: Question, verdict: Verdict) -> None:
+        """Decide what a node waits for, by the question that it asks, once.
+
+        Raises `AlreadyDecided`, and `Conflict` when the execution has ended.
+        """
+        assert question.execution_id is not None, "the question is one of an execution"
+        async with transaction(self._pool) as conn:
+            await store.lock_execution(conn, question.execution_id)
+            await self._decide(conn, principal, question.question_id, verdict)
+
+    async def answer(self, principal: Principal, question: Question, answer: Any) -> None:
+        """Answer what an agent has asked a node of an execution, once. Raises `AlreadyDecided`."""
+        assert question.execution_id is not None, "the question is one of an execution"
+        async with transaction(self._pool) as conn:
+            await store.lock_execution(conn, question.execution_id)
+            wait = await self._end_wait(conn, principal, question.question_id, {"answer": answer})
+            payload = {"text": answer} if isinstance(answer, str) else answer
+            told = {"correlation_key": wait.correlation_key, "payload": payload}
+            event = Event("external_event_received", wait.node_id, told)
+            await waking.wake(conn, self._jobs, wait, {"kind": "event", **told}, [event])
+            await self._record(
+                conn, principal, "question_answered", wait.execution_id, node_id=wait.node_id, answer=answer
+            )
 
     async def list_approvals(self, principal: Principal, execution_id: str) -> Approvals:
         """Those of the execution and of the executions that it has begun. Raises `NotFound`."""
@@ -230,6 +258,10 @@ class Executions:
                 await store.append_events(conn, key, [event])
                 await store.keep_event(conn, key, correlation_key, payload)
             else:
+                answer = {"answer": payload}
+                await questions.note_decision(
+                    conn, wait.wait_id, answer, by=principal.actor_id, role=principal.role
+                )
                 await store.end_wait(conn, wait.wait_id)
                 woken = Event(event.type, wait.node_id, event.data)
                 told = {"kind": "event", "correlation_key": correlation_key, "payload": payload}
@@ -237,6 +269,25 @@ class Executions:
             await self._record(conn, principal, "external_event_received", key, correlation_key=correlation_key)
             await note_answer(conn, once, key, {"execution_id": str(key)})
         return key
+
+    async def _decide(self, conn: Connection, principal: Principal, wait_id: UUID, verdict: Verdict) -> None:
+        told = asdict(verdict)
+        wait = await self._end_wait(conn, principal, wait_id, told)
+        event = Event("approval_received", wait.node_id, {"node_id": wait.node_id, **told})
+        await waking.wake(conn, self._jobs, wait, {"kind": "approval", **told}, [event])
+        await self._record(conn, principal, "approval_received", wait.execution_id, node_id=wait.node_id, **told)
+
+    async def _end_wait(
+        self, conn: Connection, principal: Principal, wait_id: UUID, decision: Mapping[str, Any]
+    ) -> Wait:
+        """End what waits in an execution that is locked. Raises `AlreadyDecided`."""
+        await questions.note_decision(conn, wait_id, decision, by=principal.actor_id, role=principal.role)
+        wait = await store.end_wait(conn, wait_id)
+        if wait is None:
+            question = await questions.find_question(conn, wait_id)
+            what = f"node {question.node_id}" if question else "what was asked"
+            raise AlreadyDecided(what, question.decided_by if question else None)
+        return wait
 
     async def _find(self, conn: Connection, principal: Principal, execution_id: str) -> ExecutionRow:
         key = read_execution_id(execution_id)

@@ -263,9 +263,10 @@ async def lock_execution(conn: Connection, execution_id: UUID) -> Status | None:
     return row["status"] if row else None
 
 
-async def find_waiting_execution(conn: Connection, wait_id: UUID) -> UUID | None:
+async def find_waiting_execution(conn: Connection, wait_id: UUID) -> tuple[UUID, str] | None:
+    """Return the execution, and what kind of wait it is."""
     row = await (await conn.execute(sql.find_waiting_execution, {"wait_id": wait_id})).fetchone()
-    return row["execution_id"] if row else None
+    return (row["execution_id"], row["kind"]) if row else None
 
 
 async def find_wait(conn: Connection, execution_id: UUID, node_id: str) -> Wait | None:

@@ -8,6 +8,8 @@ from groundwork.postgres.pool import Connection
 from registry.executions import store
 from registry.executions.events import Event
 from registry.executions.models import Finished, Status, Wait
+from registry.questions.models import SYSTEM
+from registry.questions.store import note_decision
 from registry.queue.jobs import Jobs
 
 
@@ -23,10 +25,13 @@ async def wake(
 
 async def ring(conn: Connection, jobs: Jobs, wait_id: UUID) -> None:
     """The time of a wait is over, if it still waits."""
-    execution_id = await store.find_waiting_execution(conn, wait_id)
-    if execution_id is None:
+    found = await store.find_waiting_execution(conn, wait_id)
+    if found is None:
         return
+    execution_id, waits_for = found
     await store.lock_execution(conn, execution_id)
+    if waits_for in ("approval", "event"):
+        await note_decision(conn, wait_id, {"decision": "timeout"}, by=SYSTEM, role=SYSTEM)
     wait = await store.end_wait(conn, wait_id)
     if wait is None:
         return

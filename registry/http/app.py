@@ -21,6 +21,7 @@ from registry.agents.models import Health as AgentHealth
 from registry.artifacts.service import MAX_BYTES as MAX_ARTIFACT_BYTES
 from registry.checks import Flag
 from registry.components.models import Kind, State, UseStatus
+from registry.decisions.models import Verdict
 from registry.executions.models import Status as ExecutionStatus
 from registry.http import (
     agents,
@@ -28,6 +29,7 @@ from registry.http import (
     audit,
     components,
     cron,
+    decisions,
     did,
     erasures,
     events,
@@ -49,6 +51,8 @@ from registry.http.execution_shapes import Decision
 from registry.http.heartbeats import HeartbeatDoor
 from registry.http.jamjet_prefix import JamJetPrefix
 from registry.http.token_first import TokenFirst, tenant_of
+from registry.questions.models import Kind as QuestionKind
+from registry.questions.models import State as QuestionState
 from registry.runtime import Registry
 from registry.tenants.models import Status as TenantStatus
 from registry.tokens.models import Status as TokenStatus
@@ -71,6 +75,7 @@ _ROUTERS = (
     executions.router,
     events.router,
     cron.router,
+    decisions.router,
     artifacts.router,
     did.router,
     erasures.router,
@@ -90,10 +95,13 @@ _ENUMS = {
     "EventForm": Form,
     "ExecutionStatus": ExecutionStatus,
     "Flag": Flag,
+    "QuestionKind": QuestionKind,
+    "QuestionState": QuestionState,
     "Role": Role,
     "TenantStatus": TenantStatus,
     "TokenStatus": TokenStatus,
     "TraceDirection": Direction,
+    "Verdict": Verdict,
     "WorkerStatus": WorkerStatus,
 }
 """By their names in the OpenAPI document."""

@@ -19,6 +19,7 @@ from registry.errors import (
     AgentAway,
     AgentTimedOut,
     AgentUnreachable,
+    AlreadyDecided,
     Conflict,
     Forbidden,
     Gone,
@@ -86,7 +87,7 @@ def respond_to(error: Exception) -> JsonResponse:
     status, prefix = ANSWERS[kind]
     headers = _HEADERS.get(kind)
     if status < 500 or issubclass(kind, AgentUnreachable):
-        return JsonResponse({"error": f"{prefix}{error}"}, status, headers)
+        return JsonResponse({"error": f"{prefix}{error}", **_beside(error)}, status, headers)
     request_id = current_request_id.get() or uuid4().hex
     if kind is Busy:  # not worth a line in the log for each
         text = str(error)
@@ -97,6 +98,13 @@ def respond_to(error: Exception) -> JsonResponse:
         logger.error("request crashed request_id=%s", request_id, exc_info=error)
         text = "the registry's log tells more under this request id"
     return JsonResponse({"error": f"{prefix}{text}", "request_id": request_id}, status, headers)
+
+
+def _beside(error: Exception) -> Mapping[str, str]:
+    """What programs look for beside the text."""
+    if isinstance(error, AlreadyDecided) and error.decided_by:
+        return {"decided_by": error.decided_by}
+    return {}
 
 
 def refuse_body(scope: Scope, limit: int) -> Response:

@@ -38,13 +38,13 @@ from groundwork.outgoing.bounded_http import OpenTransport
 from groundwork.outgoing.fetch import Fetched, FetchFailed, OutgoingPolicy, fetch
 from groundwork.outgoing.foreign_json import parse_foreign_json
 from groundwork.outgoing.masking import Mask
+from groundwork.postgres.storable import storable
 from groundwork.telemetry import genai
 from groundwork.telemetry.tracing import span
 from registry.outbound.answers import read_text
 from registry.outbound.conversation import AgentPlace, AgentQuestion, Answer, Talk, TalkState
 from registry.outbound.failures import OutboundFailed, fetch_failed
 from registry.outbound.http_tools import retry_after
-from registry.storable import storable
 
 _LONGEST_ANSWER = 16 * 1024 * 1024
 _MOST_TASKS = 50

@@ -12,9 +12,9 @@ import httpx
 from groundwork.http.json_body import BadJson
 from groundwork.outgoing.fetch import Fetched, FetchFailed, OutgoingPolicy, fetch
 from groundwork.outgoing.foreign_json import decode_foreign, parse_foreign_text
+from groundwork.postgres.storable import storable
 from registry.outbound.answers import read_text
 from registry.outbound.failures import OutboundFailed, fetch_failed
-from registry.storable import storable
 
 _LONGEST_SHOWN = 300
 _LONGEST_RETRY_AFTER = 3600.0

@@ -22,9 +22,9 @@ from groundwork.outgoing.mcp_session import (
     may_be_repeated,
     open_session,
 )
+from groundwork.postgres.storable import storable
 from registry.outbound.answers import read_text
 from registry.outbound.failures import OutboundFailed, fetch_failed
-from registry.storable import storable
 
 _OPEN_SECONDS = 30.0
 

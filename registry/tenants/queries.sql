@@ -42,6 +42,9 @@ RETURNING updated_at;
 UPDATE tenants SET status = 'deleted', policy = '{}', limits = '{}', updated_at = now()
  WHERE tenant_id = %(tenant_id)s;
 
+-- name: delete_questions
+DELETE FROM questions WHERE tenant_id = %(tenant_id)s;
+
 -- name: delete_agents
 DELETE FROM agents WHERE tenant_id = %(tenant_id)s;
 

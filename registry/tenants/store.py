@@ -21,6 +21,7 @@ BELONGINGS = (
     "cron_jobs",
     "artifacts",
     "erasures",
+    "questions",
     "agents",
     "agent_usage",
     "components",

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import Receive, Scope, Send
 
 from registry.access import ROLES
-from tests.agents import Agent, running_agent, write_project
+from tests.agents import CHAT, Agent, running_agent, write_project
 from tests.registry.cli.commands import registry_command
 from tests.registry.registries import Served
 from tests.servers import run_server
@@ -29,9 +29,12 @@ async def agent(tmp_path: Path, database_url: str, registry: Served) -> AsyncIte
 
 
 @asynccontextmanager
-async def an_agent_of(registry: Served, directory: Path, dsn: str, **settings: Any) -> AsyncIterator[Agent]:
+async def an_agent_of(
+    registry: Served, directory: Path, dsn: str, source: str = CHAT, **settings: Any
+) -> AsyncIterator[Agent]:
     given: dict[str, Any] = {"registry_url": registry.url, "registry_token": registry.token, **settings}
-    async with running_agent(write_project(directory), dsn, "my-agent", admin_token="secret", **given) as agent:
+    project = write_project(directory, source)
+    async with running_agent(project, dsn, "my-agent", admin_token="secret", **given) as agent:
         assert agent.runtime.registry is not None
         await agent.runtime.registry.reached(10)
         yield agent

@@ -217,7 +217,12 @@ def _waiting_for_reply(
             "turn": turn.number,
         },
     )
-    return Parked("event", correlation_key=visit.node.node_id, events=[*events, raised])
+    question = {
+        "agent_id": place.name,
+        "task_id": answer.task_id,
+        "asked": {"text": _summary(answer.value), "data": [] if isinstance(answer.value, str) else [answer.value]},
+    }
+    return Parked("event", {"question": question}, visit.node.node_id, events=[*events, raised])
 
 
 def _called(visit: Visit, place: AgentPlace) -> Event:
