@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
 from registry.checks import Body, Limit, Query
@@ -27,7 +27,9 @@ class DecisionBody(Body):
     """Either a `decision`, where something is to be approved, or an `answer`. `digest` is that of the question
     that is meant: an answer to any other is refused."""
 
-    decision: Verdict | None = None
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["decision"]}, {"required": ["answer"]}]})
+
+    decision: Verdict = Field(default=None)  # type: ignore[assignment]  # left out, and never null
     answer: Any = None
     comment: _Text | None = None
     message: _Text | None = None
@@ -37,7 +39,7 @@ class DecisionBody(Body):
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
-        if (self.decision is not None) == ("answer" in self.model_fields_set):
+        if ("decision" in self.model_fields_set) == ("answer" in self.model_fields_set):
             raise ValueError("send either decision or answer")
         return self
 
@@ -114,7 +116,7 @@ def read_decision_id(text: str) -> UUID | None:
 
 def decision_for(question: Question, body: DecisionBody) -> dict[str, Any]:
     """Return what was decided, in the form in which an agent takes it. Raises `InvalidRequest`."""
-    if body.decision is None:
+    if "answer" in body.model_fields_set:
         return _answer_to(question, body)
     kind = _SAME.get(body.decision, body.decision)
     if not question.allowed:

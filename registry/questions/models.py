@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, WithJsonSchema
 
 from registry.checks import Body
 
@@ -102,12 +102,18 @@ class Described(Body):
         }
 
 
+_DESCRIBED = {
+    "type": ["object", "null"],
+    "description": "What it asks: thread_id, caller, digest, text, data, decisions and schema.",
+}
+
+
 class Reported(Body):
     """An open question of an agent, described unless the registry knows it already."""
 
     task_id: _Id
     since: Annotated[AwareDatetime, Field(strict=False)]
-    described: Described | None = None
+    described: Annotated[Described | None, WithJsonSchema(_DESCRIBED)] = None
 
 
 class Answered(Body):

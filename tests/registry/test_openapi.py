@@ -183,6 +183,10 @@ async def make_what_is_known(served: Served, path: str) -> Names:
         made["token_id"] = ((await http.post("/tokens", json={"role": "viewer"})).json()["token_id"],)
     if "{execution_id}" in path:
         made["execution_id"] = (await paused(http), await completed(http))
+    if "{decision_id}" in path:
+        asked = await waiting(http)
+        made |= {"decision_id": (asked["decision_id"],), "digest": (asked["digest"],), "decision": ("approve",)}
+        made |= {"edited_action": (None,)}
     if "{work_item_id}" in path:
         await start(http, PRICED)
         made["work_item_id"] = ((await claim(served))["id"],)
@@ -193,6 +197,14 @@ async def paused(http: httpx.AsyncClient) -> str:
     execution_id = await start(http, REVIEWED)
     await until(http, execution_id, "paused")
     return execution_id
+
+
+async def waiting(http: httpx.AsyncClient) -> dict[str, Any]:
+    """The decision that an execution waits for."""
+    execution_id = await paused(http)
+    listed = (await http.get("/decisions?limit=200")).json()["decisions"]
+    found: dict[str, Any] = next(one for one in listed if one["execution_id"] == execution_id)
+    return found
 
 
 async def erasure(http: httpx.AsyncClient) -> str:
