@@ -29,7 +29,7 @@ class DecisionBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["decision"]}, {"required": ["answer"]}]})
 
-    decision: Verdict = Field(default=None)  # type: ignore[assignment]  # left out, and never null
+    decision: Verdict = Field(default=None)  # type: ignore[arg-type]  # left out, and never null
     answer: Any = None
     comment: _Text | None = None
     message: _Text | None = None

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import httpx
 import pytest
@@ -37,11 +38,18 @@ _WAITING = document(
 _FITTING = {
     "admin_url": "http://127.0.0.1:9",
     "cron_expression": "0 3 29 2 *",
+    "decision": "approve",
+    "answered": [],
+    "complete_since": None,
+    "digest": None,
+    "edited_action": None,
     "incarnation": _PROCESS,
     "ir": REVIEW | {"workflow_id": _COMMON},
     "lease_fence": 1,
     "node_id": "review",
     "part": 0,
+    "questions": [],
+    "read_at": "2026-01-01T00:00:00Z",
     "time_zone": "Europe/Berlin",
     "workflow_version": "1.0.0",
 }
@@ -94,6 +102,10 @@ async def ids(registry, registry_dsn, registry_pool):
     for row in await _rows_of_acme(registry_pool):
         for place, name in _ids_in(json.loads(row)):
             ids[place].add(name)
+    # Not of the execution that is approved otherwise.
+    approved = UUID(min(ids["execution_id"]).removeprefix("exec_")).hex
+    asked = (await acme.get("/decisions")).json()["decisions"]
+    ids["decision_id"] = {one["decision_id"] for one in asked if one["execution_id"] != f"exec_{approved}"}
     assert made["token_id"] in ids["token_id"]
     assert ids["tenant_id"] == {"acme"}
     for place in ("agent_id", "component_id", "workflow_id", "name"):

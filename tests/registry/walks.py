@@ -66,11 +66,15 @@ def example(schema: dict[str, Any], text: str) -> Any:
     """Something that the schema accepts, or nearly, with `text` wherever it can be."""
     if "enum" in schema or "const" in schema:
         return schema.get("const", schema.get("enum", [None])[0])
-    if choices := schema.get("anyOf") or schema.get("oneOf"):
+    fields = schema.get("properties", {})
+    choices = schema.get("anyOf") or schema.get("oneOf")
+    if choices and not fields:
         return example(choices[0], text)
     match schema.get("type"):
         case "object":
-            return {name: example(field, text) for name, field in schema.get("properties", {}).items()}
+            # Of what excludes each other, the first.
+            others = {name for choice in (choices or [])[1:] for name in choice["required"]}
+            return {name: example(field, text) for name, field in fields.items() if name not in others}
         case "array":
             return [example(schema.get("items", {}), text)]
         case "integer" | "number":
