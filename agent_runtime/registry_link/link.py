@@ -16,8 +16,8 @@ from agent_runtime.registry_link.client import RegistryClient
 from agent_runtime.registry_link.erasures import ErasableThreads, ErasureOrders
 from agent_runtime.registry_link.health import HealthWatch
 from agent_runtime.registry_link.hold import Hold
-from agent_runtime.registry_link.registration import ComponentsNews, Registration
 from agent_runtime.registry_link.questions import OpenQuestions, QuestionReports
+from agent_runtime.registry_link.registration import ComponentsNews, Registration
 from agent_runtime.registry_link.trust import RegistryTrust, may_fetch_keys
 from agent_runtime.registry_link.usage import UsageWatch
 from agent_runtime.settings import AgentSettings

@@ -35,7 +35,7 @@ _WAITING = document(
 )
 """What waits for a person and for a worker outside."""
 
-_FITTING = {
+_FITTING: dict[str, object] = {
     "admin_url": "http://127.0.0.1:9",
     "cron_expression": "0 3 29 2 *",
     "decision": "approve",
