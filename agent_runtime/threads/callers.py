@@ -8,8 +8,11 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from agent_runtime.errors import ThreadExists, ThreadNotFound
-from agent_runtime.threads.store import claim_thread, sql
+from agent_runtime.threads.store import claim_thread
 from groundwork.postgres.pool import Connection
+from groundwork.postgres.sql import Queries
+
+sql = Queries("agent_runtime.threads", "callers.sql")
 
 
 @dataclass(frozen=True)
