@@ -24,6 +24,7 @@ _CONNECTIONS = ("kind", "name", "connected", "status", "agent_status", "tools", 
 _THREADS = ("thread_id", "state")
 _MESSAGES = ("role", "content")
 _TURNS = ("task_id", "thread_id", "state", "accepted_at", "duration_ms", "model", "input_tokens", "output_tokens")
+_USED = ("turns", "failed", "model_calls", "tool_calls", "input_tokens", "cached_tokens", "output_tokens", "cost")
 _RESULTS = ("agent_id", "ok", "status", "error")
 
 
@@ -99,6 +100,22 @@ def turns(
     data = call(url, lambda registry: registry.admin("GET", agent_id, "turns", query))
     show(data, data["turns"], _TURNS, as_json=as_json)
     _say_more(data, as_json)
+
+
+def usage(
+    agent_id: AgentId,
+    by: Annotated[str, typer.Option(help="day, model, caller or thread.")] = "day",
+    since: Annotated[str | None, typer.Option(help="A day, such as 2026-12-01.", show_default=False)] = None,
+    until: Annotated[str | None, typer.Option(help="A day, not included.", show_default=False)] = None,
+    limit: Limit = 50,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an agent's turns have used, and what that costs."""
+    query = _given(by=by, since=since, until=until, limit=limit)
+    data = call(url, lambda registry: registry.admin("GET", agent_id, "usage", query))
+    rows = [{by: group["key"], **group} for group in data["usage"]] + [{by: "total", **data["total"]}]
+    show(data, rows, (by, *_USED), as_json=as_json)
 
 
 def erase(

@@ -67,6 +67,7 @@ for _verb in (
     agent_admin.messages,
     agent_admin.config,
     agent_admin.turns,
+    agent_admin.usage,
     agent_admin.erase,
 ):
     agents.app.command()(_verb)

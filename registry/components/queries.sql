@@ -92,15 +92,14 @@ SELECT %(tenant_id)s, %(agent_id)s, %(incarnation)s, u.*
               %(statuses)s::text[], %(errors)s::text[]) AS u;
 
 -- name: count_uses
--- By the processes that live.
+-- By the processes that live. The agents of a label are found first, and only their uses are read.
 SELECT CASE WHEN u.status <> 'ready' THEN u.status WHEN u.digest = %(digest)s THEN 'current' ELSE 'behind' END AS state,
        count(*) AS uses
   FROM component_uses u JOIN agent_instances i USING (tenant_id, agent_id, incarnation)
  WHERE u.tenant_id = %(tenant_id)s AND u.kind = %(kind)s AND u.component_id = %(component_id)s
    AND i.alive_until > (SELECT until FROM registry_hearing)
-   AND (%(labels)s::jsonb IS NULL OR EXISTS (
-       SELECT FROM agents a
-        WHERE a.tenant_id = u.tenant_id AND a.agent_id = u.agent_id AND a.labels @> %(labels)s::jsonb))
+   AND (%(labels)s::jsonb IS NULL OR u.agent_id = ANY(ARRAY(
+       SELECT agent_id FROM agents WHERE tenant_id = %(tenant_id)s AND labels @> %(labels)s::jsonb)))
  GROUP BY state;
 
 -- name: list_uses
@@ -110,9 +109,8 @@ SELECT u.agent_id, u.incarnation, i.alive_until > (SELECT until FROM registry_he
   FROM component_uses u JOIN agent_instances i USING (tenant_id, agent_id, incarnation)
  WHERE u.tenant_id = %(tenant_id)s AND u.kind = %(kind)s AND u.component_id = %(component_id)s
    AND (u.agent_id, u.incarnation) > (%(after_agent)s, %(after_incarnation)s)
-   AND (%(labels)s::jsonb IS NULL OR EXISTS (
-       SELECT FROM agents a
-        WHERE a.tenant_id = u.tenant_id AND a.agent_id = u.agent_id AND a.labels @> %(labels)s::jsonb))
+   AND (%(labels)s::jsonb IS NULL OR u.agent_id = ANY(ARRAY(
+       SELECT agent_id FROM agents WHERE tenant_id = %(tenant_id)s AND labels @> %(labels)s::jsonb)))
  ORDER BY u.agent_id, u.incarnation LIMIT %(limit)s;
 
 -- name: list_uses_of_agent

@@ -116,6 +116,7 @@ async def test_the_command_line_reaches_the_agent_by_way_of_its_registry(registr
     assert (await answered("config", "my-agent", "window_size=9"))["window_size"] == 9
     assert (await answered("config", "--label", "team=none", "window_size=9"))["results"] == []
     assert [turn["state"] for turn in (await answered("turns", "my-agent"))["turns"]] == ["completed"]
+    assert (await answered("usage", "my-agent", "--by", "thread"))["total"]["turns"] == 1
     assert (await answered("erase", "my-agent", "--thread", "a/b c", "--dry-run"))["dry_run"] is True
     assert "deleted" in await answered("erase", "my-agent", "--thread", "a/b c", "--yes")
     gone = await registry_command("agents", "messages", "my-agent", "a/b c", **at)
