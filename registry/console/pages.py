@@ -49,6 +49,8 @@ _DONE = {
     "removed": "The agent was removed. If it still runs, it will register again.",
     "discovered": "The agent was found, and is registered.",
     "cancelled": "The execution was cancelled.",
+    "decided": "Your decision was taken.",
+    "withdrawn": "The question was open no more.",
     "approved": "Your decision was taken: approved.",
     "rejected": "Your decision was taken: rejected.",
     "started": "The execution was started.",

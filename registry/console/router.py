@@ -14,6 +14,7 @@ from registry.console import (
     agents,
     components,
     conversations,
+    decisions,
     executions,
     login,
     talk,
@@ -46,7 +47,18 @@ async def show_unknown_page(viewer: AnyViewer, path: str) -> Response:
     raise NotFound(f"there is no page /console/{path}")
 
 
-for part in (login, agents, agent_details, conversations, talk, executions, components, administration, usage):
+for part in (
+    login,
+    agents,
+    agent_details,
+    conversations,
+    talk,
+    decisions,
+    executions,
+    components,
+    administration,
+    usage,
+):
     _console.include_router(part.router)
 router.include_router(_console)
 router.include_router(_rest)

@@ -8,7 +8,7 @@ from registry.console.conversations import conversation_path
 from tests.browser.conftest import enter
 from tests.registry.agents.agents import run_agent
 from tests.registry.console.lived_in import SPOKEN, LivedIn
-from tests.registry.executions.runs import REVIEW, paused
+from tests.registry.executions.runs import REVIEW, paused, until
 from tests.registry.registries import Served
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -102,6 +102,17 @@ async def test_a_prompt_is_changed_and_rolled_back(registry: Served, browser: Br
     await page.get_by_role("button", name="Roll back").click()
     await expect(page.get_by_text("The earlier version is the latest again")).to_be_visible()
     assert (await registry.http.get("/components/prompt/support")).json()["content"] == {"template": "One"}
+
+
+async def test_the_longest_waiting_decision_is_taken_by_its_keys(registry: Served, browser: Browser) -> None:
+    execution_id = await paused(registry.http, REVIEW | {"workflow_id": "by-keys"})
+    page = await enter(await browser.new_context(), registry, registry.token)
+    await page.goto(f"{registry.url}/console/decisions?workflow_id=by-keys")
+    await expect(page.get_by_text("Pay it?")).to_be_visible()
+    await page.keyboard.press("j")
+    await page.keyboard.press("a")
+    await expect(page.get_by_text("Your decision was taken.")).to_be_visible()
+    assert (await until(registry.http, execution_id))["status"] == "completed"
 
 
 @pytest.mark.parametrize("scripts", [True, False])

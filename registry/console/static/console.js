@@ -101,6 +101,21 @@
     setTimeout(poll, wait());
     if (live.dataset.follow) follow(live.dataset.follow);
   }
+  // j and k go from card to card; a key that something in the card is marked with does that, or goes there.
+  const goTo = (step) => {
+    const cards = [...document.querySelectorAll("[data-card]")];
+    const at = cards.findIndex((card) => card.contains(document.activeElement));
+    cards[at < 0 ? 0 : Math.min(Math.max(at + step, 0), cards.length - 1)]?.focus();
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+    if (event.key === "j" || event.key === "k") { goTo(event.key === "j" ? 1 : -1); return; }
+    const card = document.activeElement.closest("[data-card]");
+    const meant = /^[a-z]$/.test(event.key) && card?.querySelector(`[data-key=${event.key}]`);
+    if (!meant) return;
+    event.preventDefault();
+    if (meant.matches("textarea")) meant.focus(); else meant.click();
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.ctrlKey && event.target.matches("textarea")) event.target.form.requestSubmit();
   });
