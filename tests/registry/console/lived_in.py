@@ -13,7 +13,7 @@ from tests.registry.engine.workflows import document
 from tests.registry.executions.runs import REVIEW, paused, start, until
 from tests.registry.registries import Served, running_registry
 
-CANARY = "<script>alert(1)</script><b>\"'&{{ 7*7 }}"
+CANARY = "<script>alert(1)</script><b>\"'&{{ 1234*5678 }}"
 
 
 SPOKEN = f"{CANARY}/x"

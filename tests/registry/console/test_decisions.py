@@ -18,7 +18,7 @@ async def test_an_approval_is_taken_once_and_the_second_is_told_who_was_first(re
     taken = await first.post(path, comment="too much", **form)
     assert taken.headers["location"] == "/console/decisions?done=decided"
     late = await second.post(path, **form)
-    assert (late.status_code, "already" in late.text) == (409, True)
+    assert (late.status_code, "was decided by" in late.text) == (409, True)
     assert (await until(registry.http, execution_id))["status"] in ("completed", "failed")
     assert "too much" in (await second.get("/console/decisions?state=decided&workflow_id=decided-here")).text
 
