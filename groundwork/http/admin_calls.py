@@ -16,13 +16,15 @@ ACTOR = "admin_api.actor"
 
 API_ROOT = "/api/v1/"
 
-Access = Literal["read", "write", "operate"]
+Access = Literal["read", "decide", "write", "operate"]
 
 _READING = ("GET", "HEAD", "OPTIONS")
+_DECIDING = re.compile(r"decisions/[^/]+/*")
 _OPERATING = re.compile(r"memory/migrate-agent-id/*|.*erasures?(/.*)?")
 
 ROLES_FOR: dict[Access, tuple[str, ...]] = {
     "read": ("viewer", "reviewer", "developer", "operator"),
+    "decide": ("reviewer", "developer", "operator"),
     "write": ("developer", "operator"),
     "operate": ("operator",),
 }
@@ -42,5 +44,7 @@ def access_of(method: str, path: str) -> Access:
     """Return what a call does; `path` is what follows `/api/v1/`, as it was sent or decoded."""
     if method in _READING:
         return "read"
+    if method == "POST" and _DECIDING.fullmatch(path):
+        return "decide"  # reviewers as far as their tenant's policy has it, which the registry knows
     is_operating = method == "DELETE" or _OPERATING.fullmatch(unquote(path))
     return "operate" if is_operating else "write"

@@ -15,6 +15,7 @@ from registry.cli import (
     backups,
     components,
     cron,
+    decisions,
     erasures,
     executions,
     keys,
@@ -73,6 +74,7 @@ for _verb in (
     agents.app.command()(_verb)
 app.add_typer(agents.app, name="agents")
 app.add_typer(audit.app, name="audit")
+app.add_typer(decisions.app, name="decisions")
 app.add_typer(erasures.app, name="erasures")
 app.add_typer(components.app, name="components")
 app.add_typer(cron.app, name="cron")

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
+from registry.agents.labels import LabelFilter
 from registry.checks import Body, Limit, Query
 from registry.errors import InvalidRequest
 from registry.executions.models import show_execution_id
@@ -58,6 +59,7 @@ class DecisionsQuery(Query):
     kind: Kind | None = None
     agent_id: _Id | None = None
     workflow_id: _Id | None = None
+    label: LabelFilter | None = None
     state: State = "waiting"
     limit: Limit = 100
     cursor: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None

@@ -29,6 +29,7 @@ from registry.executions.service import Executions, Verdict
 from registry.gateway.service import ANSWER_SECONDS, Gateway
 from registry.questions import store
 from registry.questions.models import Question, QuestionPage, QuestionsBody, Selection
+from registry.questions.rules import require_decider
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,11 @@ class Decisions:
         self._executions = executions
         self._gateway = gateway
         self._rows = EachRow("delivering decisions", logger)
+
+    async def admit(self, principal: Principal) -> None:
+        """Let somebody decide who may, as the tenant's policy has it. Raises `Forbidden`."""
+        async with connection(self._pool) as conn:
+            await require_decider(conn, principal)
 
     async def list_decisions(
         self, principal: Principal, selection: Selection, limit: int, after: int | None = None

@@ -19,6 +19,7 @@ from registry.errors import AgentAway, AgentTimedOut, AgentUnreachable, Forbidde
 from registry.gateway import store
 from registry.gateway.calls import AdminAnswer, AdminCall, Places, check_answer
 from registry.keys.service import Keys
+from registry.questions.rules import require_decider
 from registry.settings import RegistrySettings
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ class Gateway:
         if principal.role not in ROLES_FOR[access]:
             raise Forbidden(f"insufficient role — {' or '.join(ROLES_FOR[access])} required")
         call.check()
+        if access == "decide":
+            async with connection(self._pool) as conn:
+                await require_decider(conn, principal)
         release = self._places.take(principal.tenant_id)
         try:
             urls = await self._find_urls(principal, agent_id)

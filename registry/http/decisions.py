@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from groundwork.http.labels import read_label_filter
 from registry.decisions.models import (
     BulkAnswer,
     BulkBody,
@@ -24,7 +25,7 @@ from registry.errors import (
     NotFound,
     RegistryError,
 )
-from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, Writer, body_of, query_of
+from registry.http.deps import CurrentRegistry, Decider, Reader, RegistryRoute, Writer, body_of, query_of
 from registry.http.errors import JsonResponse, status_of
 from registry.http.openapi import described, failures
 from registry.questions.models import Question, QuestionsBody, Selection
@@ -47,7 +48,8 @@ async def list_decisions(
 ) -> Response:
     """All that waits for a person: nodes of workflows, and what agents have asked; the longest waiting first. With
     `state=decided` or `withdrawn` what has become of others, for 30 days, the newest first."""
-    selection = Selection(query.state, query.kind, query.agent_id, query.workflow_id)
+    labels = read_label_filter(query.label) if query.label is not None else None
+    selection = Selection(query.state, query.kind, query.agent_id, query.workflow_id, labels)
     page = await registry.decisions.list_decisions(principal, selection, query.limit, query.cursor)
     return JsonResponse(
         {"decisions": [show_decision(question) for question in page.questions], "next_cursor": page.next_position}
@@ -67,7 +69,7 @@ async def get_decision(principal: Reader, registry: CurrentRegistry, decision_id
     openapi_extra=described(body=DecisionBody),
 )
 async def decide(
-    principal: Writer,
+    principal: Decider,
     registry: CurrentRegistry,
     decision_id: str,
     body: Annotated[DecisionBody, body_of(DecisionBody)],
@@ -86,7 +88,7 @@ async def decide(
     openapi_extra=described(body=BulkBody),
 )
 async def decide_many(
-    principal: Writer, registry: CurrentRegistry, body: Annotated[BulkBody, body_of(BulkBody)]
+    principal: Decider, registry: CurrentRegistry, body: Annotated[BulkBody, body_of(BulkBody)]
 ) -> Response:
     """Makes up to 100 decisions, each by itself; for each the status that it would have had alone."""
     made = await registry.decisions.decide_many(principal, body.decisions)

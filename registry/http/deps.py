@@ -108,6 +108,14 @@ async def admit_operator(principal: Reader) -> Principal:
 
 
 Writer = Annotated[Principal, Depends(admit_writer)]
+
+
+async def admit_decider(principal: Reader, registry: CurrentRegistry) -> Principal:
+    await registry.decisions.admit(principal)
+    return principal
+
+
+Decider = Annotated[Principal, Depends(admit_decider)]
 Operator = Annotated[Principal, Depends(admit_operator)]
 
 

@@ -8,7 +8,7 @@ from groundwork.http.idempotency import PARAMETER
 from groundwork.http.openapi import DocumentedRouter
 from registry.errors import Conflict, LimitReached, NotFound
 from registry.executions.models import show_execution_id
-from registry.http.deps import CurrentRegistry, Once, Reader, RegistryRoute, Writer, body_of, query_of
+from registry.http.deps import CurrentRegistry, Decider, Once, Reader, RegistryRoute, Writer, body_of, query_of
 from registry.http.errors import JsonResponse
 from registry.http.execution_shapes import (
     AcceptedAnswer,
@@ -95,7 +95,7 @@ async def restart_execution(
     openapi_extra=described(body=ApproveBody, headers=[PARAMETER]),
 )
 async def approve_execution(
-    principal: Writer,
+    principal: Decider,
     registry: CurrentRegistry,
     execution_id: str,
     body: Annotated[ApproveBody, body_of(ApproveBody)],

@@ -74,6 +74,8 @@ class Selection:
     kind: Kind | None = None
     agent_id: str | None = None
     workflow_id: str | None = None
+    labels: Mapping[str, str] | None = None
+    """Of the agents that ask."""
 
 
 @dataclass(frozen=True)

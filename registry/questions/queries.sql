@@ -12,6 +12,11 @@ SELECT question_id, tenant_id, position, kind, state, agent_id, task_id, thread_
  WHERE question_id = %(question_id)s
    FOR NO KEY UPDATE;
 
+-- name: find_rules
+-- What the tenant's policy says, and what the caller's token is called.
+SELECT t.policy, (SELECT k.name FROM tokens k WHERE k.token_id = %(actor_id)s AND k.tenant_id = t.tenant_id) AS token_name
+  FROM tenants t WHERE t.tenant_id = %(tenant_id)s;
+
 -- name: find_decided
 -- The last one of a node, or of the whole execution.
 SELECT question_id, tenant_id, position, kind, state, agent_id, task_id, thread_id, caller, execution_id, workflow_id,
@@ -29,6 +34,8 @@ SELECT question_id, tenant_id, position, kind, state, agent_id, task_id, thread_
    AND (%(kind)s::text IS NULL OR kind = %(kind)s)
    AND (%(agent_id)s::text IS NULL OR agent_id = %(agent_id)s)
    AND (%(workflow_id)s::text IS NULL OR workflow_id = %(workflow_id)s)
+   AND (%(labels)s::jsonb IS NULL OR agent_id IN (
+           SELECT a.agent_id FROM agents a WHERE a.tenant_id = %(tenant_id)s AND a.labels @> %(labels)s::jsonb))
    AND position > coalesce(%(after)s::bigint, 0)
  ORDER BY position LIMIT %(limit)s;
 
@@ -41,6 +48,8 @@ SELECT question_id, tenant_id, position, kind, state, agent_id, task_id, thread_
    AND (%(kind)s::text IS NULL OR kind = %(kind)s)
    AND (%(agent_id)s::text IS NULL OR agent_id = %(agent_id)s)
    AND (%(workflow_id)s::text IS NULL OR workflow_id = %(workflow_id)s)
+   AND (%(labels)s::jsonb IS NULL OR agent_id IN (
+           SELECT a.agent_id FROM agents a WHERE a.tenant_id = %(tenant_id)s AND a.labels @> %(labels)s::jsonb))
    AND position < coalesce(%(after)s::bigint, 9223372036854775807)
  ORDER BY position DESC LIMIT %(limit)s;
 

@@ -26,6 +26,13 @@ async def lock_question(conn: Connection, question_id: UUID) -> Question | None:
     return await (await _questions(conn).execute(sql.lock_question, {"question_id": question_id})).fetchone()
 
 
+async def find_rules(conn: Connection, tenant_id: str, actor_id: str) -> tuple[Mapping[str, Any], str | None]:
+    """Return the tenant's policy, and the name of the token that acts, if it is one."""
+    given = {"tenant_id": tenant_id, "actor_id": actor_id}
+    row = await (await conn.execute(sql.find_rules, given)).fetchone()
+    return (row["policy"], row["token_name"]) if row else ({}, None)
+
+
 async def find_decided(conn: Connection, execution_id: UUID, node_id: str | None) -> Question | None:
     """Return the question that was decided last, of the node or of any."""
     given = {"execution_id": execution_id, "node_id": node_id}
@@ -36,7 +43,7 @@ async def list_waiting(
     conn: Connection, tenant_id: str, selection: Selection, after: int | None, limit: int
 ) -> list[Question]:
     """Return the next questions that wait, in the order in which they came."""
-    given = {"tenant_id": tenant_id, **asdict(selection), "after": after, "limit": limit}
+    given = _selected(tenant_id, selection, after, limit)
     # Not prepared: for any values at all, PostgreSQL would not choose the index that is made for these.
     return await (await _questions(conn).execute(sql.list_waiting, given, prepare=False)).fetchall()
 
@@ -45,7 +52,7 @@ async def list_closed(
     conn: Connection, tenant_id: str, selection: Selection, after: int | None, limit: int
 ) -> list[Question]:
     """Return the next questions that wait no more, the newest first."""
-    given = {"tenant_id": tenant_id, **asdict(selection), "after": after, "limit": limit}
+    given = _selected(tenant_id, selection, after, limit)
     return await (await _questions(conn).execute(sql.list_closed, given, prepare=False)).fetchall()
 
 
@@ -133,6 +140,11 @@ async def _put_reported(conn: Connection, agent: Mapping[str, str], report: Ques
         "asked": [Jsonb(asked.asked()) for _, asked in described],
     }
     await conn.execute(sql.put_reported, given)
+
+
+def _selected(tenant_id: str, selection: Selection, after: int | None, limit: int) -> Mapping[str, Any]:
+    labels = Jsonb(selection.labels) if selection.labels else None
+    return {**asdict(selection), "labels": labels, "tenant_id": tenant_id, "after": after, "limit": limit}
 
 
 def _questions(conn: Connection) -> AsyncCursor[Question]:

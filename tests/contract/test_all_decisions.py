@@ -1,6 +1,7 @@
 """What waits for a person in one list of the registry: nodes of workflows, and questions of agents."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from registry.decisions import service
 from tests.agents import SCRIPTED, Agent
 from tests.contract.test_gateway import an_agent_of
+from tests.registry.cli.commands import registry_command
 from tests.registry.executions.runs import REVIEW, paused, until
 from tests.registry.registries import Served, running_registry
 
@@ -127,3 +129,35 @@ async def test_nodes_of_workflows_are_decided_one_by_one_in_bulk_or_withdrawn(se
     assert [one["decision_id"] for one in await listed(served.http, state="withdrawn")] == [asked["decision_id"]]
     late = await served.http.post(f"/decisions/{asked['decision_id']}", json={"decision": "approve"})
     assert late.status_code == 409
+
+
+async def test_a_tenants_policy_says_who_decides_over_every_door(served: Served) -> None:
+    execution = await paused(served.http, REVIEW)
+    (asked,) = await listed(served.http)
+    place, approve = f"/decisions/{asked['decision_id']}", {"decision": "approve"}
+    reviewer, developer = await served.client_of("reviewer"), await served.client_of("developer")
+    assert (await reviewer.post(place, json=approve)).status_code == 403
+    policy = {"reviewers_decide": True, "decisions": {"roles": ["reviewer"]}}
+    await served.http.put("/tenants/default", json={"policy": policy})
+    for door in (place, f"/executions/{execution}/approve", f"{GATEWAY}/some-task"):
+        assert (await developer.post(door, json={"decision": "approved"})).status_code == 403, door
+    assert (await reviewer.post(f"{GATEWAY}/some-task", json=approve)).status_code == 404
+    named = policy | {"decisions": {"tokens": ["alice"]}}
+    await served.http.put("/tenants/default", json={"policy": named})
+    assert (await reviewer.post(place, json=approve)).status_code == 403
+    await served.http.put("/tenants/default", json={"policy": policy})
+    assert (await reviewer.post(place, json=approve)).status_code == 200
+
+
+async def test_the_command_lists_and_answers(served: Served) -> None:
+    await paused(served.http, REVIEW)
+    remote = {"jamjet_url": served.url, "jamjet_token": served.token}
+    listing = await registry_command("decisions", "list", "--json", **remote)
+    (asked,) = json.loads(listing.stdout)["decisions"]
+    assert (await listed(served.http, 0, label="team=billing")) == []
+    refused = await registry_command("decisions", "answer", asked["decision_id"], "yes", **remote)
+    assert (refused.exit_code, "approve or reject" in refused.output) == (1, True)
+    made = await registry_command("decisions", "reject", asked["decision_id"], "-c", "no", "--json", **remote)
+    assert (json.loads(made.stdout)["decision"], json.loads(made.stdout)["comment"]) == ("reject", "no")
+    late = await registry_command("decisions", "approve", asked["decision_id"], **remote)
+    assert (late.exit_code, "was decided by" in late.output) == (1, True)
