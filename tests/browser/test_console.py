@@ -21,6 +21,7 @@ LISTS = [
         "/console/usage",
         "/console/audit",
         "/console/tokens",
+        "/console/decisions",
         "/console/tenants",
     ),
     *("/console/sessions", "/console/agents/canary", "/console/components/prompt/canary?old=1&new=2"),
