@@ -22,6 +22,7 @@ from registry.agents.models import (
     Selection,
     Traced,
 )
+from registry.checks import is_id
 from registry.errors import NotFound
 
 sql = Queries("registry.agents")
@@ -110,7 +111,8 @@ async def count_agents(conn: Connection, tenant_id: str) -> int:
 
 
 async def has_agent(conn: Connection, key: AgentKey) -> bool:
-    return await _is_found(conn, sql.has_agent, asdict(key))
+    """Tell whether there is such an agent; there is none of an id that no agent can have, NULs included."""
+    return is_id(key.agent_id) and await _is_found(conn, sql.has_agent, asdict(key))
 
 
 async def put_agent(

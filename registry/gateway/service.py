@@ -14,7 +14,6 @@ from groundwork.telemetry.logs import field_of
 from registry.access import Principal
 from registry.agents.store import AgentKey, has_agent, unknown
 from registry.audit.store import append_entry
-from registry.checks import is_id
 from registry.errors import AgentAway, AgentTimedOut, AgentUnreachable, Forbidden
 from registry.gateway import store
 from registry.gateway.calls import AdminAnswer, AdminCall, Places, check_answer
@@ -65,7 +64,7 @@ class Gateway:
     async def _find_urls(self, principal: Principal, agent_id: str) -> list[str]:
         key = AgentKey(principal.tenant_id, agent_id)
         async with connection(self._pool) as conn:
-            if not is_id(agent_id) or not await has_agent(conn, key):
+            if not await has_agent(conn, key):
                 raise unknown(agent_id)
             urls = await store.list_admin_urls(conn, key, _MOST_PROCESSES)
         if not urls:
