@@ -49,7 +49,7 @@ class NamedDecision(DecisionBody):
     decision_id: _Id
 
 
-class BulkBody(Body):
+class DecisionsBody(Body):
     decisions: Annotated[list[NamedDecision], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
@@ -104,7 +104,7 @@ class BulkResult(TypedDict, total=False):
     decided_by: str
 
 
-class BulkAnswer(TypedDict):
+class DecisionsMadeAnswer(TypedDict):
     results: list[BulkResult]
 
 

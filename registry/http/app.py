@@ -56,6 +56,7 @@ from registry.questions.models import State as QuestionState
 from registry.runtime import Registry
 from registry.tenants.models import Status as TenantStatus
 from registry.tokens.models import Status as TokenStatus
+from registry.usage.models import GroupBy
 from registry.workers.models import WorkerStatus
 
 VERSION = version("agent-sidecar")
@@ -95,6 +96,7 @@ _ENUMS = {
     "EventForm": Form,
     "ExecutionStatus": ExecutionStatus,
     "Flag": Flag,
+    "GroupBy": GroupBy,
     "QuestionKind": QuestionKind,
     "QuestionState": QuestionState,
     "Role": Role,

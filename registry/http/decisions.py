@@ -2,18 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from groundwork.http.labels import read_label_filter
+from groundwork.http.openapi import DocumentedRouter
 from registry.decisions.models import (
-    BulkAnswer,
-    BulkBody,
     BulkResult,
     DecisionAnswer,
     DecisionBody,
     DecisionsAnswer,
+    DecisionsBody,
+    DecisionsMadeAnswer,
     DecisionsQuery,
     show_decision,
 )
@@ -30,7 +30,7 @@ from registry.http.errors import JsonResponse, status_of
 from registry.http.openapi import described, failures
 from registry.questions.models import Question, QuestionsBody, Selection
 
-router = APIRouter(route_class=RegistryRoute, tags=["decisions"])
+router = DocumentedRouter(route_class=RegistryRoute, tags=["decisions"])
 
 
 class WantedAnswer(TypedDict):
@@ -83,12 +83,12 @@ async def decide(
 
 @router.post(
     "/decisions:bulk",
-    response_model=BulkAnswer,
+    response_model=DecisionsMadeAnswer,
     responses=failures(),
-    openapi_extra=described(body=BulkBody),
+    openapi_extra=described(body=DecisionsBody),
 )
 async def decide_many(
-    principal: Decider, registry: CurrentRegistry, body: Annotated[BulkBody, body_of(BulkBody)]
+    principal: Decider, registry: CurrentRegistry, body: Annotated[DecisionsBody, body_of(DecisionsBody)]
 ) -> Response:
     """Makes up to 100 decisions, each by itself; for each the status that it would have had alone."""
     made = await registry.decisions.decide_many(principal, body.decisions)

@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
+from groundwork.http.openapi import DocumentedRouter
 from registry.errors import AgentAway, AgentTimedOut, AgentUnreachable, Conflict, InvalidRequest, NotFound
 from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, Writer, body_of
 from registry.http.errors import JsonResponse
 from registry.http.openapi import described, failures
 from registry.talks.models import NewMessage, TalkAnswer, show_talk
 
-router = APIRouter(prefix="/agents/{agent_id}", route_class=RegistryRoute, tags=["agents"])
+router = DocumentedRouter(prefix="/agents/{agent_id}", route_class=RegistryRoute, tags=["agents"])
 
 _LONGEST_TASK_ID = 1000
 _FAILURES = (NotFound, Conflict, AgentUnreachable, AgentAway, AgentTimedOut)
