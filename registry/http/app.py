@@ -51,6 +51,7 @@ from registry.http.execution_shapes import Decision
 from registry.http.heartbeats import HeartbeatDoor
 from registry.http.jamjet_prefix import JamJetPrefix
 from registry.http.token_first import TokenFirst, tenant_of
+from registry.outbound.conversation import TalkState
 from registry.questions.models import Kind as QuestionKind
 from registry.questions.models import State as QuestionState
 from registry.runtime import Registry
@@ -100,6 +101,7 @@ _ENUMS = {
     "QuestionKind": QuestionKind,
     "QuestionState": QuestionState,
     "Role": Role,
+    "TalkState": TalkState,
     "TenantStatus": TenantStatus,
     "TokenStatus": TokenStatus,
     "TraceDirection": Direction,

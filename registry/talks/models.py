@@ -1,13 +1,13 @@
 """Messages to agents as they are sent, and talks as they are shown."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from registry.checks import Body
-from registry.outbound.conversation import Talk
+from registry.outbound.conversation import Talk, TalkState
 
 _Id = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -25,7 +25,7 @@ class NewMessage(Body):
 class TalkAnswer(TypedDict):
     task_id: Annotated[str | None, Field(description="null: the agent has answered at once, without a task.")]
     context_id: str
-    state: Literal["working", "completed", "input_required", "failed"]
+    state: TalkState
     word: Annotated[str, Field(description="The state in the words of A2A, such as rejected.")]
     asked: Annotated[list[str], Field(description="What was said to the agent in this task.")]
     note: Annotated[str, Field(description="What the agent says of the state: its question, or why it failed.")]
