@@ -38,7 +38,7 @@ _WAITING = document(
 _FITTING: dict[str, object] = {
     "admin_url": "http://127.0.0.1:9",
     "cron_expression": "0 3 29 2 *",
-    "decision": "approve",
+    "decision": "approved",
     "answered": [],
     "complete_since": None,
     "digest": None,
