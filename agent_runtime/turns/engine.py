@@ -4,10 +4,9 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -21,18 +20,17 @@ from agent_runtime.errors import (
     ThreadWaitsForInput,
     TurnSuperseded,
 )
-from agent_runtime.graph.outputs import Failed, Outcome, Output, Rejected
+from agent_runtime.graph.outputs import Failed, Rejected
 from agent_runtime.memory.store import find_summary
 from agent_runtime.turns import store
-from agent_runtime.turns.containment import contained
-from agent_runtime.turns.graph_run import Put, RunResult
+from agent_runtime.turns.graph_run import RunResult
 from agent_runtime.turns.lease import ProcessLease
 from agent_runtime.turns.once import refuse_if_accepted
-from agent_runtime.turns.reports import TurnReport, failure_of
+from agent_runtime.turns.reports import TurnReport
+from agent_runtime.turns.running import MAX_RUNS, RunGraph, TurnRunner
 from agent_runtime.turns.suspects import SUSPECT_RUNS, Suspects
 from agent_runtime.turns.types import Accepted, HeldTurn, Turn, TurnRecorder, TurnRequest
 from groundwork.http.load import ConnectionQueue
-from groundwork.postgres.checkpoint_rows import CheckpointRows
 from groundwork.postgres.pool import (
     Connection,
     DatabaseUnavailable,
@@ -49,10 +47,6 @@ from groundwork.telemetry.tracing import context_of, spanned
 
 logger = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
-
-MAX_RUNS = 5
-"""A turn that was running when its process died, this often, is given up: it is likely to be what kills them."""
 
 MAX_TAKEOVERS = 20
 """A queued turn that was taken over this often without running is given up: something keeps it from starting."""
@@ -60,11 +54,7 @@ MAX_TAKEOVERS = 20
 _POLL_SECONDS = 0.1
 _SHORTEST_DRAIN_SECONDS = 1.0
 
-_COULD_NOT_FINISH = Failed("the agent could not finish this turn")
 _COULD_NOT_START = Failed(f"the agent could not start this turn in {MAX_TAKEOVERS} attempts")
-
-RunGraph = Callable[[TurnReport, TurnRequest, str | None, Put], Awaitable[RunResult]]
-"""Runs the user's graph for a turn, given the thread's long-term summary and where outputs go."""
 
 
 class Turns:
@@ -102,17 +92,22 @@ class Turns:
         self._pool = pool
         self._lease = lease
         self._recorder = recorder
-        self._run_graph = run_graph
-        self._report = report
-        self._after = after
-        self._used = used
+        self._runner = TurnRunner(
+            pool,
+            recorder,
+            run_graph,
+            report=report,
+            after=after,
+            used=used,
+            lost=lost,
+            longest_seconds=longest_seconds,
+        )
         self._waited = waited
         self._check_budget = check_budget
         self._lost = lost
         self._most = most
         self._most_of_one = most_of_one
         self._accepting: Counter[str] = Counter()
-        self._longest_seconds = longest_seconds
         self._line = ConnectionQueue(pool)
         self._starting = EachRow("starting queued turn", logger)
         self._resuming = EachRow("finding the summary of a resumed turn", logger)
@@ -120,8 +115,6 @@ class Turns:
         self.refused_to_one = 0
         self._queued: dict[int, HeldTurn] = {}
         self._running: dict[int, tuple[HeldTurn, asyncio.Task[None]]] = {}
-        self._unfinished: set[asyncio.Task[Any]] = set()
-        self._ending: set[int] = set()
         self._maybe_lost: set[int] = set()
         self._suspects = Suspects()
         self._wake = asyncio.Event()
@@ -157,7 +150,7 @@ class Turns:
     @property
     def is_full(self) -> bool:
         """Whether a turn that is submitted now would be refused."""
-        return self.in_flight + len(self._unfinished) >= self._most or self._line.is_too_long
+        return self.in_flight + len(self._runner.unfinished) >= self._most or self._line.is_too_long
 
     def refuse(self) -> None:
         """Somebody was told already that there is no room."""
@@ -181,7 +174,7 @@ class Turns:
         except AgentError:
             await refuse_if_accepted(self._pool, request.once)
             raise
-        return await self._finish_even_if_cancelled(self._accept(request))
+        return await self._runner.finish(self._accept(request))
 
     def _check_may_begin(self, request: TurnRequest) -> None:
         if self.paused is not None and not request.answers:
@@ -204,7 +197,7 @@ class Turns:
 
         Once this returns, nothing is written for the turn any more.
         """
-        return await self._finish_even_if_cancelled(self._cancel(task_id))
+        return await self._runner.finish(self._cancel(task_id))
 
     def let_go(self, turn_id: int) -> None:
         """Stops what this process does for a turn whose row somebody here has removed."""
@@ -248,7 +241,7 @@ class Turns:
         self.stop_accepting()
         ends_at = asyncio.get_running_loop().time() + seconds
         # What is half accepted or half ended is a matter of milliseconds, unless the database stands still.
-        await let_end(set(self._unfinished), max(seconds, _SHORTEST_DRAIN_SECONDS))
+        await let_end(set(self._runner.unfinished), max(seconds, _SHORTEST_DRAIN_SECONDS))
         tasks = {task for _, task in self._running.values()}
         if tasks and seconds:
             logger.info("draining seconds=%.0f turns=%d", seconds, len(tasks))
@@ -296,13 +289,6 @@ class Turns:
         self._drop(turn.turn_id)
         return True
 
-    async def _finish_even_if_cancelled(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """A client that goes away must not leave the transaction's outcome unknown to us."""
-        task = asyncio.create_task(work)
-        self._unfinished.add(task)
-        task.add_done_callback(self._unfinished.discard)
-        return await asyncio.shield(task)
-
     # Running
 
     def _enqueue(self, held: HeldTurn) -> None:
@@ -314,7 +300,7 @@ class Turns:
         self._waited(time.monotonic() - held.since)
         origin = held.request.origin if held.request else {}
         task = asyncio.create_task(
-            spanned("turn", self._run(held, summary), self._attributes(held.turn)),
+            spanned("turn", self._runner.run(held, summary), self._attributes(held.turn)),
             name=f"turn-{turn_id}",
             context=context_of(origin),
         )
@@ -326,116 +312,6 @@ class Turns:
         agent_id = self._lease.agent_id
         asked = agent_call(agent_id, agent_id, turn.thread_id)
         return {"thread_id": turn.thread_id, "task_id": turn.task_id, **asked}
-
-    async def _run(self, held: HeldTurn, summary: str | None) -> None:
-        turn = held.turn
-        report = self._report(turn)
-        try:
-            result = await self._outcome(held, report, summary)
-            await self._end_somehow(report, result)
-        except TurnSuperseded:
-            logger.info("turn superseded turn_id=%s thread_id=%s", turn.turn_id, turn.thread_id)
-            self._lost(turn.task_id)
-            await self._add_usage(report)
-        except asyncio.CancelledError:
-            await self._add_usage(report)
-            raise
-        except DatabaseUnavailable as error:
-            logger.warning(
-                "turn suspended, database unavailable turn_id=%s thread_id=%s: %s",
-                turn.turn_id,
-                turn.thread_id,
-                error,
-            )
-        else:
-            self._after(report, result)
-        finally:
-            self._used(report)
-
-    async def _add_usage(self, report: TurnReport) -> None:
-        """Note what was used for a turn that somebody else has ended, or will."""
-        usage = report.usage()
-        if usage is None:
-            return
-
-        async def add() -> None:
-            async with connection(self._pool) as conn:
-                await store.add_usage(conn, report.turn, usage)
-
-        try:
-            await self._finish_even_if_cancelled(add())
-        except DatabaseUnavailable as error:
-            logger.warning("usage lost, database unavailable turn_id=%s: %s", report.turn.turn_id, error)
-
-    async def _outcome(self, held: HeldTurn, report: TurnReport, summary: str | None) -> RunResult:
-        turn = held.turn
-        if turn.runs >= MAX_RUNS:
-            return RunResult(Failed(f"the agent died {MAX_RUNS} times while it worked on this"), [], [])
-        if held.request is None:
-            return RunResult(Failed("the agent cannot read the message that it had accepted"), [], [])
-
-        async def put(outputs: Sequence[Output]) -> None:
-            async with connection(self._pool) as conn:
-                announce = await self._recorder.progressed(conn, turn, outputs)
-            announce()
-
-        limit = asyncio.timeout(self._longest_seconds)
-        try:
-            with contained():
-                async with limit:
-                    return await self._run_graph(report, held.request, summary, put)
-        except (TurnSuperseded, DatabaseUnavailable):
-            raise
-        except BaseException as error:  # the user's graph may raise anything; its turn must still end
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
-                raise
-            if limit.expired():
-                seconds = f"{self._longest_seconds:g} seconds"
-                logger.warning(
-                    "turn timed out turn_id=%s thread_id=%s after=%s", turn.turn_id, turn.thread_id, seconds
-                )
-                reason = f"the agent did not finish this turn within {seconds}"
-                report.failure = report.failure and replace(report.failure, error="TimeoutError", message=reason)
-                return RunResult(Failed(reason), [], [])
-            logger.exception(
-                "turn failed, uncaught exception turn_id=%s thread_id=%s", turn.turn_id, turn.thread_id
-            )
-            return RunResult(_failure(error), [], [])
-
-    async def _end_somehow(self, report: TurnReport, result: RunResult) -> None:
-        """The end of a turn whose last checkpoints may be such that the database does not take them."""
-        turn = report.turn
-        try:
-            await self._end(report, result.outcome, result.outputs, result.unsaved)
-        except psycopg.Error as error:
-            if not result.unsaved:
-                raise
-            logger.exception(
-                "turn failed, its end cannot be stored turn_id=%s thread_id=%s", turn.turn_id, turn.thread_id
-            )
-            report.failure = failure_of(error)
-            await self._end(report, _COULD_NOT_FINISH, [])
-
-    async def _end(
-        self,
-        report: TurnReport,
-        outcome: Outcome,
-        outputs: Sequence[Output],
-        unsaved: CheckpointRows | None = None,
-    ) -> None:
-        turn, ending = report.turn, report.ending(outcome)
-
-        async def end() -> None:
-            announce = await run_repeatable(
-                self._pool, lambda conn: self._recorder.ended(conn, turn, outcome, outputs, unsaved, ending)
-            )
-            announce()
-
-        self._ending.add(turn.turn_id)
-        try:
-            await self._finish_even_if_cancelled(end())
-        finally:
-            self._ending.discard(turn.turn_id)
 
     def _ended(self, turn_id: int, task: asyncio.Task[None]) -> None:
         # A later attempt may have taken its place already, when it was slow to stop.
@@ -466,7 +342,7 @@ class Turns:
         turn = held.turn
         try:
             if turn.attempt - turn.runs > MAX_TAKEOVERS:
-                await self._end(self._report(turn), _COULD_NOT_START, [])
+                await self._runner.end_unrun(turn, _COULD_NOT_START)
                 self._wake.set()
                 return
             async with transaction(self._pool) as conn:
@@ -478,7 +354,7 @@ class Turns:
         except ThreadWaitsForInput as waiting:
             # The turn before this one left a question open; going on would discard it.
             with suppress(TurnSuperseded):
-                await self._end(self._report(turn), Rejected(str(waiting)), [])
+                await self._runner.end_unrun(turn, Rejected(str(waiting)))
             self._wake.set()
         else:
             announce()
@@ -489,7 +365,7 @@ class Turns:
         known = set(self._held_ids())
         async with connection(self._pool) as conn:
             ours = await store.list_held_turns(conn, self._lease.process_id)
-            for turn_id in known - ours.keys() - self._ending:
+            for turn_id in known - ours.keys() - self._runner.ending:
                 self._drop(turn_id)
             if self._stopping:
                 return
@@ -575,22 +451,6 @@ class Turns:
         except Exception:  # whatever became of one turn, the others need this loop
             logger.exception("%s crashed, retrying", what)
             await asyncio.sleep(_POLL_SECONDS)
-
-
-def _is_cancelled() -> bool:
-    """Whether this turn is told to stop; a graph can also raise a CancelledError of its own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _failure(error: BaseException) -> Failed:
-    """What the caller is told: the text of an error may hold anything, the name of one that is no failure of the
-    work, but an attempt to end the process or the task, explains it."""
-    for raised in (error, error.__cause__):
-        if raised is not None and not isinstance(raised, Exception):
-            kind = type(raised).__name__
-            return Failed(f"{_COULD_NOT_FINISH.reason}: its code raised {kind}", kind)
-    return Failed(_COULD_NOT_FINISH.reason, type(error).__name__)
 
 
 async def _summary_of(conn: Connection, turn: Turn) -> str | None:

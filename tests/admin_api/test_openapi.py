@@ -27,6 +27,8 @@ ROUTES = {
     THREADS: {"get", "delete"},
     f"{THREADS}/{{thread_id}}": {"delete"},
     f"{THREADS}/{{thread_id}}/messages": {"get"},
+    f"{THREADS}/{{thread_id}}/steps": {"get"},
+    f"{THREADS}/{{thread_id}}/steps/{{checkpoint_id}}": {"get"},
     "/api/v1/memory/migrate-agent-id": {"post"},
 }
 

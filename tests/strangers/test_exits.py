@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from agent_runtime.turns.engine import MAX_RUNS
+from agent_runtime.turns.running import MAX_RUNS
 from groundwork.postgres.pool import Pool
 from tests.agent_runtime.turns.test_crash import outcome, send_and_go
 from tests.agents import write_project

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from agent_runtime.turns.engine import MAX_RUNS
+from agent_runtime.turns.running import MAX_RUNS
 from groundwork.postgres.pool import Pool
 from tests.agents import SCRIPTED, text_message, write_project
 from tests.processes import ServiceProcess, agent_process
