@@ -101,4 +101,6 @@ def _explain(problem: ErrorDetails, inside: str) -> str:
     if problem["type"] in ("model_type", "dict_type"):
         return f"{name} should be an object"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if not name:
+        return message
     return f"{name} {message}" if message.startswith("should ") else f"{name}: {message}"
