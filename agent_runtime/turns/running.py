@@ -34,8 +34,8 @@ RunGraph = Callable[[TurnReport, TurnRequest, str | None, Put], Awaitable[RunRes
 class TurnRunner:
     """Brings turns to their end, one call of `run` each, and records what comes of them.
 
-    `unfinished` is what has to be waited for when the process stops: transactions under way, whose outcome would be
-    unknown otherwise. `ending` are the turns whose rows may go at any moment, since they are at their end.
+    `unfinished` is what has to be waited for when the process stops: transactions under way, whose outcome would
+    be unknown otherwise. `ending` are the turns whose rows may go at any moment, since they are at their end.
     """
 
     def __init__(

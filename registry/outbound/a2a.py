@@ -179,9 +179,9 @@ class _Exchange:
         self._line = line
 
     async def hold(self, question: AgentQuestion) -> Answer:
-        task = await self._find_asked(question) if question.repeated else None
+        task, failures = await self._find_asked(question) if question.repeated else (None, 0)
         if task is None:
-            answer = await self._line.send(_message(question))
+            answer = await self._line.send(_message(question, failures))
             if not answer.HasField("task"):
                 return Answer("completed", _value(answer.message.parts, self._sent), None, question.context_id)
             task = answer.task
@@ -192,13 +192,15 @@ class _Exchange:
             pause = min(2 * pause, _LONGEST_LOOK_SECONDS)
         return self._outcome(task)
 
-    async def _find_asked(self, question: AgentQuestion) -> Task | None:
-        """The task that the message has led to already, unless that has come to nothing."""
+    async def _find_asked(self, question: AgentQuestion) -> tuple[Task | None, int]:
+        """Return the task that the message has led to already, or how many of those have come to nothing."""
+        failures = 0
         for task in await self._line.list_tasks(question.context_id):
-            heard = any(message.message_id == question.message_id for message in task.history)
-            if heard and task.status.state not in _NOT_TO_BE_JOINED:
-                return await self._line.get_task(task.id)  # lists leave out what was made
-        return None
+            if any(_is_asking(message, question) for message in task.history):
+                if task.status.state not in _NOT_TO_BE_JOINED:
+                    return await self._line.get_task(task.id), failures  # lists leave out what was made
+                failures += 1
+        return None, failures
 
     def _outcome(self, task: Task) -> Answer:
         state = task.status.state
@@ -224,9 +226,14 @@ async def open_agents(
         yield A2AAgents(calls, cards, policy)
 
 
-def _message(question: AgentQuestion) -> Message:
+def _is_asking(message: Message, question: AgentQuestion) -> bool:
+    return message.message_id == question.message_id or message.message_id.startswith(f"{question.message_id}.")
+
+
+def _message(question: AgentQuestion, failures: int) -> Message:
+    """A message that is sent again under its id is not done again, so after each failure it is another message."""
     message = Message(
-        message_id=question.message_id,
+        message_id=f"{question.message_id}.{failures}" if failures else question.message_id,
         role=Role.ROLE_USER,
         parts=[Part(text=question.text)],
         context_id=question.context_id,
