@@ -69,6 +69,13 @@ async def identify(request: Request, registry: Registry) -> Principal:
     return bearer.principal
 
 
+async def identify_anew(request: Request, registry: Registry) -> Principal:
+    """Who makes a request that has lasted for a while, whatever was found when it began. Raises as `identify`."""
+    for found_before in (BEARER, _SESSION):
+        request.scope.pop(found_before, None)
+    return await identify(request, registry)
+
+
 CONSOLE = "/console"
 LOGIN = f"{CONSOLE}/login"
 SESSION_COOKIE = "registry_session"

@@ -17,7 +17,7 @@ from registry.checks import Flag, Query
 from registry.errors import Forbidden, InvalidRequest, NotFound, Unauthenticated
 from registry.events.stream import KEEP_ALIVE_SECONDS, Batches
 from registry.executions.models import StoredEvent
-from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, authenticate, query_of
+from registry.http.deps import CurrentRegistry, Reader, RegistryRoute, identify_anew, query_of
 from registry.http.event_shapes import EventsAnswer, Form, show_event
 from registry.http.jamjet_prefix import expects_jamjets_runtime
 from registry.http.openapi import described, failures
@@ -110,7 +110,7 @@ async def _stream(
 
     async def still_admitted() -> bool:
         try:
-            await authenticate(request, registry, None)
+            await identify_anew(request, registry)
         except (Unauthenticated, Forbidden):
             return False
         except DatabaseUnavailable:

@@ -230,7 +230,7 @@ def _is_asking(message: Message, question: AgentQuestion) -> bool:
     return message.message_id == question.message_id or message.message_id.startswith(f"{question.message_id}.")
 
 
-def _message(question: AgentQuestion, failures: int) -> Message:
+def _message(question: AgentQuestion, failures: int = 0) -> Message:
     """A message that is sent again under its id is not done again, so after each failure it is another message."""
     message = Message(
         message_id=f"{question.message_id}.{failures}" if failures else question.message_id,

@@ -121,6 +121,7 @@ async def something_of_everything(served: Served) -> dict[str, list[str]]:
     ]
     await until(http, done)
     await until(http, waiting, "paused")
+    [decision] = (await http.get("/decisions")).json()["decisions"]
     job = {"name": "yearly", "cron_expression": "0 0 29 2 *", "workflow_id": "done", "input": {}}
     puts += [stored, token, erasure, await http.post("/cron", json=job)]
     assert [answer.text for answer in puts if not answer.is_success] == []
@@ -129,6 +130,7 @@ async def something_of_everything(served: Served) -> dict[str, list[str]]:
         "kind": ["prompt"],
         "component_id": ["greeting"],
         "tenant_id": ["acme"],
+        "decision_id": [decision["decision_id"]],
         "erasure_id": [erasure.json()["erasure_id"]],
         "digest": [stored.json()["hash"]],
         "token_id": [token.json()["token_id"]],

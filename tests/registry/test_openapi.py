@@ -77,21 +77,19 @@ class BackgroundRegistry:
 
     served: Served
     portal: BlockingPortal
-    asks_for_tokens: bool
 
     @property
     def headers(self) -> dict[str, str]:
         """Those of somebody who may do everything."""
-        return {"Authorization": f"Bearer {self.served.token}"} if self.asks_for_tokens else {}
+        return {"Authorization": f"Bearer {self.served.token}"}
 
 
-@pytest.fixture(params=["an operator's token", "developer mode"])
-def registry_beside(registry_dsn: str, request: pytest.FixtureRequest) -> Iterator[BackgroundRegistry]:
+@pytest.fixture
+def registry_beside(registry_dsn: str) -> Iterator[BackgroundRegistry]:
     """With a worker, so that executions come to where they wait for somebody."""
-    everybody = request.param == "developer mode"
-    opened = running_registry(registry_dsn, worker=True, jamjet_dev_mode=everybody)
+    opened = running_registry(registry_dsn, worker=True)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(opened) as served:
-        yield BackgroundRegistry(served, portal, asks_for_tokens=not everybody)
+        yield BackgroundRegistry(served, portal)
 
 
 async def test_the_document_names_the_token_wherever_one_is_asked_for(registry: Served) -> None:
@@ -131,26 +129,20 @@ def test_every_route_answers_as_the_document_says(
         if not statuses & {200, 201}:
             failed.add(operation.label)
         # What is wrong is refused by the same code whoever may ask.
-        if registry_beside.asks_for_tokens and can_be_wrong(operation, registry_beside):
+        if can_be_wrong(operation):
             fuzz(operation, GenerationMode.NEGATIVE, registry_beside, names)
     assert failed == NEVER_SUCCEEDS
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def can_be_wrong(operation: Operation, registry: BackgroundRegistry) -> bool:
+def can_be_wrong(operation: Operation) -> bool:
     """Whether there is anything to leave out or to spoil: a path may hold any text, and a file any bytes."""
-    needs_a_token = registry.asks_for_tokens and operation.path not in NEEDS_NO_TOKEN
+    needs_a_token = operation.path not in NEEDS_NO_TOKEN
     return needs_a_token or bool([*operation.query]) or body_of(operation.definition.raw) is not None
 
 
 def document_of(registry: BackgroundRegistry) -> BaseSchema:
-    """Without the tokens where nobody is asked for one, or else it would be a mistake to let somebody in."""
-    document = httpx.get(f"{registry.served.url}/openapi.json").json()
-    if not registry.asks_for_tokens:
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                operation.pop("security", None)
-    schema = schemathesis.openapi.from_dict(document)
+    schema = schemathesis.openapi.from_dict(httpx.get(f"{registry.served.url}/openapi.json").json())
     schema.config.update(base_url=registry.served.url)
     return schema
 
