@@ -12,6 +12,8 @@ from tests.stock_graphs import say
 async def test_storage_tells_bytes_by_table_and_the_agents_largest_threads(
     client: httpx.AsyncClient, agent: MountedAgent, other_agent: MountedAgent, talk: Talk, pool: Pool
 ) -> None:
+    async with pool.connection() as conn:  # rows of files that the tests before have made large are estimated
+        await conn.execute("TRUNCATE agent_threads, checkpoints, checkpoint_blobs, checkpoint_writes CASCADE")
     await talk(agent, "small", "hello")
     await talk(agent, "large", *(f"{number} {'word ' * 2000}" for number in range(3)))
     await talk(other_agent, "theirs", "x" * 200_000)
