@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
-from starlette.requests import Request
+from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 from typing_extensions import TypedDict
 
@@ -14,7 +13,7 @@ from admin_api.errors import MissingThreadId
 from admin_api.openapi import THREAD_ID, Responses, failures, parameters
 from admin_api.parameters import STRICT, NoQuery, query_of
 from admin_api.routes import AdminRoute
-from admin_api.threads import All, CallerName
+from admin_api.threads import All, CallerName, require_some
 from agent_runtime.errors import AgentIdRequired, InvalidValue, MemoryDisabled, ThreadNotFound, ThreadNotOurs
 from agent_runtime.exports.exporting import Exports
 
@@ -33,15 +32,6 @@ class ExportManyQuery(TypedDict, total=False):
     caller: CallerName
 
 
-async def require_some(request: Request) -> None:
-    given = request.query_params
-    if "true" not in given.getlist("all") and "caller" not in given:
-        raise MissingThreadId(
-            "name a thread, as in /memory/threads/{thread_id}/export, or say ?caller=NAME to export those of one"
-            " caller, or ?all=true to export them all"
-        )
-
-
 @router.get(
     "/export",
     response_class=StreamingResponse,
@@ -50,7 +40,7 @@ async def require_some(request: Request) -> None:
 )
 async def export_threads(
     own: OwnThreads,
-    _: Annotated[None, Depends(require_some)],
+    _: Annotated[None, require_some("{thread_id}/export", "export")],
     query: Annotated[ExportManyQuery, query_of(ExportManyQuery)],
 ) -> Response:
     """The threads that one caller has opened, or with `all=true` every thread of this agent, as JSON lines:

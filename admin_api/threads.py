@@ -181,13 +181,19 @@ async def delete_thread(
     return ok({"thread_id": thread, **_receipt(erasure, dry_run)})
 
 
-async def require_some(request: Request) -> None:
-    given = request.query_params
-    if "true" not in given.getlist("all") and "caller" not in given:
-        raise MissingThreadId(
-            "name a thread, as in /memory/threads/{thread_id}, or say ?all=true to delete them all, or"
-            " ?caller=NAME to delete those of one caller"
-        )
+def require_some(path: str, verb: str) -> Any:
+    """Refuse a call that could be meant for one thread and whose name was left out: `verb` is what would happen to
+    all of them, and `path` is that of one. Raises `MissingThreadId`."""
+
+    async def check(request: Request) -> None:
+        given = request.query_params
+        if "true" not in given.getlist("all") and "caller" not in given:
+            raise MissingThreadId(
+                f"name a thread, as in /memory/threads/{path}, or say ?all=true to {verb} them all, or"
+                f" ?caller=NAME to {verb} those of one caller"
+            )
+
+    return Depends(check)
 
 
 @router.delete(
@@ -198,7 +204,7 @@ async def require_some(request: Request) -> None:
 )
 async def delete_threads(
     own: OwnThreads,
-    _: Annotated[None, Depends(require_some)],
+    _: Annotated[None, require_some("{thread_id}", "delete")],
     query: Annotated[EraseManyQuery, query_of(EraseManyQuery)],
 ) -> Response:
     """Erases every thread of this agent with `all=true`, or with `caller` those that one caller has opened, and

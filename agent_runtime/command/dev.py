@@ -105,7 +105,7 @@ def _facts(report: TurnReport, outcome: Outcome) -> list[str]:
 
 
 def _show(turn: Turn, what: str) -> None:
-    logger.info("%s", f"turn {turn.task_id[:8]} {what}")
+    logger.info("turn shown task_id=%s: %s", turn.task_id[:8], what)
 
 
 def _short(text: str) -> str:

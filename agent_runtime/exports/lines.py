@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from agent_runtime.a2a_server.files import files_of
 from agent_runtime.errors import ThreadUnreadable
 from agent_runtime.exports import store
 from agent_runtime.exports.store import EXPORTED_TABLES, Kept
 from agent_runtime.retention.store import list_unprunable
-from agent_runtime.threads.conversation import STRICT, read_conversation
+from agent_runtime.threads.conversation import read_checkpoint, read_conversation
 from agent_runtime.threads.messages import describe_message, plain
 from groundwork.http.json_body import to_json
 from groundwork.postgres.pool import Connection
@@ -65,11 +63,7 @@ async def _readable_lines(conn: Connection, agent_id: str, thread_id: str) -> As
 
 async def _state(conn: Connection, thread_id: str) -> dict[str, Any]:
     """What the latest checkpoint says beside the messages. Classes of the program come as plain data."""
-    place: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
-    try:
-        found = await AsyncPostgresSaver(conn, serde=STRICT).aget_tuple(place)
-    except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError) as error:
-        raise ThreadUnreadable(thread_id, type(error).__name__) from error
+    found = await read_checkpoint(conn, thread_id)
     values = found.checkpoint["channel_values"] if found else {}
     return {name: _said(value) for name, value in values.items() if name != "messages" and not _is_inner(name)}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, RemoveMessage, convert_to_messages
 from langgraph.channels import DeltaChannel
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
@@ -17,6 +18,9 @@ from groundwork.postgres.pool import Connection
 
 STRICT = StateSerializer()
 """No class beyond the harmless ones: what an application has stored comes back as plain data."""
+
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError)
+"""What decoding raises for data of another kind than it knows."""
 
 
 async def read_conversation(
@@ -61,6 +65,20 @@ async def _rebuild(conn: Connection, agent_id: str, thread_id: str, *, in_snapsh
         return await rebuild_messages(conn, thread_id, latest.checkpoint_id)
 
 
+async def read_checkpoint(
+    conn: Connection, thread_id: str, checkpoint_id: str | None = None
+) -> CheckpointTuple | None:
+    """Return that checkpoint of the thread, or its latest; classes of the program come as plain data. Raises
+    `ThreadUnreadable`."""
+    place: dict[str, Any] = {"thread_id": thread_id, "checkpoint_ns": ""}
+    if checkpoint_id is not None:
+        place["checkpoint_id"] = checkpoint_id
+    try:
+        return await AsyncPostgresSaver(conn, serde=STRICT).aget_tuple({"configurable": place})
+    except UNREADABLE as error:
+        raise ThreadUnreadable(thread_id, f"a checkpoint, {type(error).__name__}") from error
+
+
 async def rebuild_messages(conn: Connection, thread_id: str, checkpoint_id: str) -> list[BaseMessage]:
     """Return the messages of a `DeltaChannel` as of that checkpoint. Raises `ThreadUnreadable`."""
     config = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
@@ -68,7 +86,7 @@ async def rebuild_messages(conn: Connection, thread_id: str, checkpoint_id: str)
     try:
         history = await saver.aget_delta_channel_history(config={"configurable": config}, channels=["messages"])
         return await asyncio.to_thread(_replay, history["messages"])
-    except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise ThreadUnreadable(thread_id, _reason("delta channel", error)) from error
 
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.types import Interrupt
 
 from agent_runtime.errors import StepNotFound, ThreadUnreadable
 from agent_runtime.threads import store
-from agent_runtime.threads.conversation import STRICT, as_messages, rebuild_messages
+from agent_runtime.threads.conversation import STRICT, as_messages, read_checkpoint, rebuild_messages
 from agent_runtime.threads.messages import describe_message, plain
 from groundwork.postgres.pool import Connection
 
@@ -63,11 +62,7 @@ async def get_state(conn: Connection, agent_id: str, thread_id: str, checkpoint_
     `StepNotFound`."""
     if not await store.is_owned(conn, agent_id, thread_id):
         raise await store.why_not_ours(conn, thread_id)
-    place = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
-    try:
-        found = await AsyncPostgresSaver(conn, serde=STRICT).aget_tuple({"configurable": place})
-    except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError) as error:
-        raise ThreadUnreadable(thread_id, f"a state, {type(error).__name__}") from error
+    found = await read_checkpoint(conn, thread_id, checkpoint_id)
     if found is None:
         raise StepNotFound(thread_id, checkpoint_id)
     values = {name: value for name, value in found.checkpoint["channel_values"].items() if _is_users(name)}
